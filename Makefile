@@ -1,0 +1,160 @@
+# Muster's one build graph. `make help` lists the targets.
+#
+# Everything built lands in build/MODE/ (MODE = release, debug, asan, tsan, cov). A directory's
+# sources are all its *.c; a new file needs no line here.
+
+MODE ?= release
+B := build/$(MODE)
+GEN := build/gen
+VERSION := 0.1.0
+.DEFAULT_GOAL := all
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+Q := $(if $(V),,@)
+
+# ---- packages ----------------------------------------------------------------------------------
+BUILD_PACKAGES := pkg-config libopenmpi-dev openmpi-bin libpmix-dev libhwloc-dev libuv1-dev \
+    libsqlite3-dev libwebsockets-dev libwebsockets-evlib-uv libssl-dev libprotobuf-c-dev \
+    protobuf-c-compiler protobuf-compiler libjansson-dev libfyaml-dev libcurl4-openssl-dev \
+    libopenblas-dev uthash-dev libbsd-dev zlib1g-dev
+DEMO_PACKAGES := dataset-fashion-mnist
+TEST_PACKAGES := libcmocka-dev spin python3 perl clang clang-format clang-tidy libclang-rt-14-dev sqlite3 procps
+packages_missing = $(shell dpkg-query -W -f='$${Package} $${Status}\n' $(1) 2>/dev/null | \
+    awk '/ok installed/ {print $$1}' | sort > /dev/null; for p in $(1); do \
+    dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
+
+# ---- flags -------------------------------------------------------------------------------------
+CC := gcc
+WARN := -Wall -Wextra -Wconversion -Wshadow -Wswitch-enum -Werror
+CPPFLAGS := -I. -I$(GEN) -D_GNU_SOURCE -DMUSTER_VERSION='"$(VERSION)"'
+CFLAGS_release := -O2 -g
+CFLAGS_debug := -O0 -g3
+CFLAGS_asan := -O1 -g3 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS_tsan := -O1 -g3 -fsanitize=thread
+CFLAGS_cov := -O0 -g3 --coverage
+CFLAGS = -std=gnu17 $(WARN) $(CFLAGS_$(MODE)) -fPIC -fvisibility=hidden -pthread
+LDFLAGS = $(CFLAGS_$(MODE)) -pthread -Wl,--as-needed
+
+MULTIARCH := $(shell $(CC) -dumpmachine)
+PMIX_DIR := /usr/lib/$(MULTIARCH)/pmix2
+PMIX_CFLAGS := -isystem $(PMIX_DIR)/include
+PMIX_LIBS := -L$(PMIX_DIR)/lib -lpmix
+MPI_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags-only-I ompi-c 2>/dev/null))
+MPI_LIBS = $(shell pkg-config --libs ompi-c 2>/dev/null)
+BLAS_LIBS := -lopenblas
+
+# ---- parts -------------------------------------------------------------------------------------
+# A part is a directory that becomes a static library; its main*.c stays out of it.
+PARTS := common proto scheduler/core scheduler/shell agent/core agent/shell agent/shepherd \
+    schedctl kernels
+part_lib = $(B)/lib$(subst /,_,$(1)).a
+part_src = $(filter-out $(1)/main.c $(1)/plugin_%.c,$(wildcard $(1)/*.c))
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+$(foreach p,$(PARTS),$(eval $(call part_lib,$(p)): $(call obj,$(call part_src,$(p)))))
+$(call part_lib,proto): $(B)/obj/gen/muster.pb-c.o
+
+$(B)/lib%.a:
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+L_common := $(call part_lib,common)
+L_proto := $(call part_lib,proto)
+L_score := $(call part_lib,scheduler/core)
+L_sshell := $(call part_lib,scheduler/shell)
+L_acore := $(call part_lib,agent/core)
+L_ashell := $(call part_lib,agent/shell)
+L_shep := $(call part_lib,agent/shepherd)
+L_ctl := $(call part_lib,schedctl)
+L_ml := $(call part_lib,kernels)
+
+LIBS_scheduler := -lwebsockets -luv -lsqlite3 -lprotobuf-c -ljansson -lcrypto -ldl
+LIBS_agent := -lwebsockets -luv -lhwloc -lprotobuf-c -lcrypto -ldl
+LIBS_shepherd := -luv -lprotobuf-c -ldl
+LIBS_schedctl := -lcurl -ljansson -lfyaml
+LIBS_ml = $(MPI_LIBS) $(BLAS_LIBS) -lz -lm
+
+PROGRAMS := muster-scheduler muster-agent muster-shepherd muster-pmix.so schedctl muster-ml
+all: $(addprefix $(B)/,$(PROGRAMS)) ## build everything (MODE=release)
+
+link = $(Q)echo "  LINK $@"; $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(filter %.a,$^) $(1)
+
+$(B)/muster-scheduler: $(B)/obj/scheduler/shell/main.o $(L_sshell) $(L_score) $(L_proto) $(L_common)
+	$(call link,$(LIBS_scheduler))
+$(B)/muster-agent: $(B)/obj/agent/shell/main.o $(L_ashell) $(L_acore) $(L_proto) $(L_common)
+	$(call link,$(LIBS_agent))
+$(B)/muster-shepherd: $(B)/obj/agent/shepherd/main.o $(L_shep) $(L_acore) $(L_proto) $(L_common)
+	$(call link,$(LIBS_shepherd))
+$(B)/muster-pmix.so: $(B)/obj/agent/shepherd/plugin_pmix.o
+	$(Q)echo "  LINK $@"; $(CC) $(LDFLAGS) -shared -o $@ $^ $(PMIX_LIBS) -lhwloc
+$(B)/schedctl: $(B)/obj/schedctl/main.o $(L_ctl) $(L_common)
+	$(call link,$(LIBS_schedctl))
+$(B)/muster-ml: $(B)/obj/kernels/main.o $(L_ml) $(L_common)
+	$(call link,$(LIBS_ml))
+
+$(B)/obj/kernels/%.o: CPPFLAGS += $(MPI_CFLAGS)
+$(B)/obj/tests/unit/ml_%.o: CPPFLAGS += $(MPI_CFLAGS)
+$(B)/obj/agent/shepherd/plugin_%.o: CPPFLAGS += $(PMIX_CFLAGS)
+$(B)/obj/agent/shepherd/plugin_%.o: CFLAGS += -fvisibility=default
+
+$(B)/obj/%.o: %.c | $(GEN)/proto/muster.pb-c.h
+	@mkdir -p $(@D)
+	$(Q)echo "  CC   $<"; $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/obj/gen/muster.pb-c.o: $(GEN)/proto/muster.pb-c.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -I$(GEN) -std=gnu17 $(CFLAGS_$(MODE)) -fPIC -w -MMD -MP -c -o $@ $<
+$(GEN)/proto/muster.pb-c.c $(GEN)/proto/muster.pb-c.h &: proto/muster.proto
+	@mkdir -p $(GEN)/proto
+	$(Q)protoc-c --c_out=$(GEN) proto/muster.proto
+
+-include $(shell find build/$(MODE)/obj -name '*.d' 2>/dev/null)
+
+# ---- tests -------------------------------------------------------------------------------------
+# tests/unit/AREA_NAME.c is one cmocka program, linked with the libraries of its area.
+UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_*.c))
+AREA_common := $(L_common)
+AREA_proto := $(L_proto) $(L_common)
+AREA_core := $(L_score) $(L_common)
+AREA_store := $(L_sshell) $(L_score) $(L_proto) $(L_common)
+AREA_scheduler := $(L_sshell) $(L_score) $(L_proto) $(L_common)
+AREA_acore := $(L_acore) $(L_proto) $(L_common)
+AREA_agent := $(L_ashell) $(L_acore) $(L_proto) $(L_common)
+AREA_shepherd := $(L_shep) $(L_acore) $(L_proto) $(L_common)
+AREA_schedctl := $(L_ctl) $(L_common)
+AREA_ml := $(L_ml) $(L_common)
+AREALIBS_proto := -lprotobuf-c
+AREALIBS_store := $(LIBS_scheduler)
+AREALIBS_scheduler := $(LIBS_scheduler)
+AREALIBS_acore := -lprotobuf-c
+AREALIBS_agent := $(LIBS_agent)
+AREALIBS_shepherd := $(LIBS_shepherd)
+AREALIBS_schedctl := $(LIBS_schedctl)
+AREALIBS_ml = $(LIBS_ml)
+area = $(firstword $(subst _, ,$(1)))
+define unit_rule
+$(B)/tests/$(1): $(B)/obj/tests/unit/$(1).o $(AREA_$(call area,$(1)))
+	@mkdir -p $$(@D)
+	$$(call link,$$(AREALIBS_$(call area,$(1))) -lcmocka -lm)
+endef
+$(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
+unit-programs: $(addprefix $(B)/tests/,$(UNIT))
+
+.PHONY: all deps deps-test unit-programs help clean
+clean: ## remove build/
+	$(Q)rm -rf build
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+define install_packages
+	@missing='$(call packages_missing,$(1))'; if [ -n "$$missing" ]; then \
+	  echo "installing with apt: $$missing"; \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -q >/dev/null && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing >/dev/null || \
+	  { echo "apt-get failed. Install these packages by hand: $$missing" >&2; exit 1; }; fi
+endef
+deps: ## install the packages that building and the demo need, only what is missing
+	$(call install_packages,$(BUILD_PACKAGES) $(DEMO_PACKAGES))
+deps-test: deps
+	$(call install_packages,$(TEST_PACKAGES))
