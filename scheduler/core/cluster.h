@@ -1,0 +1,360 @@
+// The scheduler's pure core: state in, decisions out. No clock, I/O, randomness, threads or log.
+//
+// The shell calls cluster_step() for each input of a turn, then once with INPUT_CONTINUE while
+// `outcome.continue_wanted`; it stores the changed rows and the events of all these steps in one
+// transaction and performs the effects when that has committed (EFFECT_SEND of a GRANT alone may
+// go at once). Everything in an outcome belongs to the cluster and lives until the next
+// cluster_turn_begin().
+//
+//     cluster_turn_begin(c);
+//     cluster_step(c, now, &input);
+//     const struct outcome *o = cluster_outcome(c);
+//     ... store o->jobs, o->nodes, o->placements, o->tasks, o->events; on commit do o->effects
+//
+// Times: `boot_ms` of CLOCK_BOOTTIME decides, `wall_ms` is only shown.
+#pragma once
+
+#include "scheduler/core/job.h"
+#include "scheduler/core/node.h"
+#include "scheduler/core/placement.h"
+
+#include <stddef.h>
+
+struct cluster;
+
+struct now {
+    int64_t boot_ms, wall_ms;
+};
+
+// The one stored record of the cluster itself: name, kind, member.
+struct cluster_meta {
+    struct cluster_id id;
+    uint64_t term, nonce;
+    uint64_t next_job, next_node, next_placement, next_session, next_event;
+    bool recovery_hold;
+    uint64_t term_seen; // highest term known to anyone (hold); 0: none above ours
+};
+#define META_COLUMNS(X)                    \
+    X(cluster_id, I64, id.v)               \
+    X(term, I64, term)                     \
+    X(nonce, I64, nonce)                   \
+    X(next_job, I64, next_job)             \
+    X(next_node, I64, next_node)           \
+    X(next_placement, I64, next_placement) \
+    X(next_session, I64, next_session)     \
+    X(next_event, I64, next_event)         \
+    X(recovery_hold, I64, recovery_hold)   \
+    X(term_seen, I64, term_seen)
+
+// ---- inputs ----
+
+enum input_kind {
+    INPUT_SUBMIT,
+    INPUT_CANCEL,
+    INPUT_HOLD,
+    INPUT_RELEASE,
+    INPUT_NODE_DRAIN,
+    INPUT_NODE_RESUME,
+    INPUT_NODE_FENCE,
+    INPUT_RECOVER, // operator: accept this database
+    INPUT_LINK_UP, // an agent connected: its name is known, nothing else
+    INPUT_LINK_DOWN,
+    INPUT_HELLO,
+    INPUT_HEARTBEAT,
+    INPUT_REPORT,   // an attempt's state changed on a node
+    INPUT_END,      // no process of the attempt is left on the node
+    INPUT_TICK,     // the time asked for by outcome.wake_at_ms has come
+    INPUT_CONTINUE, // go on with the pass over the queue
+    INPUT_COUNT
+};
+
+// Who asks, and where the answer goes (0: nowhere).
+struct caller {
+    uint64_t reply_to; // the shell's handle of the request
+    uint32_t uid;
+    bool admin; // may touch others' jobs, nodes
+};
+
+struct input_submit {
+    struct job_uid uid; // random, from the shell
+    struct request_id request_id;
+    struct spec_hash spec;
+    uint32_t owner_uid, owner_gid;
+    struct request req;
+    int32_t priority;
+    int32_t max_attempts; // 0: 1 for on_lost wait, else 3
+    bool held, allow_unsatisfiable;
+    int64_t array_first, array_count; // count 0: no array
+};
+
+// An attempt's state as an agent tells it.
+enum agent_state {
+    AGENT_ORDERED,  // journaled, not yet started
+    AGENT_PREPARED, // waits for GO
+    AGENT_RUNNING,
+    AGENT_ENDING, // being killed
+    AGENT_ENDED,  // END follows
+    AGENT_STATE_COUNT
+};
+
+struct agent_attempt {
+    struct attempt_id id;
+    enum agent_state state;
+    bool started;
+    // What it holds there, for attempts that the database does not know.
+    struct coreset cores;
+    uint64_t gpus;
+    int64_t memory_mib;
+};
+
+struct input_hello {
+    struct node_id node;       // of the link
+    uint64_t session;          // echoed
+    struct cluster_id cluster; // the agent's; 0: it joined none yet
+    struct incarnation inc;
+    uint64_t term_seen;
+    bool journal_intact;
+    uint64_t request; // HELLO counts as the first heartbeat of the session
+    int32_t cores, gpus;
+    int64_t memory_mib;
+    const struct agent_attempt *attempts;
+    size_t attempts_count;
+};
+
+struct input_heartbeat {
+    struct node_id node;
+    uint64_t session, request;
+    const struct attempt_id *attempts;
+    size_t attempts_count;
+};
+
+struct input_report {
+    struct node_id node;
+    uint64_t session;
+    struct agent_attempt attempt;
+};
+
+struct task_result {
+    int32_t rank;
+    int32_t exit_code;                    // 128 + signal when killed
+    int32_t signal;                       // 0: none
+    int64_t user_ms, system_ms, peak_kib; // -1: unknown
+    int64_t started_at_ms, ended_at_ms;   // wall clock
+};
+
+struct input_end {
+    struct node_id node;
+    uint64_t session;
+    struct attempt_id attempt;
+    bool started;         // a task was started
+    struct reason reason; // EXITED with a = 0 is success; who or what ended it otherwise
+    const char *detail;   // may be NULL
+    const struct task_result *tasks;
+    size_t tasks_count;
+};
+
+struct input {
+    enum input_kind kind;
+    struct caller caller; // of requests
+    union {
+        struct input_submit submit;
+        struct job_id job; // CANCEL, HOLD, RELEASE
+        struct {
+            const char *name;
+            const char *reason; // DRAIN, FENCE
+        } node;                 // NODE_*
+        struct {
+            const char *name;
+            uint64_t link; // the shell's handle
+        } link_up;
+        uint64_t link_down;
+        struct input_hello hello;
+        struct input_heartbeat heartbeat;
+        struct input_report report;
+        struct input_end end;
+    };
+};
+
+// ---- outcome ----
+
+enum effect_kind {
+    EFFECT_REPLY,   // answer `caller.reply_to`
+    EFFECT_WELCOME, // to an agent, as are the next five
+    EFFECT_LAUNCH,  // placement `placement` of `job`; as PREPARE when req.pmix or several nodes
+    EFFECT_GO,
+    EFFECT_KILL,
+    EFFECT_GRANT, // may be sent before the turn is durable
+    EFFECT_END_ACK,
+    EFFECT_CLOSE, // close the link after sending `reason`
+    EFFECT_COUNT
+};
+
+struct effect {
+    enum effect_kind kind;
+    struct node_id node;
+    uint64_t link, session; // dropped by the shell when the link is gone
+    struct attempt_id attempt;
+    uint64_t request; // the heartbeat that LAUNCH, GO and GRANT answer
+    union {
+        struct {
+            uint64_t to;
+            bool ok;
+            struct job_id job;
+            bool duplicate;       // the request id was known: `job` is the old one
+            struct reason reason; // of a refusal
+            const char *detail;
+        } reply;
+        struct {
+            struct cluster_id cluster;
+            uint64_t term, nonce;
+        } welcome;
+        struct {
+            struct job_id job;
+            int64_t lease_ms;         // after GO or at once; 0: no end
+            int64_t prepare_lease_ms; // the order's own validity, and the lease until GO
+            bool prepare;
+            const struct placement *parts; // all parts of the attempt, by index
+            size_t parts_count, part;      // and which one this order is
+            const struct job *of;          // copy at this step
+        } launch;
+        struct {
+            int64_t lease_ms;
+        } go;
+        struct {
+            int64_t grace_ms;
+            struct reason reason;
+        } kill;
+        struct {
+            const struct attempt_id *attempts;
+            size_t count;
+        } grant;
+        struct {
+            struct reason reason;
+            const char *detail;
+        } close;
+    };
+};
+
+// A fact for the `event` table, or (kind EVENT_NOTE) a line of narration only.
+#define EVENT_TABLE(X)                      \
+    X(NOTE, "note")                         \
+    X(JOB_SUBMITTED, "job_submitted")       \
+    X(JOB_REFUSED, "job_refused")           \
+    X(JOB_PLACED, "job_placed")             \
+    X(JOB_PREPARED, "job_prepared")         \
+    X(JOB_STARTED, "job_started")           \
+    X(JOB_STOPPING, "job_stopping")         \
+    X(JOB_CANCEL, "job_cancel")             \
+    X(JOB_REQUEUED, "job_requeued")         \
+    X(JOB_HELD, "job_held")                 \
+    X(JOB_RELEASED, "job_released")         \
+    X(JOB_ENDED, "job_ended")               \
+    X(PART_PREPARED, "part_prepared")       \
+    X(PART_STARTED, "part_started")         \
+    X(PART_ENDED, "part_ended")             \
+    X(PART_OVER, "part_over")               \
+    X(NODE_JOINED, "node_joined")           \
+    X(NODE_UP, "node_up")                   \
+    X(NODE_UNREACHABLE, "node_unreachable") \
+    X(NODE_REBOOTED, "node_rebooted")       \
+    X(NODE_REFUSED, "node_refused")         \
+    X(NODE_DRAINED, "node_drained")         \
+    X(NODE_RESUMED, "node_resumed")         \
+    X(NODE_FENCED, "node_fenced")           \
+    X(QUARANTINED, "quarantined")           \
+    X(RECOVERY_HOLD, "recovery_hold")       \
+    X(RECOVERED, "recovered")               \
+    X(STARTED, "scheduler_started")
+
+enum event_kind {
+#define X(name, word) EVENT_##name,
+    EVENT_TABLE(X)
+#undef X
+        EVENT_KIND_COUNT
+};
+const char *event_kind_word(enum event_kind k);
+
+struct event {
+    uint64_t id; // rising; 0 for notes
+    enum event_kind kind;
+    int64_t at_ms; // wall clock
+    struct job_id job;
+    uint32_t attempt;
+    struct node_id node;
+    // What was given out or returned by this event, so that the inventory can be recounted.
+    struct coreset cores;
+    uint64_t gpus;
+    int64_t memory_mib;
+    const char *text; // the narration, one line
+};
+
+// The end of one task, for the `task` table.
+struct task_row {
+    struct job_id job;
+    uint32_t attempt;
+    struct node_id node;
+    struct task_result result;
+};
+
+struct outcome {
+    // Copies of rows that changed; a job, node or placement appears at most once a turn.
+    const struct job *jobs;
+    const struct node *nodes;
+    const struct placement *placements;
+    const uint64_t *placements_gone; // ids of removed placements
+    const struct task_row *tasks;
+    const struct event *events;
+    const struct effect *effects;
+    size_t jobs_count, nodes_count, placements_count, placements_gone_count, tasks_count,
+        events_count, effects_count;
+    struct cluster_meta meta;
+    bool meta_changed;
+    bool continue_wanted; // feed INPUT_CONTINUE before the turn's end or in the next turn
+    int64_t wake_at_ms;   // boot clock; feed INPUT_TICK then; INT64_MAX: never
+};
+
+// ---- life ----
+
+struct cluster_limits {
+    int64_t heartbeat_ms; // agents' period; silence for 4 of them: unreachable
+    int64_t min_lease_ms; // least on_lost requeue:T
+    int32_t pass_budget;  // candidates evaluated in one INPUT_CONTINUE
+    int64_t jobs_max;     // live jobs
+};
+#define CLUSTER_LIMITS_DEFAULT                                                                \
+    (struct cluster_limits)                                                                   \
+    {                                                                                         \
+        .heartbeat_ms = 1000, .min_lease_ms = 30000, .pass_budget = 1000, .jobs_max = 2000000 \
+    }
+
+struct cluster *cluster_new(const struct cluster_limits *limits);
+void cluster_free(struct cluster *c);
+
+// Loading, before the first step: meta, nodes, jobs (only those whose state is not an end, or that
+// still have placements), placements, in this order. Copies; `detail` strings are copied too.
+// Returns 0, or E_CORRUPT for a record that contradicts the others (it is left out).
+void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta);
+int cluster_load_node(struct cluster *c, const struct node *row, struct err *err);
+int cluster_load_job(struct cluster *c, const struct job *row, struct err *err);
+int cluster_load_placement(struct cluster *c, const struct placement *row, struct err *err);
+// Ends loading: every lease counts as granted now; `same_boot` says that the scheduler's machine
+// has not been rebooted since the rows were written. Emits STARTED into the first turn.
+// hold: recovery hold is entered (the term file or the like is ahead of the database).
+void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t nonce, bool same_boot,
+                   bool hold, uint64_t term_seen);
+
+void cluster_turn_begin(struct cluster *c);
+void cluster_step(struct cluster *c, struct now now, const struct input *in);
+const struct outcome *cluster_outcome(struct cluster *c);
+
+// ---- questions and checks ----
+
+const struct cluster_meta *cluster_meta(const struct cluster *c);
+// NULL if unknown or no longer live.
+const struct job *cluster_job(const struct cluster *c, struct job_id id);
+const struct node *cluster_node(const struct cluster *c, struct node_id id);
+const struct node *cluster_node_by_name(const struct cluster *c, const char *name);
+// Walks every invariant; CHECKs.
+void cluster_check(const struct cluster *c);
+// Canonical text of all stored state, ordered by id: live and reloaded must be equal.
+void cluster_dump(const struct cluster *c, struct text *ret);

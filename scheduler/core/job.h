@@ -1,0 +1,162 @@
+// A job as the core knows it: ids, requests, state. Programs, arguments and environments stay in
+// the store, found by `spec`.
+//
+//                 place                 all started            KILL sent
+//     pending ------------> starting ------------> running ------------> stopping
+//        ^   \                  |                     |                      |
+//        |    \ cancel          |   every part of the attempt is over (docs/protocol.md, Lease 4)
+//        |     v                v                     v                      v
+//        |   cancelled     completed | failed | cancelled | timed_out | lost
+//        +------ requeue: the next attempt of a restartable job
+//
+// An array is one record; an element becomes a job of its own (array, element) when it is placed,
+// and returns into the record's counters when it has ended.
+#pragma once
+
+#include "common/ids.h"
+#include "common/reason.h"
+#include "scheduler/core/placement.h"
+
+#include <bsd/sys/tree.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+// Name, word (stable), is it an end?
+#define JOB_STATE_TABLE(X)          \
+    X(PENDING, "pending", false)    \
+    X(STARTING, "starting", false)  \
+    X(RUNNING, "running", false)    \
+    X(STOPPING, "stopping", false)  \
+    X(COMPLETED, "completed", true) \
+    X(FAILED, "failed", true)       \
+    X(CANCELLED, "cancelled", true) \
+    X(TIMED_OUT, "timed_out", true) \
+    X(LOST, "lost", true)
+
+enum job_state {
+#define X(name, word, ended) JOB_##name,
+    JOB_STATE_TABLE(X)
+#undef X
+        JOB_STATE_COUNT
+};
+
+const char *job_state_word(enum job_state s);
+bool job_state_ended(enum job_state s);
+
+enum {
+    JOB_TASKS_MAX = 65536,
+    JOB_ARRAY_MAX = 1000000,
+    JOB_ATTEMPTS_MAX = 1000,
+};
+
+// SHA-256 of the specification's bytes.
+struct spec_hash {
+    uint8_t b[32];
+};
+// 128-bit hash of (owner, the client's request id); zero if it gave none.
+struct request_id {
+    uint64_t hi, lo;
+};
+
+// What one attempt needs. Every task asks for the same.
+struct request {
+    int32_t tasks;         // 1 .. JOB_TASKS_MAX
+    int32_t nodes;         // exactly so many, tasks spread evenly; 0: as few as hold them
+    int32_t cpus;          // cores a task, >= 1
+    int32_t gpus;          // whole GPUs a task
+    int64_t memory_mib;    // a task; 0: not accounted and not limited
+    int64_t time_limit_ms; // 0: none
+    int64_t grace_ms;      // between SIGTERM and SIGKILL
+    int64_t lease_ms;      // on_lost requeue:T; 0: on_lost wait
+    bool pmix;             // tasks need PMIx: prepare on every node, then go
+};
+
+struct job {
+    struct job_id id; // 0: a free slot
+    struct job_uid uid;
+    struct spec_hash spec;
+    struct request_id request_id;
+    uint32_t owner_uid, owner_gid;
+    struct request req;
+    int32_t priority; // higher first
+    int32_t max_attempts;
+    bool held;
+    bool allow_unsatisfiable;
+    bool cancelled; // durable wish: beats any requeue
+
+    enum job_state state;
+    uint32_t attempt;      // number of the newest attempt; 0: none yet
+    int32_t attempts_used; // attempts that started a task
+    struct reason reason;  // why it waits, or how it ended
+    char *detail;          // the reason's %d; may be NULL; owned
+    struct reason verdict; // why the present attempt must end; NONE while it may go on
+    char *verdict_detail;  // owned
+    int32_t exit_code;     // of the first task that failed; 128 + signal; 0
+    int64_t submitted_at_ms, started_at_ms, ended_at_ms; // wall clock; 0: not yet
+
+    // Arrays. count > 0: this record is an array. array.v > 0: this is an element of that job.
+    struct job_id array;
+    int64_t element; // its index
+    int64_t array_first, array_count;
+    int64_t array_next;   // elements [0, next) have become jobs
+    int64_t array_live;   // of these, not ended
+    int64_t array_failed; // ended otherwise than completed
+
+    // Not stored: rebuilt.
+    struct placement_list parts; // placements that exist, of any attempt
+    bool queued;                 // is in the queue
+    bool dirty;
+    RB_ENTRY(job) queue_link;
+    UT_hash_handle by_id, by_uid, by_request;
+};
+
+// The stored columns: name, kind (I64 any integer or bool, SPEC, REQID, STR), member.
+#define JOB_COLUMNS(X)                               \
+    X(id, I64, id.v)                                 \
+    X(uid, I64, uid.v)                               \
+    X(spec, HASH, spec)                              \
+    X(request_hi, I64, request_id.hi)                \
+    X(request_lo, I64, request_id.lo)                \
+    X(owner_uid, I64, owner_uid)                     \
+    X(owner_gid, I64, owner_gid)                     \
+    X(tasks, I64, req.tasks)                         \
+    X(nodes, I64, req.nodes)                         \
+    X(cpus, I64, req.cpus)                           \
+    X(gpus, I64, req.gpus)                           \
+    X(memory_mib, I64, req.memory_mib)               \
+    X(time_limit_ms, I64, req.time_limit_ms)         \
+    X(grace_ms, I64, req.grace_ms)                   \
+    X(lease_ms, I64, req.lease_ms)                   \
+    X(pmix, I64, req.pmix)                           \
+    X(priority, I64, priority)                       \
+    X(max_attempts, I64, max_attempts)               \
+    X(held, I64, held)                               \
+    X(allow_unsatisfiable, I64, allow_unsatisfiable) \
+    X(cancelled, I64, cancelled)                     \
+    X(state, STATE, state)                           \
+    X(attempt, I64, attempt)                         \
+    X(attempts_used, I64, attempts_used)             \
+    X(reason, REASON, reason.code)                   \
+    X(reason_node, I64, reason.node.v)               \
+    X(reason_a, I64, reason.a)                       \
+    X(reason_b, I64, reason.b)                       \
+    X(reason_c, I64, reason.c)                       \
+    X(detail, STR, detail)                           \
+    X(verdict, REASON, verdict.code)                 \
+    X(verdict_node, I64, verdict.node.v)             \
+    X(verdict_a, I64, verdict.a)                     \
+    X(verdict_b, I64, verdict.b)                     \
+    X(verdict_c, I64, verdict.c)                     \
+    X(verdict_detail, STR, verdict_detail)           \
+    X(exit_code, I64, exit_code)                     \
+    X(submitted_at_ms, I64, submitted_at_ms)         \
+    X(started_at_ms, I64, started_at_ms)             \
+    X(ended_at_ms, I64, ended_at_ms)                 \
+    X(array, I64, array.v)                           \
+    X(element, I64, element)                         \
+    X(array_first, I64, array_first)                 \
+    X(array_count, I64, array_count)                 \
+    X(array_next, I64, array_next)                   \
+    X(array_live, I64, array_live)                   \
+    X(array_failed, I64, array_failed)

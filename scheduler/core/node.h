@@ -1,0 +1,93 @@
+// A node as the core knows it: identity, what it may give out, what is given out, and its link.
+//
+// The state that people see follows from the stored wishes and the link (node_state()):
+//     up           linked, reconciled, may be given work
+//     unreachable  no link or no heartbeat; nothing follows from it but that no work is placed
+//     down         declared off by an operator (fence), until it is seen again
+//     draining     no new work; some still runs        drained: none runs
+#pragma once
+
+#include "common/coreset.h"
+#include "common/ids.h"
+#include "scheduler/core/placement.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#define NODE_STATE_TABLE(X)       \
+    X(UP, "up")                   \
+    X(UNREACHABLE, "unreachable") \
+    X(DOWN, "down")               \
+    X(DRAINING, "draining")       \
+    X(DRAINED, "drained")
+
+enum node_state {
+#define X(name, word) NODE_##name,
+    NODE_STATE_TABLE(X)
+#undef X
+        NODE_STATE_COUNT
+};
+
+enum {
+    NODE_NAME_MAX = 63,
+    NODE_GPUS_MAX = 64,
+    NODES_MAX = 65535,
+    NODE_REASON_MAX = 255,
+};
+
+// Which machine speaks under the name (docs/protocol.md, Names).
+struct incarnation {
+    char machine_id[40];
+    char boot_id[40];
+    uint64_t state_id; // random, made with the agent's state directory
+};
+
+struct node {
+    struct node_id id; // 0: a free slot
+    char name[NODE_NAME_MAX + 1];
+    struct incarnation inc;
+    uint64_t session; // newest given out
+    int32_t cores;    // cores 0 .. cores-1 may be given out
+    int32_t gpus;     // likewise
+    int64_t memory_mib;
+    bool drain;
+    bool fenced;                      // down: declared off, not seen since
+    char reason[NODE_REASON_MAX + 1]; // of drain or fence
+    uint32_t reason_uid;
+    int64_t reason_at_ms;         // wall clock
+    int64_t unreachable_since_ms; // boot clock of the scheduler's machine; 0: reachable
+
+    // Not stored: rebuilt or of this link.
+    struct coreset used_cores;
+    uint64_t used_gpus; // bit g: GPU g
+    int64_t used_memory_mib;
+    struct placement_list parts; // placements here, quarantined ones too
+    uint64_t link;               // the shell's handle; 0: none
+    bool ready;                  // HELLO of this session was reconciled
+    uint64_t request;            // number of the newest heartbeat of this session
+    int64_t heard_ms;            // boot clock
+    bool dirty;
+    UT_hash_handle by_name;
+};
+
+enum node_state node_state(const struct node *n);
+const char *node_state_word(enum node_state s);
+
+// name, kind (I64; TEXT: a fixed char array), member
+#define NODE_COLUMNS(X)                 \
+    X(id, I64, id.v)                    \
+    X(name, TEXT, name)                 \
+    X(machine_id, TEXT, inc.machine_id) \
+    X(boot_id, TEXT, inc.boot_id)       \
+    X(state_id, I64, inc.state_id)      \
+    X(session, I64, session)            \
+    X(cores, I64, cores)                \
+    X(gpus, I64, gpus)                  \
+    X(memory_mib, I64, memory_mib)      \
+    X(drain, I64, drain)                \
+    X(fenced, I64, fenced)              \
+    X(reason, TEXT, reason)             \
+    X(reason_uid, I64, reason_uid)      \
+    X(reason_at_ms, I64, reason_at_ms)  \
+    X(unreachable_since_ms, I64, unreachable_since_ms)
