@@ -77,6 +77,7 @@
       "Ask for more with --memory.")                                                               \
     X(LEASE_EXPIRED, "lease_expired", "node %n was not heard of for longer than the lease", "")    \
     X(NODE_REBOOTED, "node_rebooted", "node %n was rebooted", "")                                  \
+    X(NODE_STOPPED, "node_stopped", "node %n was stopped with everything that ran on it", "")      \
     X(NODE_FENCED, "node_fenced", "an operator declared node %n off", "")                          \
     X(PREPARE_FAILED, "prepare_failed", "node %n could not prepare it: %d", "")                    \
     X(LAUNCH_EXPIRED, "launch_expired", "the order reached node %n after its lease", "")           \
