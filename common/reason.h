@@ -80,6 +80,7 @@
     X(NODE_STOPPED, "node_stopped", "node %n was stopped with everything that ran on it", "")      \
     X(NODE_FENCED, "node_fenced", "an operator declared node %n off", "")                          \
     X(PREPARE_FAILED, "prepare_failed", "node %n could not prepare it: %d", "")                    \
+    X(NODE_BUSY, "node_busy", "node %n still holds what the order needs: %d", "")                  \
     X(LAUNCH_EXPIRED, "launch_expired", "the order reached node %n after its lease", "")           \
     X(START_FAILED, "start_failed", "cannot start the program on node %n: %d", "")                 \
     X(SHEPHERD_LOST, "shepherd_lost", "the shepherd on node %n died", "")                          \

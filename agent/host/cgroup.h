@@ -1,0 +1,43 @@
+// The one place that knows cgroups: v2, or the v1 controllers where those are what is mounted.
+//
+// An attempt's group is "<base>/<node>/<attempt name>" below each hierarchy that can be used
+// (v2: the unified one with memory and pids delegated; v1: memory, freezer, pids, each if
+// writable). Nothing usable is no error: cgroup_features() says what there is and the caller
+// degrades (procs.h). Limits are set by the agent when it makes the group; the shepherd only
+// enters tasks, kills, and reads.
+#pragma once
+
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct cgroup_features {
+    bool v2, memory, pids, freezer, kill; // kill: every member can be ended at once
+    char detail[128];                     // for `node show`
+};
+
+// Looks at the mounts below root ("" for the live system, else a fake tree for tests) and tries to
+// make `base` ("muster/<cluster>"). Never fails: features are false.
+struct cgroup_host;
+struct cgroup_host *cgroup_host_open(const char *root, const char *base);
+void cgroup_host_close(struct cgroup_host *h);
+struct cgroup_features cgroup_features(const struct cgroup_host *h);
+
+// Makes the group `name` with a memory limit (MiB; 0: none), owned by uid so that its shepherd can
+// use it. 0 even when nothing is usable.
+int cgroup_make(struct cgroup_host *h, const char *name, int64_t memory_mib, uid_t uid,
+                struct err *err);
+// To be called in the child between fork and exec (async-signal-safe): moves itself in.
+int cgroup_enter(struct cgroup_host *h, const char *name);
+// Members, as procs_descendants(); 0 if none or unusable.
+size_t cgroup_members(struct cgroup_host *h, const char *name, pid_t *ret, size_t max);
+// SIGKILL to every member, without a race against fork (v2 cgroup.kill; v1 freeze, kill, thaw).
+void cgroup_kill(struct cgroup_host *h, const char *name);
+// Number of OOM kills, and peak use in MiB; -1: unknown.
+int64_t cgroup_oom_kills(struct cgroup_host *h, const char *name);
+int64_t cgroup_peak_mib(struct cgroup_host *h, const char *name);
+// Removes the group (and sub-groups); it must be empty.
+int cgroup_remove(struct cgroup_host *h, const char *name);

@@ -1,0 +1,15 @@
+// Processes of an attempt, found through /proc. Used where no cgroup can be made, and as the last
+// look in any case.
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+// All descendants of `ancestor` (children of children ..., not itself); with the subreaper flag
+// set on the ancestor no descendant escapes, setsid and double forks included. Returns their
+// number (may exceed max); zombies are left out.
+size_t procs_descendants(pid_t ancestor, pid_t *ret, size_t max);
+// All processes whose environment holds MUSTER_ATTEMPT=token, zombies left out.
+size_t procs_with_token(const char *token, pid_t *ret, size_t max);
+// Resident memory of these processes together, KiB, shared pages counted for each.
+long procs_rss_kib(const pid_t *pids, size_t count);
