@@ -104,6 +104,8 @@ struct job {
     int64_t array_failed; // ended otherwise than completed
 
     // Not stored: rebuilt.
+    int64_t not_before_ms;       // boot clock: a requeued job waits until then
+    int32_t never_started;       // attempts in a row that started nothing
     struct placement_list parts; // placements that exist, of any attempt
     bool queued;                 // is in the queue
     bool dirty;

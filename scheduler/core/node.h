@@ -47,7 +47,7 @@ struct node {
     struct node_id id; // 0: a free slot
     char name[NODE_NAME_MAX + 1];
     struct incarnation inc;
-    uint64_t session; // newest given out
+    uint64_t session; // of the link
     int32_t cores;    // cores 0 .. cores-1 may be given out
     int32_t gpus;     // likewise
     int64_t memory_mib;
@@ -64,9 +64,11 @@ struct node {
     int64_t used_memory_mib;
     struct placement_list parts; // placements here, quarantined ones too
     uint64_t link;               // the shell's handle; 0: none
-    bool ready;                  // HELLO of this session was reconciled
-    uint64_t request;            // number of the newest heartbeat of this session
-    int64_t heard_ms;            // boot clock
+    uint64_t new_link;           // connected, its HELLO not yet accepted
+    uint64_t new_session;
+    bool ready;       // HELLO of this session was reconciled
+    uint64_t request; // number of the newest heartbeat of this session
+    int64_t heard_ms; // boot clock
     bool dirty;
     UT_hash_handle by_name;
 };

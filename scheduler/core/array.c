@@ -1,0 +1,88 @@
+// Arrays: one record for up to a million elements; an element is a job only while it lives.
+#include "scheduler/core/state.h"
+
+struct job *array_next_element(struct cluster *c, struct job *array)
+{
+    CHECK(array->array_next < array->array_count);
+    struct job row = *array;
+    row.id.v = c->meta.next_job++;
+    // A bijection of the array's uid for each index (odd multiplier): as unique as the array's own.
+    row.uid.v = array->uid.v + (uint64_t)(array->array_next + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    row.request_id = (struct request_id){0};
+    row.array = array->id;
+    row.element = array->array_first + array->array_next;
+    row.array_first = row.array_count = row.array_next = row.array_live = row.array_failed = 0;
+    row.state = JOB_PENDING;
+    row.reason = (struct reason){0};
+    row.detail = row.verdict_detail = NULL;
+    row.started_at_ms = 0;
+    meta_mark(c);
+    struct job *e = job_add(c, &row);
+    job_mark(c, e);
+    array->array_next++;
+    array->array_live++;
+    job_mark(c, array);
+    if (array->array_next == array->array_count)
+        queue_remove(c, array);
+    return e;
+}
+
+void array_element_started(struct cluster *c, struct job *element)
+{
+    struct job *array = job_find(c, element->array);
+    if (array->started_at_ms)
+        return;
+    array->started_at_ms = c->now.wall_ms;
+    job_move(c, array, JOB_RUNNING);
+    job_set_reason(c, array, (struct reason){0}, NULL);
+    emit(c, EVENT_JOB_STARTED, array, NULL, "array %" PRIu64 " runs", array->id.v);
+}
+
+void array_settle(struct cluster *c, struct job *array)
+{
+    if (array->array_live || (array->array_next < array->array_count && !array->cancelled))
+        return;
+    if (array->cancelled) {
+        job_end(c, array, JOB_CANCELLED, array->verdict, NULL);
+    } else if (array->array_failed) {
+        array->exit_code = 1;
+        struct reason r = {
+            .code = REASON_ARRAY_FAILED, .a = array->array_failed, .b = array->array_count};
+        job_end(c, array, JOB_FAILED, r, NULL);
+    } else {
+        job_end(c, array, JOB_COMPLETED, (struct reason){.code = REASON_EXITED}, NULL);
+    }
+}
+
+void array_element_ended(struct cluster *c, struct job *element)
+{
+    struct job *array = job_find(c, element->array);
+    CHECK(array && array->array_live > 0);
+    array->array_live--;
+    array->array_failed += element->state != JOB_COMPLETED;
+    job_mark(c, array);
+    array_settle(c, array);
+}
+
+void array_cancel(struct cluster *c, struct job *array, struct reason r)
+{
+    array->cancelled = true;
+    array->verdict = r;
+    job_mark(c, array);
+    if (array->queued)
+        queue_remove(c, array);
+    struct job *j, *next;
+    for (j = c->jobs_by_id; j; j = next) {
+        next = j->by_id.next;
+        if (j->array.v != array->id.v || job_state_ended(j->state) || j->cancelled)
+            continue;
+        j->cancelled = true;
+        job_mark(c, j);
+        if (j->state == JOB_PENDING)
+            job_end(c, j, JOB_CANCELLED, r, NULL);
+        else
+            attempt_condemn(c, j, r, NULL);
+    }
+    if (!job_state_ended(array->state))
+        array_settle(c, array);
+}

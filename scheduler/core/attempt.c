@@ -1,0 +1,301 @@
+// An attempt from its placement to its verdict.
+#include "scheduler/core/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const bool job_moves[JOB_STATE_COUNT][JOB_STATE_COUNT] = {
+    [JOB_PENDING] = {[JOB_STARTING] = true,
+                     [JOB_RUNNING] = true /* arrays */,
+                     [JOB_CANCELLED] = true,
+                     [JOB_COMPLETED] = true,
+                     [JOB_FAILED] = true},
+    [JOB_STARTING] = {[JOB_RUNNING] = true,
+                      [JOB_STOPPING] = true,
+                      [JOB_COMPLETED] = true,
+                      [JOB_PENDING] = true,
+                      [JOB_FAILED] = true,
+                      [JOB_CANCELLED] = true,
+                      [JOB_TIMED_OUT] = true,
+                      [JOB_LOST] = true},
+    [JOB_RUNNING] = {[JOB_STOPPING] = true,
+                     [JOB_COMPLETED] = true,
+                     [JOB_FAILED] = true,
+                     [JOB_CANCELLED] = true,
+                     [JOB_TIMED_OUT] = true,
+                     [JOB_LOST] = true,
+                     [JOB_PENDING] = true},
+    [JOB_STOPPING] = {[JOB_PENDING] = true,
+                      [JOB_COMPLETED] = true,
+                      [JOB_FAILED] = true,
+                      [JOB_CANCELLED] = true,
+                      [JOB_TIMED_OUT] = true,
+                      [JOB_LOST] = true},
+};
+
+void job_move(struct cluster *c, struct job *j, enum job_state to)
+{
+    CHECKF(job_moves[j->state][to], "job %" PRIu64 ": %s -> %s", j->id.v, job_state_word(j->state),
+           job_state_word(to));
+    j->state = to;
+    job_mark(c, j);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return (!a && !b) || (a && b && strcmp(a, b) == 0);
+}
+
+static void set_text(char **to, const char *text)
+{
+    char *copy = text && *text ? xstrndup(text, NODE_REASON_MAX) : NULL;
+    free(*to);
+    *to = copy;
+}
+
+void job_set_reason(struct cluster *c, struct job *j, struct reason r, const char *detail)
+{
+    const struct reason *o = &j->reason;
+    if (o->code == r.code && o->node.v == r.node.v && o->a == r.a && o->b == r.b && o->c == r.c &&
+        same_text(j->detail, detail))
+        return;
+    j->reason = r;
+    set_text(&j->detail, detail);
+    job_mark(c, j);
+}
+
+static bool attempt_prepares(const struct job *j)
+{
+    int parts = 0;
+    const struct placement *p;
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    parts += p->attempt == j->attempt;
+    return j->req.pmix || parts > 1;
+}
+
+static int64_t margin_ms(int64_t lease_ms)
+{
+    return lease_ms / 10 + 5000;
+}
+
+// How long a grant or order lasts for this part now; 0: for ever.
+static int64_t part_lease_ms(const struct job *j, const struct placement *p)
+{
+    bool before_go = p->state == PLACEMENT_PLACED || p->state == PLACEMENT_PREPARED;
+    if (before_go && attempt_prepares(j))
+        return PREPARE_LEASE_MS > j->req.lease_ms ? PREPARE_LEASE_MS : j->req.lease_ms;
+    return j->req.lease_ms;
+}
+
+void part_lease_from(struct cluster *c, struct placement *p, int64_t from_ms)
+{
+    const struct job *j = job_find(c, p->job);
+    int64_t lease = j ? part_lease_ms(j, p) : 0;
+    p->lease_end_ms = lease ? from_ms + lease + margin_ms(lease) : INT64_MAX;
+    wake_by(c, p->lease_end_ms);
+}
+
+// The parts of the newest attempt, by index, copied into the turn's arena.
+static const struct placement *parts_copy(struct cluster *c, const struct job *j, size_t *ret_count)
+{
+    size_t count = 0, i = 0;
+    const struct placement *p;
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    count += p->attempt == j->attempt;
+    struct placement *copy = arena_alloc(&c->arena, count * sizeof *copy);
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    if (p->attempt == j->attempt)
+        copy[i++] = *p;
+    *ret_count = count;
+    return copy;
+}
+
+static struct attempt_id attempt_of(const struct cluster *c, const struct placement *p)
+{
+    return (struct attempt_id){c->meta.id, p->uid, p->attempt};
+}
+
+void attempt_launch_part(struct cluster *c, struct job *j, struct placement *p)
+{
+    struct effect *e = effect_to(c, node_find(c, p->node), EFFECT_LAUNCH);
+    if (!e)
+        return;
+    e->attempt = attempt_of(c, p);
+    e->launch.job = j->id;
+    e->launch.lease_ms = j->req.lease_ms;
+    e->launch.prepare_lease_ms = PREPARE_LEASE_MS;
+    e->launch.prepare = attempt_prepares(j);
+    e->launch.parts = parts_copy(c, j, &e->launch.parts_count);
+    for (size_t i = 0; i < e->launch.parts_count; i++)
+        if (e->launch.parts[i].id == p->id)
+            e->launch.part = i;
+    e->launch.of = arena_copy(&c->arena, j, sizeof *j);
+    part_lease_from(c, p, c->now.boot_ms);
+}
+
+static struct placement *part_make(struct cluster *c, struct job *j, const struct fit_node *f,
+                                   int32_t index, int32_t first_rank)
+{
+    struct node *n = f->node;
+    struct coreset free_cores = coreset_first((unsigned)n->cores);
+    coreset_subtract(&free_cores, &n->used_cores);
+    struct placement row = {
+        .id = c->meta.next_placement++,
+        .job = j->id,
+        .uid = j->uid,
+        .attempt = j->attempt,
+        .node = n->id,
+        .index = index,
+        .first_rank = first_rank,
+        .tasks = f->tasks,
+        .cores = coreset_lowest(&free_cores, (unsigned)(f->tasks * j->req.cpus)),
+        .memory_mib = f->tasks * j->req.memory_mib,
+        .lease_end_ms = INT64_MAX,
+    };
+    for (int g = 0, want = f->tasks * j->req.gpus; want; g++)
+        if (!(n->used_gpus >> g & 1)) {
+            row.gpus |= UINT64_C(1) << g;
+            want--;
+        }
+    return part_add(c, &row);
+}
+
+static void narrate_part(struct cluster *c, const struct job *j, const struct placement *p)
+{
+    const struct node *n = node_find(c, p->node);
+    AUTO(text) struct text cores = {0};
+    text_add_coreset(&cores, &p->cores);
+    struct event *e = emit(c, EVENT_JOB_PLACED, j, n, "job %s placed on %s: attempt %u, cores %s",
+                           job_label(c, j), n->name, j->attempt, text_str(&cores));
+    e->cores = p->cores;
+    e->gpus = p->gpus;
+    e->memory_mib = p->memory_mib;
+}
+
+void attempt_place(struct cluster *c, struct job *j, const struct fit_node *nodes, size_t count)
+{
+    j->attempt++;
+    j->started_at_ms = 0;
+    j->verdict = (struct reason){0};
+    set_text(&j->verdict_detail, NULL);
+    job_move(c, j, JOB_STARTING);
+    job_set_reason(c, j, (struct reason){0}, NULL);
+    meta_mark(c);
+    int32_t rank = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct placement *p = part_make(c, j, &nodes[i], (int32_t)i, rank);
+        rank += p->tasks;
+        part_mark(c, p);
+        narrate_part(c, j, p);
+    }
+    CHECK(rank == j->req.tasks);
+    struct placement *p;
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    if (p->attempt == j->attempt)
+        attempt_launch_part(c, j, p);
+}
+
+void attempt_started(struct cluster *c, struct job *j, struct placement *p)
+{
+    if (!p->started) {
+        p->started = true;
+        part_mark(c, p);
+    }
+    if (j->started_at_ms)
+        return;
+    j->started_at_ms = c->now.wall_ms;
+    j->attempts_used++;
+    j->never_started = 0;
+    job_mark(c, j);
+    if (j->array.v)
+        array_element_started(c, j);
+}
+
+static void go(struct cluster *c, struct job *j)
+{
+    struct placement *p;
+    emit(c, EVENT_JOB_PREPARED, j, NULL, "job %s prepared everywhere: go", job_label(c, j));
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    {
+        if (!part_current(j, p))
+            continue;
+        p->state = PLACEMENT_GOING;
+        part_mark(c, p);
+        part_lease_from(c, p, c->now.boot_ms);
+        struct effect *e = effect_to(c, node_find(c, p->node), EFFECT_GO);
+        if (e) {
+            e->attempt = attempt_of(c, p);
+            e->go.lease_ms = j->req.lease_ms;
+        }
+    }
+}
+
+void attempt_progress(struct cluster *c, struct job *j)
+{
+    if (j->state != JOB_STARTING || j->verdict.code)
+        return;
+    size_t parts = 0, prepared = 0, running = 0;
+    const struct placement *p;
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    if (part_current(j, p)) {
+        parts++;
+        prepared += p->state == PLACEMENT_PREPARED;
+        running += p->state == PLACEMENT_RUNNING;
+    }
+    if (parts && prepared == parts) {
+        go(c, j);
+    } else if (parts && running == parts) {
+        job_move(c, j, JOB_RUNNING);
+        emit(c, EVENT_JOB_STARTED, j, NULL, "job %s runs", job_label(c, j));
+    }
+}
+
+void part_kill(struct cluster *c, struct placement *p)
+{
+    const struct job *j = job_find(c, p->job);
+    if (!p->kill) {
+        p->kill = true;
+        part_mark(c, p);
+    }
+    struct effect *e = effect_to(c, node_find(c, p->node), EFFECT_KILL);
+    if (!e)
+        return;
+    e->attempt = attempt_of(c, p);
+    e->kill.grace_ms = j ? j->req.grace_ms : 0;
+    e->kill.reason =
+        j && j->verdict.code ? j->verdict : (struct reason){.code = REASON_PARTNER_ENDED};
+}
+
+static int32_t exit_code_of(const struct reason *r)
+{
+    switch ((int)r->code) {
+    case REASON_EXITED:
+    case REASON_TASK_FAILED:
+    case REASON_MPI_ABORTED:
+        return (int32_t)r->a;
+    case REASON_SIGNALLED:
+        return 128 + (int32_t)r->a;
+    case REASON_OUT_OF_MEMORY:
+        return 137;
+    default:
+        return 1;
+    }
+}
+
+void attempt_condemn(struct cluster *c, struct job *j, struct reason r, const char *detail)
+{
+    if (j->verdict.code)
+        return;
+    j->verdict = r;
+    set_text(&j->verdict_detail, detail);
+    j->exit_code = exit_code_of(&r);
+    job_mark(c, j);
+    if (j->state != JOB_STOPPING)
+        job_move(c, j, JOB_STOPPING);
+    emit(c, EVENT_JOB_STOPPING, j, node_find(c, r.node), "job %s attempt %u must end: %s",
+         job_label(c, j), j->attempt, reason_say(c, &r, detail));
+    struct placement *p;
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    if (p->attempt == j->attempt && !p->kill)
+        part_kill(c, p);
+}

@@ -1,0 +1,105 @@
+// The stored state as canonical text, from the same column lists as the database.
+#include "scheduler/core/state.h"
+
+#include <stdlib.h>
+
+static void add_i64(struct text *t, const char *name, int64_t v)
+{
+    if (v)
+        text_addf(t, " %s=%" PRId64, name, v);
+}
+
+static void add_str(struct text *t, const char *name, const char *s)
+{
+    if (s && *s)
+        text_addf(t, " %s=\"%s\"", name, s);
+}
+
+static void add_hash(struct text *t, const char *name, const struct spec_hash *h)
+{
+    text_addf(t, " %s=", name);
+    for (size_t i = 0; i < sizeof h->b; i++)
+        text_addf(t, "%02x", h->b[i]);
+}
+
+static void add_cores(struct text *t, const char *name, const struct coreset *s)
+{
+    text_addf(t, " %s=", name);
+    text_add_coreset(t, s);
+}
+
+#define DUMP_I64(name, member) add_i64(t, #name, (int64_t)row->member);
+#define DUMP_STR(name, member) add_str(t, #name, row->member);
+#define DUMP_TEXT(name, member) add_str(t, #name, row->member);
+#define DUMP_HASH(name, member) add_hash(t, #name, &row->member);
+#define DUMP_CORES(name, member) add_cores(t, #name, &row->member);
+#define DUMP_STATE(name, member) add_i64(t, #name, (int64_t)row->member);
+#define DUMP_REASON(name, member) add_str(t, #name, reason_word(row->member));
+#define DUMP(name, kind, member) DUMP_##kind(name, member)
+
+static void dump_job(const struct job *row, struct text *t)
+{
+    text_add(t, "job");
+    JOB_COLUMNS(DUMP)
+    text_addc(t, '\n');
+}
+
+static void dump_node(const struct node *row, struct text *t)
+{
+    text_add(t, "node");
+    NODE_COLUMNS(DUMP)
+    text_addc(t, '\n');
+}
+
+static void dump_placement(const struct placement *row, struct text *t)
+{
+    text_add(t, "placement");
+    PLACEMENT_COLUMNS(DUMP)
+    text_addc(t, '\n');
+}
+
+static int job_order(const void *a, const void *b)
+{
+    const struct job *x = *(const struct job *const *)a, *y = *(const struct job *const *)b;
+    return x->id.v < y->id.v ? -1 : x->id.v > y->id.v;
+}
+
+static int placement_order(const void *a, const void *b)
+{
+    const struct placement *x = *(const struct placement *const *)a;
+    const struct placement *y = *(const struct placement *const *)b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void dump_jobs(const struct cluster *c, struct text *t)
+{
+    size_t count = HASH_CNT(by_id, c->jobs_by_id), i = 0;
+    const struct job **jobs = xcalloc(count + 1, sizeof(void *));
+    for (const struct job *j = c->jobs_by_id; j; j = j->by_id.next)
+        if (!job_state_ended(j->state) || !TAILQ_EMPTY(&j->parts))
+            jobs[i++] = j;
+    qsort(jobs, i, sizeof(void *), job_order);
+    for (size_t k = 0; k < i; k++)
+        dump_job(jobs[k], t);
+    free(jobs);
+}
+
+void cluster_dump(const struct cluster *c, struct text *t)
+{
+    const struct cluster_meta *row = &c->meta;
+    text_add(t, "meta");
+    META_COLUMNS(DUMP)
+    text_addc(t, '\n');
+    for (size_t i = 0; i < c->nodes_count; i++)
+        dump_node(c->nodes[i], t);
+    dump_jobs(c, t);
+    const struct placement **parts = xcalloc(c->parts_count + 1, sizeof(void *)), *p;
+    size_t count = 0;
+    for (size_t i = 0; i < c->nodes_count; i++)
+        TAILQ_FOREACH(p, &c->nodes[i]->parts, node_link)
+    parts[count++] = p;
+    qsort(parts, count, sizeof(void *), placement_order);
+    for (size_t i = 0; i < count; i++)
+        dump_placement(parts[i], t);
+    free(parts);
+}

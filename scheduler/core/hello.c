@@ -1,0 +1,217 @@
+// An agent introduces itself: is it the node's own, and what of the node's work does it know?
+#include "scheduler/core/state.h"
+
+#include <string.h>
+
+static void refuse(struct cluster *c, struct node *n, enum reason_code code)
+{
+    struct reason r = {.code = code, .node = n->id};
+    emit(c, EVENT_NODE_REFUSED, NULL, n, "agent refused: %s", reason_say(c, &r, NULL));
+    struct effect *e = effect_add(c, EFFECT_CLOSE);
+    e->node = n->id;
+    e->link = n->new_link;
+    e->session = n->new_session;
+    e->close.reason = r;
+    n->new_link = n->new_session = 0;
+}
+
+void hold_enter(struct cluster *c, uint64_t term_seen, const char *why)
+{
+    if (term_seen > c->meta.term_seen) {
+        c->meta.term_seen = term_seen;
+        meta_mark(c);
+    }
+    if (c->meta.recovery_hold)
+        return;
+    c->meta.recovery_hold = true;
+    meta_mark(c);
+    emit(c, EVENT_RECOVERY_HOLD, NULL, NULL, "recovery hold: %s", why);
+}
+
+static bool other_machine(const struct node *n, const struct input_hello *h)
+{
+    return n->inc.state_id && !n->fenced &&
+           (n->inc.state_id != h->inc.state_id ||
+            strcmp(n->inc.machine_id, h->inc.machine_id) != 0);
+}
+
+// Does the agent know of something that this database, were it the newest, had to know?
+static const char *knows_more(struct cluster *c, const struct input_hello *h)
+{
+    if (h->term_seen > c->meta.term)
+        return arena_printf(&c->arena,
+                            "an agent has seen term %" PRIu64 ", this database is at %" PRIu64,
+                            h->term_seen, c->meta.term);
+    for (size_t i = 0; i < h->attempts_count; i++) {
+        const struct agent_attempt *a = &h->attempts[i];
+        const struct job *j = a->id.cluster.v == c->meta.id.v ? job_find_uid(c, a->id.job) : NULL;
+        if (j && a->id.number > j->attempt)
+            return arena_printf(&c->arena, "an agent knows attempt %u of job %s, this database %u",
+                                a->id.number, job_label(c, j), j->attempt);
+    }
+    return NULL;
+}
+
+static const struct agent_attempt *listed(const struct input_hello *h, const struct placement *p)
+{
+    for (size_t i = 0; i < h->attempts_count; i++)
+        if (h->attempts[i].id.job.v == p->uid.v && h->attempts[i].id.number == p->attempt)
+            return &h->attempts[i];
+    return NULL;
+}
+
+void node_parts_over(struct cluster *c, struct node *n, struct reason why,
+                     const struct input_hello *h)
+{
+    struct placement *p, *next;
+    TAILQ_FOREACH_SAFE(p, &n->parts, node_link, next)
+    {
+        const struct agent_attempt *a = h ? listed(h, p) : NULL;
+        if (a && a->state == AGENT_ENDED)
+            continue; // its own report counts, and follows
+        struct job *j = job_find(c, p->job);
+        part_judge_over(c, p, why);
+        struct event *e = emit(c, EVENT_PART_ENDED, j, n, "what attempt %u held on %s is free",
+                               p->attempt, n->name);
+        e->cores = p->cores;
+        e->gpus = p->gpus;
+        e->memory_mib = p->memory_mib;
+        part_remove(c, p);
+        if (j)
+            attempt_settle(c, j);
+    }
+}
+
+static void quarantine(struct cluster *c, struct node *n, const struct agent_attempt *a)
+{
+    struct placement row = {
+        .id = c->meta.next_placement++,
+        .uid = a->id.job,
+        .attempt = a->id.number,
+        .node = n->id,
+        .cores = a->cores,
+        .gpus = a->gpus & ~n->used_gpus,
+        .memory_mib = a->memory_mib,
+        .state = PLACEMENT_QUARANTINED,
+        .started = a->started,
+        .lease_end_ms = INT64_MAX,
+    };
+    coreset_subtract(&row.cores, &n->used_cores);
+    meta_mark(c);
+    part_mark(c, part_add(c, &row));
+    struct reason r = {.code = REASON_QUARANTINED, .node = n->id};
+    emit(c, EVENT_QUARANTINED, NULL, n, "%s (job uid %016" PRIx64 ", attempt %u): left alone",
+         reason_say(c, &r, NULL), a->id.job.v, a->id.number);
+}
+
+// The agent lists it: agree, end it, or leave it alone.
+static void reconcile_listed(struct cluster *c, struct node *n, const struct agent_attempt *a)
+{
+    if (a->id.cluster.v != c->meta.id.v) {
+        c->dropped++;
+        return;
+    }
+    struct placement *p = part_find(c, n, a->id.job, a->id.number);
+    if (p)
+        part_heard(c, n, p, a);
+    else if (a->state != AGENT_ENDED)
+        quarantine(c, n, a);
+}
+
+// The database expects it and the agent does not list it.
+static void reconcile_unlisted(struct cluster *c, struct node *n, struct placement *p,
+                               bool journal_intact)
+{
+    struct job *j = job_find(c, p->job);
+    if (!j)
+        return; // quarantined: only END or a reboot frees it
+    if (!journal_intact || (p->state != PLACEMENT_PLACED && !p->kill)) {
+        emit(c, EVENT_NOTE, j, n,
+             "node %s no longer knows attempt %u of job %s: nothing follows from that; the lease "
+             "or an operator's fence ends it",
+             n->name, p->attempt, job_label(c, j));
+        return;
+    }
+    if (p->kill || !part_current(j, p))
+        part_kill(c, p);
+    else
+        attempt_launch_part(c, j, p);
+}
+
+static void reconcile(struct cluster *c, struct node *n, const struct input_hello *h)
+{
+    struct placement *p, *next;
+    TAILQ_FOREACH_SAFE(p, &n->parts, node_link, next)
+    if (!listed(h, p))
+        reconcile_unlisted(c, n, p, h->journal_intact);
+    for (size_t i = 0; i < h->attempts_count; i++)
+        reconcile_listed(c, n, &h->attempts[i]);
+}
+
+static void take_link(struct cluster *c, struct node *n, const struct input_hello *h)
+{
+    if (n->link && n->link != n->new_link) {
+        struct effect *e = effect_add(c, EFFECT_CLOSE);
+        e->node = n->id;
+        e->link = n->link;
+        e->session = n->session;
+        e->close.reason = (struct reason){.code = REASON_NONE};
+    }
+    n->link = n->new_link;
+    n->session = n->new_session;
+    n->new_link = n->new_session = 0;
+    n->ready = true;
+    n->fenced = false;
+    n->request = h->request;
+    n->heard_ms = c->now.boot_ms;
+    n->unreachable_since_ms = 0;
+    n->inc = h->inc;
+    n->cores = h->cores < 0 ? 0 : h->cores > CORESET_MAX ? CORESET_MAX : h->cores;
+    n->gpus = h->gpus < 0 ? 0 : h->gpus > NODE_GPUS_MAX ? NODE_GPUS_MAX : h->gpus;
+    n->memory_mib = h->memory_mib < 0 ? 0 : h->memory_mib;
+    node_mark(c, n);
+}
+
+static void renew_listed(struct cluster *c, struct node *n, const struct input_hello *h)
+{
+    struct attempt_id *ids = arena_alloc(&c->arena, (h->attempts_count + 1) * sizeof *ids);
+    for (size_t i = 0; i < h->attempts_count; i++)
+        ids[i] = h->attempts[i].id;
+    lease_grant(c, n, ids, h->attempts_count);
+}
+
+void hello(struct cluster *c, const struct input_hello *h)
+{
+    struct node *n = node_find(c, h->node);
+    if (!n || !n->new_link || h->session != n->new_session) {
+        c->dropped++;
+        return;
+    }
+    if (h->cluster.v && h->cluster.v != c->meta.id.v) {
+        refuse(c, n, REASON_FOREIGN_CLUSTER);
+        return;
+    }
+    if (other_machine(n, h)) {
+        refuse(c, n, REASON_NODE_CLONED);
+        return;
+    }
+    const char *more = knows_more(c, h);
+    if (more)
+        hold_enter(c, h->term_seen, more);
+    if (c->meta.recovery_hold)
+        return; // the link stays; WELCOME comes again when an operator has accepted
+    bool first = !n->inc.state_id;
+    bool rebooted = !first && strcmp(n->inc.boot_id, h->inc.boot_id) != 0;
+    take_link(c, n, h);
+    emit(c, first ? EVENT_NODE_JOINED : EVENT_NODE_UP, NULL, n,
+         "node %s %s: %d cores, %" PRId64 " MiB, %d GPUs", n->name, first ? "joined" : "is up",
+         n->cores, n->memory_mib, n->gpus);
+    if (rebooted) {
+        emit(c, EVENT_NODE_REBOOTED, NULL, n, "node %s was rebooted", n->name);
+        node_parts_over(c, n, (struct reason){.code = REASON_NODE_REBOOTED, .node = n->id}, h);
+    }
+    reconcile(c, n, h);
+    renew_listed(c, n, h);
+    wake_by(c, c->now.boot_ms + SILENT_HEARTBEATS * c->limits.heartbeat_ms);
+    c->pass_wanted = true;
+}

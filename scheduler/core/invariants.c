@@ -1,0 +1,93 @@
+// Every invariant of the core, walked after each step of the tests and the simulator.
+#include "scheduler/core/state.h"
+
+static void check_node(const struct cluster *c, const struct node *n, size_t *parts)
+{
+    struct coreset cores = {0};
+    uint64_t gpus = 0;
+    int64_t memory = 0;
+    const struct placement *p;
+    TAILQ_FOREACH(p, &n->parts, node_link)
+    {
+        CHECK(p->node.v == n->id.v);
+        CHECKF(!coreset_intersects(&cores, &p->cores), "a core of %s is given out twice", n->name);
+        CHECKF(!(gpus & p->gpus), "a GPU of %s is given out twice", n->name);
+        coreset_union(&cores, &p->cores);
+        gpus |= p->gpus;
+        memory += p->memory_mib;
+        CHECK((p->job.v == 0) == (p->state == PLACEMENT_QUARANTINED));
+        CHECK(!p->job.v || job_find(c, p->job));
+        ++*parts;
+    }
+    CHECK(coreset_equal(&cores, &n->used_cores));
+    CHECK(gpus == n->used_gpus && memory == n->used_memory_mib);
+    CHECK(n->ready == (n->link != 0));
+    CHECK(node_find_name(c, n->name) == n);
+}
+
+static void check_gang(const struct cluster *c, const struct job *j)
+{
+    int32_t tasks = 0, newest = 0;
+    const struct placement *p;
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    {
+        CHECK(p->job.v == j->id.v && p->uid.v == j->uid.v && p->attempt <= j->attempt);
+        if (p->attempt < j->attempt)
+            CHECKF(p->over, "two attempts of job %" PRIu64 " count at once", j->id.v);
+        else
+            tasks += p->tasks, newest++;
+        CHECK(coreset_count(&p->cores) == (unsigned)(p->tasks * j->req.cpus));
+        CHECK(__builtin_popcountll(p->gpus) == p->tasks * j->req.gpus);
+        CHECK(p->memory_mib == p->tasks * j->req.memory_mib);
+        CHECK(j->verdict.code == REASON_NONE || p->attempt < j->attempt || p->over || p->kill);
+    }
+    CHECK(tasks <= j->req.tasks);
+    if (j->state == JOB_STARTING && !newest)
+        CHECK(false);
+    (void)c;
+}
+
+static void check_job(const struct cluster *c, const struct job *j)
+{
+    CHECK(job_find_uid(c, j->uid) == j);
+    CHECK(j->id.v && j->id.v < c->meta.next_job);
+    CHECK(j->attempts_used <= (int32_t)j->attempt);
+    if (j->array_count) {
+        CHECK(TAILQ_EMPTY(&j->parts) && j->attempt == 0);
+        CHECK(j->array_live >= 0 && j->array_live <= j->array_next);
+        CHECK(j->array_next <= j->array_count);
+        CHECK(!job_state_ended(j->state) || !j->array_live);
+    } else {
+        CHECK(j->queued == (j->state == JOB_PENDING && !j->held));
+        check_gang(c, j);
+    }
+    if (j->state == JOB_STOPPING)
+        CHECK(j->verdict.code);
+    if (j->state == JOB_PENDING || job_state_ended(j->state))
+        for (const struct placement *p = TAILQ_FIRST(&j->parts); p; p = TAILQ_NEXT(p, job_link))
+            CHECKF(p->over, "job %" PRIu64 " is %s and still runs", j->id.v,
+                   job_state_word(j->state));
+    CHECK(!j->cancelled || job_state_ended(j->state) || j->verdict.code);
+    CHECK(job_state_ended(j->state) == (j->ended_at_ms != 0));
+}
+
+void cluster_check(const struct cluster *c)
+{
+    size_t parts = 0, queued = 0, in_queue = 0;
+    for (size_t i = 0; i < c->nodes_count; i++)
+        check_node(c, c->nodes[i], &parts);
+    CHECK(parts == c->parts_count);
+    for (const struct job *j = c->jobs_by_id; j; j = j->by_id.next) {
+        check_job(c, j);
+        queued += j->queued;
+    }
+    struct cluster *walk = (struct cluster *)c;
+    struct job *j, *last = NULL;
+    RB_FOREACH(j, job_queue, &walk->queue)
+    {
+        CHECK(j->queued && (!last || job_queue_order(last, j) < 0));
+        last = j;
+        in_queue++;
+    }
+    CHECK(queued == in_queue);
+}

@@ -1,0 +1,65 @@
+// What operators ask of nodes: drain, resume, fence.
+#include "scheduler/core/state.h"
+
+#include <stdio.h>
+
+static void set_reason(struct cluster *c, struct node *n, const struct input *in)
+{
+    snprintf(n->reason, sizeof n->reason, "%s", in->node.reason ? in->node.reason : "");
+    n->reason_uid = in->caller.uid;
+    n->reason_at_ms = c->now.wall_ms;
+    node_mark(c, n);
+}
+
+static void drain(struct cluster *c, const struct input *in, struct node *n)
+{
+    n->drain = true;
+    set_reason(c, n, in);
+    emit(c, EVENT_NODE_DRAINED, NULL, n, "node %s drained by user %u: %s", n->name, in->caller.uid,
+         n->reason);
+    reply_ok(c, &in->caller, (struct job_id){0});
+}
+
+static void resume(struct cluster *c, const struct input *in, struct node *n)
+{
+    if (n->drain || n->fenced) {
+        n->drain = n->fenced = false;
+        set_reason(c, n, in);
+        emit(c, EVENT_NODE_RESUMED, NULL, n, "node %s resumed by user %u", n->name, in->caller.uid);
+        c->pass_wanted = true;
+    }
+    reply_ok(c, &in->caller, (struct job_id){0});
+}
+
+// The operator's word that the machine is off: nothing on it can be running.
+static void fence(struct cluster *c, const struct input *in, struct node *n)
+{
+    if (n->link) {
+        reply_refuse(c, &in->caller, (struct reason){.code = REASON_NODE_CONNECTED, .node = n->id},
+                     NULL);
+        return;
+    }
+    n->fenced = true;
+    set_reason(c, n, in);
+    emit(c, EVENT_NODE_FENCED, NULL, n, "node %s declared off by user %u: %s", n->name,
+         in->caller.uid, n->reason);
+    node_parts_over(c, n, (struct reason){.code = REASON_NODE_FENCED, .node = n->id}, NULL);
+    reply_ok(c, &in->caller, (struct job_id){0});
+}
+
+void node_command(struct cluster *c, const struct input *in)
+{
+    struct node *n = node_find_name(c, in->node.name);
+    enum reason_code no = c->meta.recovery_hold ? REASON_IN_RECOVERY
+                          : !in->caller.admin   ? REASON_NOT_OWNER
+                          : !n                  ? REASON_NO_SUCH_NODE
+                                                : REASON_NONE;
+    if (no != REASON_NONE)
+        reply_refuse(c, &in->caller, (struct reason){.code = no}, NULL);
+    else if (in->kind == INPUT_NODE_DRAIN)
+        drain(c, in, n);
+    else if (in->kind == INPUT_NODE_RESUME)
+        resume(c, in, n);
+    else
+        fence(c, in, n);
+}

@@ -1,0 +1,100 @@
+// A pass over the queue: jobs in order; the first that could run on the usable nodes but finds too
+// little free keeps what follows waiting, so that nothing starves. A job that needs nodes that are
+// not usable now stands aside. Bounded: a pass that uses up its budget asks to be continued.
+#include "scheduler/core/state.h"
+
+static int64_t free_cores(const struct cluster *c)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < c->nodes_count; i++)
+        if (node_usable(c->nodes[i]))
+            n += c->nodes[i]->cores - (int64_t)coreset_count(&c->nodes[i]->used_cores);
+    return n;
+}
+
+static int64_t usable_nodes(const struct cluster *c)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < c->nodes_count; i++)
+        n += node_usable(c->nodes[i]);
+    return n;
+}
+
+static void explain_blocked(struct cluster *c, struct job *j)
+{
+    struct reason r = {.code = REASON_RESOURCES,
+                       .a = (int64_t)j->req.tasks * j->req.cpus,
+                       .b = j->req.nodes ? j->req.nodes : 1,
+                       .c = free_cores(c)};
+    job_set_reason(c, j, r, NULL);
+}
+
+static void explain_aside(struct cluster *c, struct job *j)
+{
+    const struct fit_node *f;
+    size_t count;
+    struct reason r;
+    if (fit(c, &j->req, FIT_ALL, &f, &count)) {
+        r = (struct reason){.code = REASON_NODES_UNUSABLE,
+                            .a = (int64_t)count,
+                            .b = usable_nodes(c),
+                            .c = (int64_t)c->nodes_count};
+    } else {
+        r = fit_shortage(c, &j->req);
+        r.code = REASON_UNSATISFIABLE_WAIT;
+    }
+    job_set_reason(c, j, r, NULL);
+}
+
+enum considered {
+    CONSIDERED_PLACED,
+    CONSIDERED_ASIDE,   // what follows in the queue may be considered
+    CONSIDERED_BLOCKED, // what follows waits
+};
+
+static enum considered consider(struct cluster *c, struct job *j)
+{
+    const struct fit_node *f;
+    size_t count;
+    if (j->not_before_ms > c->now.boot_ms) {
+        wake_by(c, j->not_before_ms);
+        return CONSIDERED_ASIDE;
+    }
+    if (fit(c, &j->req, FIT_FREE, &f, &count)) {
+        struct job *placed = j->array_count ? array_next_element(c, j) : j;
+        if (placed->queued)
+            queue_remove(c, placed);
+        attempt_place(c, placed, f, count);
+        return CONSIDERED_PLACED;
+    }
+    if (fit(c, &j->req, FIT_USABLE, &f, &count)) {
+        explain_blocked(c, j);
+        return CONSIDERED_BLOCKED;
+    }
+    explain_aside(c, j);
+    return CONSIDERED_ASIDE;
+}
+
+void pass(struct cluster *c)
+{
+    c->pass_wanted = false;
+    if (c->meta.recovery_hold)
+        return;
+    struct job *j = c->pass_at ? c->pass_at : RB_MIN(job_queue, &c->queue);
+    c->pass_at = NULL;
+    for (int32_t budget = c->limits.pass_budget; j; budget--) {
+        if (!budget) {
+            c->pass_at = j;
+            c->pass_wanted = true;
+            return;
+        }
+        struct job *next = RB_NEXT(job_queue, &c->queue, j);
+        enum considered what = consider(c, j);
+        if (what == CONSIDERED_BLOCKED)
+            break;
+        // An array stays in the queue while it has elements left.
+        if (what == CONSIDERED_ASIDE || !j->array_count || !j->queued)
+            j = next;
+    }
+    c->pass_wanted = false;
+}

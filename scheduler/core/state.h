@@ -1,0 +1,177 @@
+// The core's insides: the tables, and how a step marks, tells and decides. Private to the core.
+//
+// Ownership: the cluster owns every job, node and placement; pointers to jobs live until the job is
+// retired (after the turn in which it ended and nothing of it is left), pointers to placements
+// until part_remove(). Reading order: cluster.c (dispatch), submit.c, pass.c and fit.c (placing),
+// attempt.c (the job machine), hello.c, link.c and report.c (agents), tick.c (leases).
+#pragma once
+
+#include "common/alloc.h"
+#include "common/arena.h"
+#include "common/check.h"
+#include "scheduler/core/cluster.h"
+
+#include <inttypes.h>
+
+enum {
+    PREPARE_LEASE_MS = 60000, // an order's validity, and its lease until GO
+    SILENT_HEARTBEATS = 4,    // a node silent for so many is unreachable
+    RETRY_FIRST_MS = 1000,    // delay before an attempt after one that started nothing, doubling
+    RETRY_LAST_MS = 60000,
+};
+
+RB_HEAD(job_queue, job);
+RB_PROTOTYPE(job_queue, job, queue_link, job_queue_order)
+int job_queue_order(const struct job *a, const struct job *b);
+
+struct pointers {
+    void **items;
+    size_t count, cap;
+};
+
+struct cluster {
+    struct cluster_limits limits;
+    struct cluster_meta meta;
+    bool meta_dirty;
+    struct now now; // of the present step
+
+    struct job *jobs_by_id, *jobs_by_uid, *jobs_by_request;
+    struct job_queue queue;
+    struct fit_node *fit_scratch; // one an node: what fit() returns, until its next call
+    struct node **nodes;          // by id - 1
+    size_t nodes_count, nodes_cap;
+    struct node *nodes_by_name;
+    size_t parts_count;
+
+    bool pass_wanted;
+    struct job *pass_at; // where an unfinished pass goes on; NULL: from the head
+    int64_t tick_at_ms;  // not later than the next thing that time alone brings
+    uint64_t dropped;    // messages of foreign sessions and the like
+
+    // The turn.
+    struct arena arena;
+    struct pointers dirty_jobs, dirty_nodes, dirty_parts, retired;
+    struct outcome out;
+    struct {
+        size_t events, effects, tasks, gone;
+    } cap;
+    struct event *events;
+    struct effect *effects;
+    struct task_row *tasks;
+    uint64_t *gone;
+};
+
+// ---- tables (table.c) ----
+struct job *job_find(const struct cluster *c, struct job_id id);
+struct job *job_find_uid(const struct cluster *c, struct job_uid uid);
+struct job *job_add(struct cluster *c, const struct job *row);
+// Its row was its last: it leaves memory at the start of the next turn.
+void job_retire(struct cluster *c, struct job *j);
+struct node *node_find(const struct cluster *c, struct node_id id);
+struct node *node_find_name(const struct cluster *c, const char *name);
+struct node *node_add(struct cluster *c, const struct node *row);
+struct placement *part_add(struct cluster *c, const struct placement *row);
+// Returns what it held; p is gone.
+void part_remove(struct cluster *c, struct placement *p);
+struct placement *part_find(const struct cluster *c, const struct node *n, struct job_uid uid,
+                            uint32_t attempt);
+// Is this placement of the job's newest attempt, and does it still count?
+bool part_current(const struct job *j, const struct placement *p);
+void pointers_push(struct pointers *v, void *p);
+
+// ---- marks and words (emit.c) ----
+void job_mark(struct cluster *c, struct job *j);
+void node_mark(struct cluster *c, struct node *n);
+void part_mark(struct cluster *c, struct placement *p);
+void meta_mark(struct cluster *c);
+// A fact with its narration. job and node may be NULL.
+struct event *emit(struct cluster *c, enum event_kind kind, const struct job *j,
+                   const struct node *n, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+struct effect *effect_add(struct cluster *c, enum effect_kind kind);
+// An effect for the node's link; NULL when it has none that is ready.
+struct effect *effect_to(struct cluster *c, struct node *n, enum effect_kind kind);
+void reply_ok(struct cluster *c, const struct caller *to, struct job_id job);
+void reply_refuse(struct cluster *c, const struct caller *to, struct reason r, const char *detail);
+void wake_by(struct cluster *c, int64_t at_ms);
+// The reason's sentence, in the turn's arena.
+const char *reason_say(struct cluster *c, const struct reason *r, const char *detail);
+// "17", or "17_3" for an element.
+const char *job_label(struct cluster *c, const struct job *j);
+
+// ---- deciding ----
+void submit(struct cluster *c, const struct caller *who, const struct input_submit *in); // submit.c
+void queue_insert(struct cluster *c, struct job *j);                                     // queue.c
+void queue_remove(struct cluster *c, struct job *j);
+void pass(struct cluster *c); // pass.c
+
+// Where tasks go: fit.c.
+struct fit_node {
+    struct node *node;
+    int32_t capacity; // tasks that fit
+    int32_t tasks;    // tasks given
+};
+enum fit_view {
+    FIT_FREE,   // what is free on usable nodes
+    FIT_USABLE, // usable nodes as if empty
+    FIT_ALL,    // every node known, as if empty
+};
+// Chooses nodes for the whole gang, in order of node id; *ret lives until the next call. False if
+// it does not fit.
+bool fit(struct cluster *c, const struct request *r, enum fit_view view,
+         const struct fit_node **ret, size_t *ret_count);
+int32_t fit_capacity(const struct node *n, const struct request *r, enum fit_view view);
+bool node_usable(const struct node *n);
+// Why nothing known could hold it.
+struct reason fit_shortage(struct cluster *c, const struct request *r);
+
+// The job machine: attempt.c, settle.c.
+void job_move(struct cluster *c, struct job *j, enum job_state to);
+void job_set_reason(struct cluster *c, struct job *j, struct reason r, const char *detail);
+void attempt_place(struct cluster *c, struct job *j, const struct fit_node *nodes, size_t count);
+void attempt_launch_part(struct cluster *c, struct job *j, struct placement *p);
+void attempt_started(struct cluster *c, struct job *j, struct placement *p);
+void attempt_progress(struct cluster *c, struct job *j);
+// The attempt must end: the first reason stays. Every part is told.
+void attempt_condemn(struct cluster *c, struct job *j, struct reason r, const char *detail);
+// Called whenever a part ended or was judged over: ends or requeues the job when all are.
+void attempt_settle(struct cluster *c, struct job *j);
+void part_kill(struct cluster *c, struct placement *p);
+// The attempt counts as over here though no END came.
+void part_judge_over(struct cluster *c, struct placement *p, struct reason why);
+void part_lease_from(struct cluster *c, struct placement *p, int64_t from_ms);
+void job_end(struct cluster *c, struct job *j, enum job_state state, struct reason r,
+             const char *detail);
+
+// Arrays: array.c.
+struct job *array_next_element(struct cluster *c, struct job *array);
+void array_element_started(struct cluster *c, struct job *element);
+void array_element_ended(struct cluster *c, struct job *element);
+void array_cancel(struct cluster *c, struct job *array, struct reason r);
+void array_settle(struct cluster *c, struct job *array);
+
+// Requests: command.c. Nodes by operators: node_command.c.
+void job_command(struct cluster *c, const struct input *in);
+void node_command(struct cluster *c, const struct input *in);
+void recover(struct cluster *c, const struct caller *who);
+
+// Agents: link.c, hello.c, report.c, tick.c.
+void link_up(struct cluster *c, const char *name, uint64_t link);
+void link_down(struct cluster *c, uint64_t link);
+void link_welcome(struct cluster *c, struct node *n, uint64_t link);
+void hello(struct cluster *c, const struct input_hello *h);
+void heartbeat(struct cluster *c, const struct input_heartbeat *h);
+// Answers the node's newest request: renews those of the attempts that may go on.
+void lease_grant(struct cluster *c, struct node *n, const struct attempt_id *ids, size_t count);
+// The agent's word on an attempt that the database knows.
+void part_heard(struct cluster *c, struct node *n, struct placement *p,
+                const struct agent_attempt *a);
+// Nothing can run on the node any more: all parts are over and what they held is free, but for
+// those that h lists as ended.
+void node_parts_over(struct cluster *c, struct node *n, struct reason why,
+                     const struct input_hello *h);
+void report(struct cluster *c, const struct input_report *in);
+void end(struct cluster *c, const struct input_end *in);
+void tick(struct cluster *c);
+void node_unreachable(struct cluster *c, struct node *n, const char *why);
+void hold_enter(struct cluster *c, uint64_t term_seen, const char *why);

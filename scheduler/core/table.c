@@ -1,0 +1,237 @@
+// The tables: jobs by id, uid and request id; nodes by id and name; placements in the lists of
+// their job and node. What a placement holds is added to its node here and nowhere else.
+#include "scheduler/core/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void pointers_push(struct pointers *v, void *p)
+{
+    VEC_RESERVE(v->items, v->count, v->cap);
+    v->items[v->count++] = p;
+}
+
+struct job *job_find(const struct cluster *c, struct job_id id)
+{
+    struct job *j;
+    HASH_FIND(by_id, c->jobs_by_id, &id, sizeof id, j);
+    return j;
+}
+
+struct job *job_find_uid(const struct cluster *c, struct job_uid uid)
+{
+    struct job *j;
+    HASH_FIND(by_uid, c->jobs_by_uid, &uid, sizeof uid, j);
+    return j;
+}
+
+struct job *job_add(struct cluster *c, const struct job *row)
+{
+    struct job *j = xmemdup(row, sizeof *row);
+    j->detail = row->detail ? xstrdup(row->detail) : NULL;
+    j->verdict_detail = row->verdict_detail ? xstrdup(row->verdict_detail) : NULL;
+    TAILQ_INIT(&j->parts);
+    j->queued = j->dirty = false;
+    HASH_ADD(by_id, c->jobs_by_id, id, sizeof j->id, j);
+    HASH_ADD(by_uid, c->jobs_by_uid, uid, sizeof j->uid, j);
+    if (j->request_id.hi || j->request_id.lo)
+        HASH_ADD(by_request, c->jobs_by_request, request_id, sizeof j->request_id, j);
+    return j;
+}
+
+static void job_free(struct cluster *c, struct job *j)
+{
+    CHECK(TAILQ_EMPTY(&j->parts) && !j->queued);
+    HASH_DELETE(by_id, c->jobs_by_id, j);
+    HASH_DELETE(by_uid, c->jobs_by_uid, j);
+    if (j->request_id.hi || j->request_id.lo)
+        HASH_DELETE(by_request, c->jobs_by_request, j);
+    free(j->detail);
+    free(j->verdict_detail);
+    free(j);
+}
+
+void job_retire(struct cluster *c, struct job *j)
+{
+    CHECK(job_state_ended(j->state) && TAILQ_EMPTY(&j->parts));
+    pointers_push(&c->retired, j);
+}
+
+struct node *node_find(const struct cluster *c, struct node_id id)
+{
+    return id.v >= 1 && id.v <= c->nodes_count ? c->nodes[id.v - 1] : NULL;
+}
+
+struct node *node_find_name(const struct cluster *c, const char *name)
+{
+    struct node *n;
+    HASH_FIND(by_name, c->nodes_by_name, name, strlen(name), n);
+    return n;
+}
+
+struct node *node_add(struct cluster *c, const struct node *row)
+{
+    struct node *n = xmemdup(row, sizeof *row);
+    CHECK(n->id.v == c->nodes_count + 1);
+    TAILQ_INIT(&n->parts);
+    VEC_RESERVE(c->nodes, c->nodes_count, c->nodes_cap);
+    c->nodes[c->nodes_count++] = n;
+    c->fit_scratch = xreallocarray(c->fit_scratch, c->nodes_cap, sizeof *c->fit_scratch);
+    HASH_ADD(by_name, c->nodes_by_name, name, strlen(n->name), n);
+    return n;
+}
+
+struct placement *part_add(struct cluster *c, const struct placement *row)
+{
+    struct placement *p = xmemdup(row, sizeof *row);
+    struct node *n = node_find(c, p->node);
+    CHECK(n);
+    CHECK(!coreset_intersects(&n->used_cores, &p->cores) && !(n->used_gpus & p->gpus));
+    p->dirty = false;
+    coreset_union(&n->used_cores, &p->cores);
+    n->used_gpus |= p->gpus;
+    n->used_memory_mib += p->memory_mib;
+    TAILQ_INSERT_TAIL(&n->parts, p, node_link);
+    struct job *j = p->job.v ? job_find(c, p->job) : NULL;
+    if (j)
+        TAILQ_INSERT_TAIL(&j->parts, p, job_link);
+    c->parts_count++;
+    return p;
+}
+
+static void forget_dirty(struct pointers *v, void *p)
+{
+    for (size_t i = 0; i < v->count; i++)
+        if (v->items[i] == p)
+            v->items[i] = NULL;
+}
+
+void part_remove(struct cluster *c, struct placement *p)
+{
+    struct node *n = node_find(c, p->node);
+    coreset_subtract(&n->used_cores, &p->cores);
+    n->used_gpus &= ~p->gpus;
+    n->used_memory_mib -= p->memory_mib;
+    TAILQ_REMOVE(&n->parts, p, node_link);
+    struct job *j = p->job.v ? job_find(c, p->job) : NULL;
+    if (j)
+        TAILQ_REMOVE(&j->parts, p, job_link);
+    if (p->dirty)
+        forget_dirty(&c->dirty_parts, p);
+    size_t count = c->out.placements_gone_count;
+    VEC_RESERVE(c->gone, count, c->cap.gone);
+    c->gone[count] = p->id;
+    c->out.placements_gone_count++;
+    c->parts_count--;
+    c->pass_wanted = true;
+    free(p);
+}
+
+struct placement *part_find(const struct cluster *c, const struct node *n, struct job_uid uid,
+                            uint32_t attempt)
+{
+    struct placement *p;
+    const struct job *j = job_find_uid(c, uid);
+    if (j)
+        TAILQ_FOREACH(p, &j->parts, job_link)
+    if (p->attempt == attempt && p->node.v == n->id.v)
+        return p;
+    TAILQ_FOREACH(p, &n->parts, node_link)
+    if (!p->job.v && p->uid.v == uid.v && p->attempt == attempt)
+        return p;
+    return NULL;
+}
+
+bool part_current(const struct job *j, const struct placement *p)
+{
+    return p->attempt == j->attempt && !p->over && !job_state_ended(j->state) &&
+           j->state != JOB_PENDING;
+}
+
+static void retire_all(struct cluster *c)
+{
+    for (size_t i = 0; i < c->retired.count; i++)
+        job_free(c, c->retired.items[i]);
+    c->retired.count = 0;
+}
+
+static void clear_marks(struct cluster *c)
+{
+    for (size_t i = 0; i < c->dirty_jobs.count; i++)
+        ((struct job *)c->dirty_jobs.items[i])->dirty = false;
+    for (size_t i = 0; i < c->dirty_nodes.count; i++)
+        ((struct node *)c->dirty_nodes.items[i])->dirty = false;
+    for (size_t i = 0; i < c->dirty_parts.count; i++)
+        if (c->dirty_parts.items[i])
+            ((struct placement *)c->dirty_parts.items[i])->dirty = false;
+    c->dirty_jobs.count = c->dirty_nodes.count = c->dirty_parts.count = 0;
+}
+
+void cluster_turn_begin(struct cluster *c)
+{
+    clear_marks(c);
+    retire_all(c);
+    c->meta_dirty = false;
+    c->out = (struct outcome){0};
+    arena_reset(&c->arena);
+}
+
+struct cluster *cluster_new(const struct cluster_limits *limits)
+{
+    struct cluster *c = xcalloc(1, sizeof *c);
+    c->limits = *limits;
+    c->tick_at_ms = INT64_MAX;
+    RB_INIT(&c->queue);
+    return c;
+}
+
+void cluster_free(struct cluster *c)
+{
+    if (!c)
+        return;
+    cluster_turn_begin(c);
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        struct placement *p;
+        while ((p = TAILQ_FIRST(&c->nodes[i]->parts)))
+            part_remove(c, p);
+    }
+    HASH_CLEAR(by_name, c->nodes_by_name);
+    for (size_t i = 0; i < c->nodes_count; i++)
+        free(c->nodes[i]);
+    while (c->jobs_by_id) {
+        c->jobs_by_id->queued = false;
+        job_free(c, c->jobs_by_id);
+    }
+    free(c->nodes);
+    free(c->fit_scratch);
+    free(c->dirty_jobs.items);
+    free(c->dirty_nodes.items);
+    free(c->dirty_parts.items);
+    free(c->retired.items);
+    free(c->events);
+    free(c->effects);
+    free(c->tasks);
+    free(c->gone);
+    arena_free(&c->arena);
+    free(c);
+}
+
+const struct cluster_meta *cluster_meta(const struct cluster *c)
+{
+    return &c->meta;
+}
+
+const struct job *cluster_job(const struct cluster *c, struct job_id id)
+{
+    return job_find(c, id);
+}
+
+const struct node *cluster_node(const struct cluster *c, struct node_id id)
+{
+    return node_find(c, id);
+}
+
+const struct node *cluster_node_by_name(const struct cluster *c, const char *name)
+{
+    return node_find_name(c, name);
+}
