@@ -350,6 +350,8 @@ const struct outcome *cluster_outcome(struct cluster *c);
 // ---- questions and checks ----
 
 const struct cluster_meta *cluster_meta(const struct cluster *c);
+// Jobs in memory: those that have not ended, or of which something is left on a node.
+size_t cluster_live(const struct cluster *c);
 // NULL if unknown or no longer live.
 const struct job *cluster_job(const struct cluster *c, struct job_id id);
 const struct node *cluster_node(const struct cluster *c, struct node_id id);

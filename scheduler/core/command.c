@@ -36,9 +36,15 @@ static void cancel(struct cluster *c, const struct input *in, struct job *j)
         attempt_condemn(c, j, r, NULL);
 }
 
+// Something of it still waits to be placed.
+static bool holdable(const struct job *j)
+{
+    return j->array_count ? j->array_next < j->array_count : j->state == JOB_PENDING;
+}
+
 static void hold(struct cluster *c, const struct input *in, struct job *j)
 {
-    if (j->state != JOB_PENDING) {
+    if (!holdable(j)) {
         reply_refuse(c, &in->caller, (struct reason){.code = REASON_NOT_PENDING}, NULL);
         return;
     }

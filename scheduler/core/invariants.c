@@ -57,6 +57,7 @@ static void check_job(const struct cluster *c, const struct job *j)
         CHECK(j->array_live >= 0 && j->array_live <= j->array_next);
         CHECK(j->array_next <= j->array_count);
         CHECK(!job_state_ended(j->state) || !j->array_live);
+        CHECK(j->queued == (j->array_next < j->array_count && !j->held && !j->cancelled));
     } else {
         CHECK(j->queued == (j->state == JOB_PENDING && !j->held));
         check_gang(c, j);

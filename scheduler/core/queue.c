@@ -21,7 +21,8 @@ RB_GENERATE(job_queue, job, queue_link, job_queue_order)
 
 void queue_insert(struct cluster *c, struct job *j)
 {
-    CHECK(!j->queued && j->state == JOB_PENDING);
+    CHECK(!j->queued &&
+          (j->array_count ? j->array_next < j->array_count : j->state == JOB_PENDING));
     RB_INSERT(job_queue, &c->queue, j);
     j->queued = true;
     c->pass_wanted = true;

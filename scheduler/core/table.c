@@ -221,6 +221,11 @@ const struct cluster_meta *cluster_meta(const struct cluster *c)
     return &c->meta;
 }
 
+size_t cluster_live(const struct cluster *c)
+{
+    return HASH_CNT(by_id, c->jobs_by_id);
+}
+
 const struct job *cluster_job(const struct cluster *c, struct job_id id)
 {
     return job_find(c, id);

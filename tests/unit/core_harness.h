@@ -1,0 +1,195 @@
+// Drives the scheduler's core in tests: steps it, keeps the tables that a store would keep,
+// collects the narration, and can restart the core from those tables.
+#pragma once
+
+#include "scheduler/core/cluster.h"
+
+#include "common/alloc.h"
+#include "common/check.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct harness {
+    struct cluster *c;
+    struct cluster_limits limits;
+    struct now now;
+    // The tables.
+    struct cluster_meta meta;
+    struct job *jobs; // by id - 1; id 0: no row
+    size_t jobs_cap;
+    struct node *nodes; // by id - 1
+    size_t nodes_count, nodes_cap;
+    struct placement *parts; // unordered
+    size_t parts_count, parts_cap;
+    // What was said since the last look, a line each.
+    struct text story;
+    void (*on_effect)(void *arg, const struct effect *e);
+    void *arg;
+};
+
+static inline void harness_store_job(struct harness *h, const struct job *j)
+{
+    if (j->id.v > h->jobs_cap) {
+        size_t cap = j->id.v * 2 + 64;
+        h->jobs = xreallocarray(h->jobs, cap, sizeof *h->jobs);
+        memset(h->jobs + h->jobs_cap, 0, (cap - h->jobs_cap) * sizeof *h->jobs);
+        h->jobs_cap = cap;
+    }
+    struct job *row = &h->jobs[j->id.v - 1];
+    free(row->detail);
+    free(row->verdict_detail);
+    *row = *j;
+    row->detail = j->detail ? xstrdup(j->detail) : NULL;
+    row->verdict_detail = j->verdict_detail ? xstrdup(j->verdict_detail) : NULL;
+}
+
+static inline struct placement *harness_part(struct harness *h, uint64_t id)
+{
+    for (size_t i = 0; i < h->parts_count; i++)
+        if (h->parts[i].id == id)
+            return &h->parts[i];
+    return NULL;
+}
+
+static inline void harness_store(struct harness *h, const struct outcome *o)
+{
+    for (size_t i = 0; i < o->jobs_count; i++)
+        harness_store_job(h, &o->jobs[i]);
+    for (size_t i = 0; i < o->nodes_count; i++) {
+        VEC_RESERVE(h->nodes, h->nodes_count, h->nodes_cap);
+        h->nodes[o->nodes[i].id.v - 1] = o->nodes[i];
+        if (o->nodes[i].id.v > h->nodes_count)
+            h->nodes_count = o->nodes[i].id.v;
+    }
+    for (size_t i = 0; i < o->placements_count; i++) {
+        struct placement *row = harness_part(h, o->placements[i].id);
+        if (!row) {
+            VEC_RESERVE(h->parts, h->parts_count, h->parts_cap);
+            row = &h->parts[h->parts_count++];
+        }
+        *row = o->placements[i];
+    }
+    for (size_t i = 0; i < o->placements_gone_count; i++) {
+        struct placement *row = harness_part(h, o->placements_gone[i]);
+        if (row)
+            *row = h->parts[--h->parts_count];
+    }
+    if (o->meta_changed)
+        h->meta = o->meta;
+}
+
+static inline void harness_finish_turn(struct harness *h)
+{
+    const struct outcome *o = cluster_outcome(h->c);
+    for (int i = 0; o->continue_wanted && i < 64; i++) {
+        struct input in = {.kind = INPUT_CONTINUE};
+        cluster_step(h->c, h->now, &in);
+        o = cluster_outcome(h->c);
+    }
+    harness_store(h, o);
+    for (size_t i = 0; i < o->events_count; i++) {
+        text_add(&h->story, o->events[i].text);
+        text_addc(&h->story, '\n');
+    }
+    for (size_t i = 0; h->on_effect && i < o->effects_count; i++)
+        h->on_effect(h->arg, &o->effects[i]);
+    cluster_check(h->c);
+}
+
+// One turn with one input, stored, checked, its effects handed out in order.
+static inline void harness_step(struct harness *h, const struct input *in)
+{
+    cluster_turn_begin(h->c);
+    cluster_step(h->c, h->now, in);
+    harness_finish_turn(h);
+}
+
+static inline int harness_job_order(const void *a, const void *b)
+{
+    const struct placement *x = a, *y = b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+// A new core from the tables.
+static inline struct cluster *harness_load(struct harness *h)
+{
+    struct err err;
+    struct cluster *c = cluster_new(&h->limits);
+    cluster_load_meta(c, &h->meta);
+    for (size_t i = 0; i < h->nodes_count; i++)
+        CHECKF(cluster_load_node(c, &h->nodes[i], &err) == 0, "%s", err.message);
+    qsort(h->parts, h->parts_count, sizeof *h->parts, harness_job_order);
+    AUTO_FREE bool *has_parts = xcalloc(h->jobs_cap + 1, sizeof *has_parts);
+    for (size_t i = 0; i < h->parts_count; i++)
+        has_parts[h->parts[i].job.v] = true;
+    for (size_t i = 0; i < h->jobs_cap; i++) {
+        struct job *j = &h->jobs[i];
+        if (j->id.v && (!job_state_ended(j->state) || has_parts[j->id.v]))
+            CHECKF(cluster_load_job(c, j, &err) == 0, "%s", err.message);
+    }
+    for (size_t i = 0; i < h->parts_count; i++)
+        CHECKF(cluster_load_placement(c, &h->parts[i], &err) == 0, "%s", err.message);
+    return c;
+}
+
+// The reloaded state must equal the live one.
+static inline void harness_compare(struct harness *h)
+{
+    struct cluster *again = harness_load(h);
+    AUTO(text) struct text live = {0};
+    AUTO(text) struct text loaded = {0};
+    cluster_dump(h->c, &live);
+    cluster_dump(again, &loaded);
+    if (strcmp(text_str(&live), text_str(&loaded)) != 0)
+        fail_msg("live:\n%s\nreloaded:\n%s", text_str(&live), text_str(&loaded));
+    cluster_free(again);
+}
+
+static inline void harness_start(struct harness *h, bool same_boot, bool hold, uint64_t term_seen)
+{
+    cluster_start(h->c, h->now, hold ? h->meta.term : h->meta.term + 1, 42, same_boot, hold,
+                  term_seen);
+    harness_finish_turn(h);
+}
+
+// The scheduler dies and starts again from what it stored.
+static inline void harness_restart(struct harness *h, bool same_boot)
+{
+    cluster_free(h->c);
+    h->c = harness_load(h);
+    harness_start(h, same_boot, false, 0);
+}
+
+static inline void harness_init(struct harness *h)
+{
+    *h = (struct harness){.limits = CLUSTER_LIMITS_DEFAULT,
+                          .now = {.boot_ms = 1000, .wall_ms = 1700000000000}};
+    h->meta = (struct cluster_meta){.id = {0xc1},
+                                    .next_job = 1,
+                                    .next_node = 1,
+                                    .next_placement = 1,
+                                    .next_session = 1,
+                                    .next_event = 1};
+    h->c = cluster_new(&h->limits);
+    cluster_load_meta(h->c, &h->meta);
+    harness_start(h, false, false, 0);
+}
+
+static inline void harness_fini(struct harness *h)
+{
+    cluster_free(h->c);
+    for (size_t i = 0; i < h->jobs_cap; i++) {
+        free(h->jobs[i].detail);
+        free(h->jobs[i].verdict_detail);
+    }
+    free(h->jobs);
+    free(h->nodes);
+    free(h->parts);
+    text_free(&h->story);
+}
