@@ -1,0 +1,481 @@
+// Stories: what the core is told, and word for word what it says. The same sentences stand in the
+// log, in `schedctl job events` and in `schedctl job why`.
+#include "tests/unit/core_harness.h"
+
+#include <stdio.h>
+
+struct stage {
+    struct harness h;
+    struct text sent; // effects, a line each
+    uint64_t session[4], request[4], link[4];
+    uint64_t uid;
+};
+
+static void say_sent(void *arg, const struct effect *e)
+{
+    static const char *const names[EFFECT_COUNT] = {"reply", "welcome", "launch",  "go",
+                                                    "kill",  "grant",   "end_ack", "close"};
+    struct stage *s = arg;
+    if (e->kind == EFFECT_WELCOME)
+        s->session[e->node.v - 1] = e->session;
+    text_addf(&s->sent, "%s", names[e->kind]);
+    if (e->kind == EFFECT_REPLY && e->reply.ok)
+        text_addf(&s->sent, " ok %" PRIu64 "%s", e->reply.job.v,
+                  e->reply.duplicate ? " again" : "");
+    else if (e->kind == EFFECT_REPLY) {
+        text_addc(&s->sent, ' ');
+        reason_text(&e->reply.reason, NULL, e->reply.detail, &s->sent);
+    } else
+        text_addf(&s->sent, " n%u", e->node.v);
+    if (e->kind == EFFECT_LAUNCH)
+        text_addf(&s->sent, " attempt %u%s lease %" PRId64, e->attempt.number,
+                  e->launch.prepare ? " prepare" : "", e->launch.lease_ms);
+    if (e->kind == EFFECT_GRANT)
+        text_addf(&s->sent, " %zu for request %" PRIu64, e->grant.count, e->request);
+    text_addc(&s->sent, '\n');
+}
+
+static void expect_lines(struct text *got, const char *want)
+{
+    assert_string_equal(text_str(got), want);
+    text_clear(got);
+}
+
+static void forget(struct stage *s)
+{
+    text_clear(&s->h.story);
+    text_clear(&s->sent);
+}
+
+static int setup(void **state)
+{
+    struct stage *s = xcalloc(1, sizeof *s);
+    harness_init(&s->h);
+    s->h.on_effect = say_sent;
+    s->h.arg = s;
+    forget(s);
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct stage *s = *state;
+    harness_compare(&s->h);
+    harness_fini(&s->h);
+    text_free(&s->sent);
+    free(s);
+    return 0;
+}
+
+static void pass_ms(struct stage *s, int64_t ms)
+{
+    s->h.now.boot_ms += ms;
+    s->h.now.wall_ms += ms;
+    struct input in = {.kind = INPUT_TICK};
+    harness_step(&s->h, &in);
+}
+
+static void connect_node(struct stage *s, int i)
+{
+    char name[16];
+    snprintf(name, sizeof name, "n%d", i + 1);
+    struct input in = {.kind = INPUT_LINK_UP};
+    in.link_up.name = name;
+    s->link[i] += 10;
+    in.link_up.link = s->link[i] + (uint64_t)i + 1;
+    harness_step(&s->h, &in);
+}
+
+static struct input_hello hello_of(struct stage *s, int i)
+{
+    struct input_hello h = {
+        .node = {(uint32_t)i + 1},
+        .session = s->session[i],
+        .inc = {.machine_id = "m", .boot_id = "b", .state_id = (uint64_t)i + 100},
+        .term_seen = s->h.meta.term,
+        .journal_intact = true,
+        .request = ++s->request[i],
+        .cores = 4,
+        .memory_mib = 1000,
+    };
+    return h;
+}
+
+static void hello(struct stage *s, const struct input_hello *h)
+{
+    struct input in = {.kind = INPUT_HELLO, .hello = *h};
+    harness_step(&s->h, &in);
+}
+
+static void join(struct stage *s, int i)
+{
+    connect_node(s, i);
+    struct input_hello h = hello_of(s, i);
+    hello(s, &h);
+}
+
+static void submit(struct stage *s, struct request req)
+{
+    struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 7}};
+    in.submit = (struct input_submit){.uid = {++s->uid}, .owner_uid = 7, .req = req};
+    harness_step(&s->h, &in);
+}
+
+static struct attempt_id attempt(uint64_t uid, uint32_t number)
+{
+    return (struct attempt_id){{0xc1}, {uid}, number};
+}
+
+static void tell(struct stage *s, int node, struct attempt_id id, enum agent_state state)
+{
+    struct input in = {.kind = INPUT_REPORT};
+    in.report.node.v = (uint32_t)node + 1;
+    in.report.session = s->session[node];
+    in.report.attempt =
+        (struct agent_attempt){.id = id, .state = state, .started = state == AGENT_RUNNING};
+    harness_step(&s->h, &in);
+}
+
+static void end(struct stage *s, int node, struct attempt_id id, bool started, struct reason r,
+                const char *detail)
+{
+    struct input in = {.kind = INPUT_END};
+    in.end = (struct input_end){.node = {(uint32_t)node + 1},
+                                .session = s->session[node],
+                                .attempt = id,
+                                .started = started,
+                                .reason = r,
+                                .detail = detail};
+    harness_step(&s->h, &in);
+}
+
+static void beat(struct stage *s, int node, const struct attempt_id *ids, size_t count)
+{
+    struct input in = {.kind = INPUT_HEARTBEAT};
+    in.heartbeat = (struct input_heartbeat){.node = {(uint32_t)node + 1},
+                                            .session = s->session[node],
+                                            .request = ++s->request[node],
+                                            .attempts = ids,
+                                            .attempts_count = count};
+    harness_step(&s->h, &in);
+}
+
+static void one_job_runs_and_completes(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    expect_lines(&s->h.story, "node n1 joined: 4 cores, 1000 MiB, 0 GPUs\n");
+    expect_lines(&s->sent, "welcome n1\n");
+    submit(s, (struct request){.tasks = 1, .cpus = 2, .memory_mib = 512});
+    expect_lines(&s->h.story, "job 1 submitted: 1 task of 2 cores, 512 MiB\n"
+                              "job 1 placed on n1: attempt 1, cores 0-1\n");
+    expect_lines(&s->sent, "reply ok 1\nlaunch n1 attempt 1 lease 0\n");
+    tell(s, 0, attempt(1, 1), AGENT_RUNNING);
+    expect_lines(&s->h.story, "job 1 started on n1\njob 1 runs\n");
+    end(s, 0, attempt(1, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
+    expect_lines(&s->h.story, "job 1 attempt 1 ended on n1: ended by itself with exit code 0\n"
+                              "job 1 completed: ended by itself with exit code 0\n");
+    expect_lines(&s->sent, "end_ack n1\n");
+    end(s, 0, attempt(1, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
+    expect_lines(&s->sent, "end_ack n1\n"); // repeated: acknowledged again, nothing else
+    expect_lines(&s->h.story, "");
+}
+
+static void too_large_is_refused_with_numbers(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    join(s, 1);
+    forget(s);
+    submit(s, (struct request){.tasks = 3, .nodes = 3, .cpus = 4});
+    expect_lines(&s->sent,
+                 "reply can never run: needs 3 node(s) with 4 cores; the cluster has 2\n");
+    submit(s, (struct request){.tasks = 1, .cpus = 1, .memory_mib = 4000});
+    expect_lines(&s->sent, "reply can never run: needs 1 node(s) with 4000 MiB of memory; the "
+                           "cluster has 0\n");
+    submit(s, (struct request){.tasks = 9, .cpus = 1});
+    expect_lines(
+        &s->sent,
+        "reply can never run: needs 9 tasks of 1 cores each; the cluster has room for 8\n");
+}
+
+static void a_gang_goes_when_all_are_prepared(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    join(s, 1);
+    forget(s);
+    submit(s, (struct request){.tasks = 2, .nodes = 2, .cpus = 1, .pmix = true});
+    expect_lines(&s->sent, "reply ok 1\nlaunch n1 attempt 1 prepare lease 0\n"
+                           "launch n2 attempt 1 prepare lease 0\n");
+    tell(s, 0, attempt(1, 1), AGENT_PREPARED);
+    expect_lines(&s->sent, "");
+    tell(s, 1, attempt(1, 1), AGENT_PREPARED);
+    expect_lines(&s->sent, "go n1\ngo n2\n");
+    tell(s, 0, attempt(1, 1), AGENT_RUNNING);
+    tell(s, 1, attempt(1, 1), AGENT_RUNNING);
+    forget(s);
+    end(s, 1, attempt(1, 1), true, (struct reason){.code = REASON_TASK_FAILED, .a = 3, .b = 1},
+        NULL);
+    expect_lines(&s->h.story,
+                 "job 1 attempt 1 ended on n2: task 1 ended with exit code 3 on node n2\n"
+                 "job 1 attempt 1 must end: task 1 ended with exit code 3 on node n2\n");
+    expect_lines(&s->sent, "kill n1\nend_ack n2\n");
+    end(s, 0, attempt(1, 1), true, (struct reason){.code = REASON_PARTNER_ENDED}, NULL);
+    expect_lines(&s->h.story,
+                 "job 1 attempt 1 ended on n1: another part of the same attempt ended\n"
+                 "job 1 failed: task 1 ended with exit code 3 on node n2\n");
+}
+
+static void a_failed_preparation_runs_nothing_and_names_the_node(void **state)
+{
+    struct stage *s = *state;
+    for (int i = 0; i < 3; i++)
+        join(s, i);
+    submit(s, (struct request){.tasks = 3, .nodes = 3, .cpus = 1});
+    tell(s, 0, attempt(1, 1), AGENT_PREPARED);
+    tell(s, 1, attempt(1, 1), AGENT_PREPARED);
+    forget(s);
+    end(s, 2, attempt(1, 1), false, (struct reason){.code = REASON_PREPARE_FAILED}, "no PMIx");
+    expect_lines(&s->sent, "kill n1\nkill n2\nend_ack n3\n");
+    end(s, 0, attempt(1, 1), false, (struct reason){.code = REASON_NEVER_STARTED}, NULL);
+    end(s, 1, attempt(1, 1), false, (struct reason){.code = REASON_NEVER_STARTED}, NULL);
+    const struct job *row = &s->h.jobs[0];
+    assert_int_equal(row->state, JOB_FAILED);
+    AUTO(text) struct text t = {0};
+    reason_text(&row->reason, s->h.nodes[row->reason.node.v - 1].name, row->detail, &t);
+    assert_string_equal(text_str(&t), "node n3 could not prepare it: no PMIx");
+    assert_int_equal(row->attempts_used, 0);
+}
+
+static void unreachable_is_not_failed(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    join(s, 1);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    tell(s, 0, attempt(1, 1), AGENT_RUNNING);
+    forget(s);
+    struct input down = {.kind = INPUT_LINK_DOWN};
+    down.link_down = s->link[0] + 1;
+    harness_step(&s->h, &down);
+    expect_lines(&s->h.story, "node n1 is unreachable: its agent's link was closed\n");
+    pass_ms(s, INT64_C(100) * 24 * 3600 * 1000); // on_lost wait: for ever
+    assert_int_equal(s->h.jobs[0].state, JOB_RUNNING);
+    connect_node(s, 0);
+    struct agent_attempt held = {.id = attempt(1, 1), .state = AGENT_RUNNING, .started = true};
+    struct input_hello h = hello_of(s, 0);
+    h.attempts = &held;
+    h.attempts_count = 1;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->h.story, "node n1 is up: 4 cores, 1000 MiB, 0 GPUs\n");
+    expect_lines(&s->sent, "grant n1 1 for request 2\n");
+}
+
+static void a_lost_lease_frees_the_job_and_not_the_node(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    join(s, 1);
+    submit(s, (struct request){.tasks = 1, .cpus = 4, .lease_ms = 30000});
+    struct attempt_id first = attempt(1, 1);
+    tell(s, 0, first, AGENT_RUNNING);
+    beat(s, 0, &first, 1);
+    beat(s, 1, NULL, 0);
+    struct input down = {.kind = INPUT_LINK_DOWN};
+    down.link_down = s->link[0] + 1;
+    harness_step(&s->h, &down);
+    forget(s);
+    pass_ms(s, 37999); // T + 10 % + 5 s
+    beat(s, 1, NULL, 0);
+    assert_int_equal(s->h.jobs[0].state, JOB_RUNNING);
+    forget(s);
+    pass_ms(s, 1);
+    expect_lines(&s->h.story,
+                 "job 1 attempt 1 counts as over on n1: node n1 was not heard of for longer than "
+                 "the lease\n"
+                 "job 1 attempt 1 must end: node n1 was not heard of for longer than the lease\n"
+                 "job 1 waits for its next attempt: node n1 was not heard of for longer than the "
+                 "lease\n"
+                 "job 1 placed on n2: attempt 2, cores 0-3\n");
+    assert_int_equal(s->h.parts_count, 2); // n1's cores stay taken
+    connect_node(s, 0);
+    struct agent_attempt held = {.id = first, .state = AGENT_RUNNING, .started = true};
+    struct input_hello h = hello_of(s, 0);
+    h.attempts = &held;
+    h.attempts_count = 1;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->sent, "kill n1\n");
+    end(s, 0, first, true, (struct reason){.code = REASON_LEASE_EXPIRED}, NULL);
+    assert_int_equal(s->h.parts_count, 1);
+    assert_int_equal(s->h.jobs[0].state, JOB_STARTING);
+}
+
+static void a_late_success_before_a_reboot_counts(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    tell(s, 0, attempt(1, 1), AGENT_RUNNING);
+    tell(s, 0, attempt(2, 1), AGENT_RUNNING);
+    connect_node(s, 0);
+    struct agent_attempt held = {.id = attempt(1, 1), .state = AGENT_ENDED, .started = true};
+    struct input_hello h = hello_of(s, 0);
+    strcpy(h.inc.boot_id, "another");
+    h.attempts = &held;
+    h.attempts_count = 1;
+    forget(s);
+    hello(s, &h);
+    assert_int_equal(s->h.jobs[1].state, JOB_LOST);
+    assert_int_equal(s->h.jobs[0].state, JOB_RUNNING);
+    end(s, 0, attempt(1, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
+    assert_int_equal(s->h.jobs[0].state, JOB_COMPLETED);
+}
+
+static void a_lost_launch_is_sent_again_and_a_cancelled_one_killed(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    struct input in = {.kind = INPUT_CANCEL, .caller = {.reply_to = 2, .uid = 7}, .job = {2}};
+    harness_step(&s->h, &in);
+    connect_node(s, 0);
+    struct input_hello h = hello_of(s, 0);
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->sent, "close n1\nlaunch n1 attempt 1 lease 0\nkill n1\n");
+    end(s, 0, attempt(2, 1), false, (struct reason){.code = REASON_NEVER_STARTED}, NULL);
+    assert_int_equal(s->h.jobs[1].state, JOB_CANCELLED);
+}
+
+static void a_clone_and_a_foreigner_are_refused(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    connect_node(s, 0);
+    struct input_hello h = hello_of(s, 0);
+    h.inc.state_id = 999;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->sent, "close n1\n");
+    expect_lines(&s->h.story,
+                 "agent refused: another machine or state directory already holds the name n1\n");
+    connect_node(s, 0);
+    h = hello_of(s, 0);
+    h.cluster.v = 0xbad;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->h.story, "agent refused: the agent of node n1 belongs to another cluster\n");
+    beat(s, 0, NULL, 0); // the first link was never touched
+    assert_int_equal(node_state(cluster_node(s->h.c, (struct node_id){1})), NODE_UP);
+}
+
+static void an_older_database_holds(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    connect_node(s, 0);
+    struct input_hello h = hello_of(s, 0);
+    h.term_seen = 9;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->h.story, "recovery hold: an agent has seen term 9, this database is at 1\n");
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    expect_lines(&s->sent, "reply the scheduler is in recovery hold and only answers questions\n");
+    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 3, .admin = true}};
+    harness_step(&s->h, &in);
+    expect_lines(&s->sent, "welcome n1\nreply ok 0\n");
+    assert_int_equal(s->h.meta.term, 10);
+}
+
+static void unknown_attempts_are_left_alone(void **state)
+{
+    struct stage *s = *state;
+    connect_node(s, 0);
+    struct agent_attempt held = {
+        .id = attempt(77, 1), .state = AGENT_RUNNING, .started = true, .cores = coreset_first(3)};
+    struct input_hello h = hello_of(s, 0);
+    h.attempts = &held;
+    h.attempts_count = 1;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->sent, "");
+    submit(s, (struct request){.tasks = 1, .cpus = 2});
+    assert_int_equal(s->h.jobs[0].state, JOB_PENDING);
+    assert_int_equal(s->h.jobs[0].reason.code, REASON_RESOURCES);
+    end(s, 0, attempt(77, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
+    assert_int_equal(s->h.jobs[0].state, JOB_STARTING);
+}
+
+static void an_array_is_one_record(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 7}};
+    in.submit = (struct input_submit){
+        .uid = {50}, .owner_uid = 7, .req = {.tasks = 1, .cpus = 4}, .array_count = 1000000};
+    forget(s);
+    harness_step(&s->h, &in);
+    expect_lines(&s->h.story, "job 1 submitted: 1 task of 4 cores, array of 1000000\n"
+                              "job 1_0 placed on n1: attempt 1, cores 0-3\n");
+    assert_int_equal(cluster_live(s->h.c), 2);
+    struct attempt_id first = {{0xc1}, s->h.jobs[1].uid, 1};
+    forget(s);
+    end(s, 0, first, true, (struct reason){.code = REASON_EXITED}, NULL);
+    expect_lines(&s->h.story, "job 1_0 attempt 1 ended on n1: ended by itself with exit code 0\n"
+                              "array 1 runs\n"
+                              "job 1_0 completed: ended by itself with exit code 0\n"
+                              "job 1_1 placed on n1: attempt 1, cores 0-3\n");
+    in = (struct input){.kind = INPUT_CANCEL, .caller = {.uid = 7}, .job = {1}};
+    harness_step(&s->h, &in);
+    forget(s);
+    end(s, 0, (struct attempt_id){{0xc1}, s->h.jobs[2].uid, 1}, true,
+        (struct reason){.code = REASON_CANCELLED, .a = 7}, NULL);
+    expect_lines(&s->h.story, "job 1_1 attempt 1 ended on n1: was cancelled by user 7\n"
+                              "job 1_1 cancelled: was cancelled by user 7\n"
+                              "job 1 cancelled: was cancelled by user 7\n");
+}
+
+static void order_is_priority_then_submission_and_the_head_is_not_passed(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 3}); // runs
+    submit(s, (struct request){.tasks = 1, .cpus = 2}); // the head: waits
+    submit(s, (struct request){.tasks = 1, .cpus = 1}); // would fit
+    assert_int_equal(s->h.jobs[1].reason.code, REASON_RESOURCES);
+    assert_int_equal(s->h.jobs[2].reason.code, REASON_PRIORITY);
+    assert_int_equal(s->h.jobs[2].state, JOB_PENDING);
+    struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 7}};
+    in.submit = (struct input_submit){
+        .uid = {90}, .owner_uid = 7, .req = {.tasks = 1, .cpus = 1}, .priority = 5};
+    harness_step(&s->h, &in);
+    assert_int_equal(s->h.jobs[3].state, JOB_STARTING);
+}
+
+int main(void)
+{
+#define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        STORY(one_job_runs_and_completes),
+        STORY(too_large_is_refused_with_numbers),
+        STORY(a_gang_goes_when_all_are_prepared),
+        STORY(a_failed_preparation_runs_nothing_and_names_the_node),
+        STORY(unreachable_is_not_failed),
+        STORY(a_lost_lease_frees_the_job_and_not_the_node),
+        STORY(a_late_success_before_a_reboot_counts),
+        STORY(a_lost_launch_is_sent_again_and_a_cancelled_one_killed),
+        STORY(a_clone_and_a_foreigner_are_refused),
+        STORY(an_older_database_holds),
+        STORY(unknown_attempts_are_left_alone),
+        STORY(an_array_is_one_record),
+        STORY(order_is_priority_then_submission_and_the_head_is_not_passed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
