@@ -3,6 +3,7 @@
 # Everything built lands in build/MODE/ (MODE = release, debug, asan, tsan, cov). A directory's
 # sources are all its *.c; a new file needs no line here.
 
+SHELL := /bin/bash
 MODE ?= release
 B := build/$(MODE)
 GEN := build/gen
@@ -142,7 +143,43 @@ endef
 $(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
 unit-programs: $(addprefix $(B)/tests/,$(UNIT))
 
-.PHONY: all deps deps-test unit-programs help clean
+.PHONY: all deps deps-test unit-programs check check-unit check-system check-long lint bench asan \
+    tsan fuzz sim demo demo-failure install help clean tests-built
+PROVE := prove --timer --failures --comments -j2
+TAP := CMOCKA_MESSAGE_OUTPUT=TAP
+
+check: deps-test ## install what tests need, run them all
+	$(Q)$(MAKE) --no-print-directory tests-built
+	$(Q)$(TAP) tests/run-tests.py $(patsubst %,build/debug/tests/%,$(UNIT)) \
+	  $(wildcard tests/model/run.py) $(wildcard tests/system/[0-9]*.py)
+tests-built:
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=debug all unit-programs
+check-unit: deps-test ## the unit tests alone (MODE=debug, asan, tsan)
+	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
+	$(Q)$(TAP) tests/run-tests.py $(patsubst %,$(B)/tests/%,$(UNIT))
+check-long: deps-test ## the slow proofs
+	$(Q)$(MAKE) --no-print-directory tests-built
+	$(Q)tests/run-tests.py $(wildcard tests/long/[0-9]*.py)
+asan: ## the unit tests under AddressSanitizer and UBSan
+	$(Q)WALK_STEPS=$${WALK_STEPS:-100000} $(MAKE) --no-print-directory MODE=asan check-unit
+tsan: ## the unit tests under ThreadSanitizer
+	$(Q)WALK_STEPS=$${WALK_STEPS:-20000} $(MAKE) --no-print-directory MODE=tsan check-unit
+lint: deps-test ## formatting, layers, purity of the cores, banned functions
+	$(Q)$(MAKE) --no-print-directory -s MODE=release $(call part_lib_of,release,scheduler/core) \
+	  $(call part_lib_of,release,agent/core)
+	$(Q)tests/lint/lint.py
+part_lib_of = build/$(1)/lib$(subst /,_,$(2)).a
+bench: deps-test ## measure; the table is docs/benchmarks.md
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
+	$(Q)tests/bench/run.py
+sim: ## random walks over the core: SEEDS=1-20 STEPS=1000000
+	$(Q)$(MAKE) --no-print-directory -s MODE=release build/release/tests/core_walk
+	$(Q)range="$${SEEDS:-1-20}"; for seed in $$(seq $${range%-*} $${range#*-}); do \
+	  WALK_SEED=$$seed WALK_STEPS=$${STEPS:-1000000} build/release/tests/core_walk >build/sim.log 2>&1 || \
+	  { cat build/sim.log; echo "seed $$seed fails: WALK_SEED=$$seed WALK_STEPS=$${STEPS:-1000000} build/release/tests/core_walk"; exit 1; }; \
+	  grep '^#' build/sim.log; done
+
 clean: ## remove build/
 	$(Q)rm -rf build
 help: ## this list

@@ -24,7 +24,7 @@ int64_t clock_wall_ms(void)
 
 void clock_boot_id(char ret[37])
 {
-    strcpy(ret, "unknown");
+    memcpy(ret, "unknown", sizeof "unknown");
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;

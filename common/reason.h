@@ -38,7 +38,9 @@
     X(UNSATISFIABLE, "unsatisfiable",                                                              \
       "can never run: needs %a node(s) with %b cores; the cluster has %c",                         \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                 \
-    X(UNSATISFIABLE_TASKS, "unsatisfiable_tasks", "can never run: needs %a tasks of %b cores each; the cluster has room for %c", "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.") \
+    X(UNSATISFIABLE_TASKS, "unsatisfiable_tasks",                                                  \
+      "can never run: needs %a tasks of %b cores each; the cluster has room for %c",               \
+      "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                 \
     X(UNSATISFIABLE_MEMORY, "unsatisfiable_memory",                                                \
       "can never run: needs %a node(s) with %b MiB of memory; the cluster has %c",                 \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                 \

@@ -325,7 +325,7 @@ static void a_late_success_before_a_reboot_counts(void **state)
     connect_node(s, 0);
     struct agent_attempt held = {.id = attempt(1, 1), .state = AGENT_ENDED, .started = true};
     struct input_hello h = hello_of(s, 0);
-    strcpy(h.inc.boot_id, "another");
+    snprintf(h.inc.boot_id, sizeof h.inc.boot_id, "another");
     h.attempts = &held;
     h.attempts_count = 1;
     forget(s);
