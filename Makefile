@@ -197,3 +197,18 @@ deps: ## install the packages that building and the demo need, only what is miss
 	$(call install_packages,$(BUILD_PACKAGES) $(DEMO_PACKAGES))
 deps-test: deps
 	$(call install_packages,$(TEST_PACKAGES))
+
+# ---- demo and installation ---------------------------------------------------------------------
+demo: deps ## a private cluster of two nodes trains on Fashion-MNIST
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
+	$(Q)etc/demo.sh
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+UNITDIR ?= /lib/systemd/system
+install: all ## install below PREFIX (/usr/local), with the systemd units
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/muster $(DESTDIR)$(UNITDIR)
+	$(Q)install $(addprefix build/release/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -m 644 etc/*.yaml $(DESTDIR)$(PREFIX)/share/muster
+	$(Q)for unit in etc/systemd/*.service; do \
+	  sed 's|@PREFIX@|$(PREFIX)|' $$unit >$(DESTDIR)$(UNITDIR)/$${unit##*/}; done
