@@ -1,0 +1,262 @@
+#include "agent/host/cgroup.h"
+
+#include "common/alloc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// The hierarchies an attempt's group lives in. v2 has one; v1 one for each controller.
+enum hierarchy { UNIFIED, MEMORY, FREEZER, PIDS, HIERARCHY_COUNT };
+
+struct cgroup_host {
+    char *base[HIERARCHY_COUNT]; // path of the base group; NULL: not usable
+    struct cgroup_features features;
+};
+
+static int write_file(const char *dir, const char *name, const char *value)
+{
+    char path[4096];
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, name) >= sizeof path)
+        return -1;
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t n = write(fd, value, strlen(value));
+    close(fd);
+    return n < 0 ? -1 : 0;
+}
+
+static bool read_file(const char *dir, const char *name, char *buf, size_t size)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, buf, size - 1);
+    close(fd);
+    buf[n > 0 ? n : 0] = 0;
+    return n >= 0;
+}
+
+// Makes DIR and what is missing above it, down from `top`.
+static bool make_below(const char *top, const char *below, const char *control)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s", top);
+    for (const char *p = below; *p;) {
+        if (control)
+            write_file(path, "cgroup.subtree_control", control);
+        size_t len = strcspn(p, "/"), at = strlen(path);
+        snprintf(path + at, sizeof path - at, "/%.*s", (int)len, p);
+        if (mkdir(path, 0755) && errno != EEXIST)
+            return false;
+        p += len + (p[len] == '/');
+    }
+    return access(path, W_OK) == 0;
+}
+
+static bool is_hierarchy(const char *path)
+{
+    char probe[4096];
+    snprintf(probe, sizeof probe, "%s/cgroup.procs", path);
+    return access(probe, F_OK) == 0;
+}
+
+static void open_v2(struct cgroup_host *h, const char *root, const char *base)
+{
+    AUTO_FREE char *top = xasprintf("%s/sys/fs/cgroup", root);
+    char controllers[256];
+    if (!is_hierarchy(top) ||
+        !read_file(top, "cgroup.controllers", controllers, sizeof controllers))
+        return;
+    bool memory = strstr(controllers, "memory"), pids = strstr(controllers, "pids");
+    const char *control = memory && pids ? "+memory +pids"
+                          : memory       ? "+memory"
+                          : pids         ? "+pids"
+                                         : NULL;
+    if (!make_below(top, base, control))
+        return;
+    h->base[UNIFIED] = xasprintf("%s/%s", top, base);
+    if (control)
+        write_file(h->base[UNIFIED], "cgroup.subtree_control", control);
+    h->features = (struct cgroup_features){
+        .v2 = true, .memory = memory, .pids = pids, .freezer = true, .kill = true};
+}
+
+static void open_v1(struct cgroup_host *h, const char *root, const char *base)
+{
+    static const char *const names[HIERARCHY_COUNT] = {
+        [MEMORY] = "memory", [FREEZER] = "freezer", [PIDS] = "pids"};
+    for (int i = MEMORY; i <= PIDS; i++) {
+        AUTO_FREE char *top = xasprintf("%s/sys/fs/cgroup/%s", root, names[i]);
+        if (is_hierarchy(top) && make_below(top, base, NULL))
+            h->base[i] = xasprintf("%s/%s", top, base);
+    }
+    h->features.memory = h->base[MEMORY];
+    h->features.pids = h->base[PIDS];
+    h->features.freezer = h->features.kill = h->base[FREEZER];
+}
+
+struct cgroup_host *cgroup_host_open(const char *root, const char *base)
+{
+    struct cgroup_host *h = xcalloc(1, sizeof *h);
+    open_v2(h, root, base);
+    if (!h->base[UNIFIED])
+        open_v1(h, root, base);
+    const struct cgroup_features *f = &h->features;
+    if (!f->memory && !f->freezer && !f->pids)
+        snprintf(h->features.detail, sizeof h->features.detail,
+                 "none: tasks are found by their parent and environment, memory is watched");
+    else
+        snprintf(h->features.detail, sizeof h->features.detail, "cgroup %s:%s%s%s",
+                 f->v2 ? "v2" : "v1", f->memory ? " memory" : "", f->pids ? " pids" : "",
+                 f->freezer ? " freezer" : "");
+    return h;
+}
+
+void cgroup_host_close(struct cgroup_host *h)
+{
+    if (!h)
+        return;
+    for (int i = 0; i < HIERARCHY_COUNT; i++)
+        free(h->base[i]);
+    free(h);
+}
+
+struct cgroup_features cgroup_features(const struct cgroup_host *h)
+{
+    return h->features;
+}
+
+static bool group_path(const struct cgroup_host *h, int i, const char *name, char ret[4096])
+{
+    return h->base[i] && (size_t)snprintf(ret, 4096, "%s/%s", h->base[i], name) < 4096;
+}
+
+static void give(const char *path, uid_t uid)
+{
+    static const char *const files[] = {
+        "", "/cgroup.procs", "/tasks", "/freezer.state", "/cgroup.kill", "/cgroup.freeze"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        AUTO_FREE char *file = xasprintf("%s%s", path, files[i]);
+        if (chown(file, uid, (gid_t)-1))
+            continue; // absent in this version
+    }
+}
+
+int cgroup_make(struct cgroup_host *h, const char *name, int64_t memory_mib, uid_t uid,
+                struct err *err)
+{
+    char path[4096], limit[32];
+    snprintf(limit, sizeof limit, "%" PRId64, memory_mib << 20);
+    for (int i = 0; i < HIERARCHY_COUNT; i++) {
+        if (!group_path(h, i, name, path))
+            continue;
+        if (!make_below(h->base[i], name, h->features.v2 && h->features.memory ? "+memory" : NULL))
+            return fail(err, E_IO, "cannot make the cgroup \"%s\": %m", path);
+        if (memory_mib && i == UNIFIED && h->features.memory) {
+            write_file(path, "memory.swap.max", "0");
+            if (write_file(path, "memory.max", limit))
+                return fail(err, E_IO, "cannot limit the memory of \"%s\": %m", path);
+        }
+        if (memory_mib && i == MEMORY) {
+            if (write_file(path, "memory.limit_in_bytes", limit))
+                return fail(err, E_IO, "cannot limit the memory of \"%s\": %m", path);
+            write_file(path, "memory.memsw.limit_in_bytes", limit);
+        }
+        if (uid != geteuid())
+            give(path, uid);
+    }
+    return 0;
+}
+
+int cgroup_enter(struct cgroup_host *h, const char *name)
+{
+    char path[4096];
+    int rc = 0;
+    for (int i = 0; i < HIERARCHY_COUNT; i++)
+        if (group_path(h, i, name, path) && write_file(path, "cgroup.procs", "0"))
+            rc = -1;
+    return rc;
+}
+
+size_t cgroup_members(struct cgroup_host *h, const char *name, pid_t *ret, size_t max)
+{
+    char path[4096];
+    int i = h->base[UNIFIED] ? UNIFIED : h->base[FREEZER] ? FREEZER : h->base[PIDS] ? PIDS : MEMORY;
+    if (!group_path(h, i, name, path))
+        return 0;
+    AUTO_FREE char *file = xasprintf("%s/cgroup.procs", path);
+    FILE *f = fopen(file, "re");
+    size_t n = 0;
+    int pid;
+    while (f && fscanf(f, "%d", &pid) == 1) {
+        if (n < max)
+            ret[n] = pid;
+        n++;
+    }
+    if (f)
+        fclose(f);
+    return n;
+}
+
+void cgroup_kill(struct cgroup_host *h, const char *name)
+{
+    char path[4096];
+    if (group_path(h, UNIFIED, name, path) && write_file(path, "cgroup.kill", "1") == 0)
+        return;
+    bool frozen = group_path(h, FREEZER, name, path);
+    if (frozen)
+        write_file(path, "freezer.state", "FROZEN");
+    enum { KILL_MAX = 65536 };
+    AUTO_FREE pid_t *pids = xcalloc(KILL_MAX, sizeof *pids);
+    size_t n = cgroup_members(h, name, pids, KILL_MAX);
+    for (size_t i = 0; i < n && i < KILL_MAX; i++)
+        kill(pids[i], SIGKILL);
+    if (frozen)
+        write_file(path, "freezer.state", "THAWED");
+}
+
+static int64_t number_after(const char *text, const char *key)
+{
+    const char *at = strstr(text, key);
+    return at ? strtoll(at + strlen(key), NULL, 10) : -1;
+}
+
+int64_t cgroup_oom_kills(struct cgroup_host *h, const char *name)
+{
+    char path[4096], buf[512];
+    if (group_path(h, UNIFIED, name, path) && read_file(path, "memory.events", buf, sizeof buf))
+        return number_after(buf, "oom_kill ");
+    if (group_path(h, MEMORY, name, path) && read_file(path, "memory.oom_control", buf, sizeof buf))
+        return number_after(buf, "oom_kill ");
+    return -1;
+}
+
+int64_t cgroup_peak_mib(struct cgroup_host *h, const char *name)
+{
+    char path[4096], buf[64];
+    if ((group_path(h, UNIFIED, name, path) && read_file(path, "memory.peak", buf, sizeof buf)) ||
+        (group_path(h, MEMORY, name, path) &&
+         read_file(path, "memory.max_usage_in_bytes", buf, sizeof buf)))
+        return strtoll(buf, NULL, 10) >> 20;
+    return -1;
+}
+
+int cgroup_remove(struct cgroup_host *h, const char *name)
+{
+    char path[4096];
+    int rc = 0;
+    for (int i = 0; i < HIERARCHY_COUNT; i++)
+        if (group_path(h, i, name, path) && rmdir(path) && errno != ENOENT)
+            rc = -1;
+    return rc;
+}

@@ -1,0 +1,150 @@
+#include "agent/host/procs.h"
+
+#include "common/alloc.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct proc {
+    pid_t pid, parent;
+    bool zombie, found;
+};
+
+// pid, state and parent of one process; false if it is gone.
+static bool read_stat(const char *pid, struct proc *ret)
+{
+    char path[64], buf[512];
+    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, buf, sizeof buf - 1);
+    close(fd);
+    if (n <= 0)
+        return false;
+    buf[n] = 0;
+    char *after = strrchr(buf, ')'); // the name may hold anything
+    char state;
+    int parent;
+    if (!after || sscanf(after + 1, " %c %d", &state, &parent) != 2)
+        return false;
+    *ret = (struct proc){.pid = (pid_t)strtol(pid, NULL, 10),
+                         .parent = parent,
+                         .zombie = state == 'Z' || state == 'X'};
+    return true;
+}
+
+static struct proc *read_all(size_t *ret_count)
+{
+    size_t count = 0, cap = 0;
+    struct proc *all = NULL;
+    DIR *dir = opendir("/proc");
+    struct dirent *d;
+    while (dir && (d = readdir(dir))) {
+        if (!isdigit((unsigned char)d->d_name[0]))
+            continue;
+        VEC_RESERVE(all, count, cap);
+        count += read_stat(d->d_name, &all[count]);
+    }
+    if (dir)
+        closedir(dir);
+    *ret_count = count;
+    return all;
+}
+
+static bool mark_children(struct proc *all, size_t count, pid_t ancestor)
+{
+    bool more = false;
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].found || all[i].pid == ancestor)
+            continue;
+        bool child = all[i].parent == ancestor;
+        for (size_t k = 0; k < count && !child; k++)
+            child = all[k].found && all[k].pid == all[i].parent;
+        all[i].found = child;
+        more |= child;
+    }
+    return more;
+}
+
+size_t procs_descendants(pid_t ancestor, pid_t *ret, size_t max)
+{
+    size_t count, n = 0;
+    struct proc *all = read_all(&count);
+    while (mark_children(all, count, ancestor))
+        ;
+    for (size_t i = 0; i < count; i++)
+        if (all[i].found && !all[i].zombie) {
+            if (n < max)
+                ret[n] = all[i].pid;
+            n++;
+        }
+    free(all);
+    return n;
+}
+
+static bool has_variable(const char *env, size_t len, const char *variable)
+{
+    size_t want = strlen(variable);
+    for (size_t i = 0; i + want <= len;) {
+        size_t end = i + strnlen(env + i, len - i);
+        if (end - i == want && memcmp(env + i, variable, want) == 0)
+            return true;
+        i = end + 1;
+    }
+    return false;
+}
+
+static bool carries(pid_t pid, const char *variable)
+{
+    enum { ENV_MAX = 1 << 20 };
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    AUTO_FREE char *env = xmalloc(ENV_MAX);
+    size_t len = 0;
+    ssize_t n;
+    while (len < ENV_MAX && (n = read(fd, env + len, ENV_MAX - len)) > 0)
+        len += (size_t)n;
+    close(fd);
+    return has_variable(env, len, variable);
+}
+
+size_t procs_with_token(const char *token, pid_t *ret, size_t max)
+{
+    AUTO_FREE char *variable = xasprintf("MUSTER_ATTEMPT=%s", token);
+    size_t count, n = 0;
+    struct proc *all = read_all(&count);
+    for (size_t i = 0; i < count; i++)
+        if (!all[i].zombie && all[i].pid != getpid() && carries(all[i].pid, variable)) {
+            if (n < max)
+                ret[n] = all[i].pid;
+            n++;
+        }
+    free(all);
+    return n;
+}
+
+long procs_rss_kib(const pid_t *pids, size_t count)
+{
+    long total = 0, page_kib = sysconf(_SC_PAGESIZE) / 1024;
+    for (size_t i = 0; i < count; i++) {
+        char path[64];
+        long size, resident;
+        snprintf(path, sizeof path, "/proc/%d/statm", (int)pids[i]);
+        FILE *f = fopen(path, "re");
+        if (f && fscanf(f, "%ld %ld", &size, &resident) == 2)
+            total += resident * page_kib;
+        if (f)
+            fclose(f);
+    }
+    return total;
+}
