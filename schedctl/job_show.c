@@ -1,0 +1,189 @@
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/units.h"
+#include "schedctl/ctl.h"
+#include "schedctl/jobname.h"
+#include "schedctl/present.h"
+#include "schedctl/table.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void line(const char *title, const char *value)
+{
+    AUTO(text) struct text t = {0};
+    text_add_clean(&t, value);
+    if (t.len)
+        printf("%-12s %s\n", title, text_str(&t));
+}
+
+static void time_line(const char *title, const json_t *job, const char *key)
+{
+    AUTO(text) struct text t = {0};
+    add_full_time(&t, get_int(job, key));
+    line(title, text_str(&t));
+}
+
+static void print_request(const json_t *job)
+{
+    AUTO(text) struct text t = {0};
+    int64_t tasks = get_int(job, "tasks"), cpus = get_int(job, "cpus");
+    text_addf(&t, "%" PRId64 " task%s of %" PRId64 " core%s", tasks, tasks == 1 ? "" : "s", cpus,
+              cpus == 1 ? "" : "s");
+    if (get_int(job, "memory_mib")) {
+        text_add(&t, ", ");
+        text_add_size_mib(&t, get_int(job, "memory_mib"));
+    }
+    if (get_int(job, "gpus"))
+        text_addf(&t, ", %" PRId64 " GPU(s)", get_int(job, "gpus"));
+    line("request", text_str(&t));
+    text_clear(&t);
+    if (get_int(job, "time_limit_ms"))
+        text_add_duration_ms(&t, get_int(job, "time_limit_ms"));
+    line("time limit", text_str(&t));
+}
+
+static void print_program(const json_t *job)
+{
+    AUTO(text) struct text t = {0};
+    size_t i;
+    json_t *arg;
+    json_array_foreach(json_object_get(job, "argv"), i, arg)
+        text_addf(&t, "%s%s", i ? " " : "", json_string_value(arg) ? json_string_value(arg) : "");
+    line("program", text_str(&t));
+    line("directory", get_str(job, "cwd"));
+}
+
+static void print_tasks(const json_t *job)
+{
+    static const struct column COLUMNS[] = {
+        {"TASK", COLUMN_RIGHT},   {"NODE", COLUMN_LEFT},      {"EXIT", COLUMN_RIGHT},
+        {"SIGNAL", COLUMN_RIGHT}, {"CPU TIME", COLUMN_RIGHT}, {"PEAK MEMORY", COLUMN_RIGHT}};
+    const json_t *results = json_object_get(job, "task_results");
+    AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
+    size_t i;
+    json_t *r;
+    if (json_array_size(results) == 0)
+        return;
+    json_array_foreach(results, i, r)
+    {
+        AUTO(text) struct text cpu = {0}, memory = {0};
+        add_elapsed(&cpu, get_int(r, "user_ms") + get_int(r, "system_ms"));
+        text_add_size_mib(&memory, (get_int(r, "peak_kib") + 1023) / 1024);
+        table_cell(&t, "%" PRId64, get_int(r, "rank"));
+        table_cell(&t, "%s", get_str(r, "node"));
+        table_cell(&t, "%" PRId64, get_int(r, "exit_code"));
+        if (get_int(r, "signal"))
+            table_cell(&t, "%" PRId64, get_int(r, "signal"));
+        else
+            table_cell(&t, "%s", "");
+        table_cell(&t, "%s", text_str(&cpu));
+        table_cell(&t, "%s", text_str(&memory));
+    }
+    putchar('\n');
+    table_print(&t);
+}
+
+static void print_placements(const json_t *job)
+{
+    static const struct column COLUMNS[] = {{"NODE", COLUMN_LEFT},
+                                            {"FIRST TASK", COLUMN_RIGHT},
+                                            {"TASKS", COLUMN_RIGHT},
+                                            {"CORES", COLUMN_LEFT},
+                                            {"STATE", COLUMN_LEFT}};
+    const json_t *placements = json_object_get(job, "placements");
+    AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
+    size_t i;
+    json_t *p;
+    if (json_array_size(placements) == 0)
+        return;
+    json_array_foreach(placements, i, p)
+    {
+        table_cell(&t, "%s", get_str(p, "node"));
+        table_cell(&t, "%" PRId64, get_int(p, "first_rank"));
+        table_cell(&t, "%" PRId64, get_int(p, "tasks"));
+        table_cell(&t, "%s", get_str(p, "cores"));
+        table_cell(&t, "%s", get_str(p, "state"));
+    }
+    putchar('\n');
+    table_print(&t);
+}
+
+static void print(const json_t *job)
+{
+    AUTO(text) struct text id = {0}, t = {0};
+    add_job_name(&id, job);
+    line("job", text_str(&id));
+    line("name", get_str(job, "name"));
+    line("user", get_str(job, "user"));
+    line("queue", get_str(job, "queue"));
+    text_addf(&t, "%s%s%s", get_str(job, "state"), *reason_of(job) ? ": " : "", reason_of(job));
+    line("state", text_str(&t));
+    line("hint", get_str(json_object_get(job, "reason"), "hint"));
+    if (!is_null(job, "exit_code")) {
+        text_clear(&t);
+        text_addf(&t, "%" PRId64, get_int(job, "exit_code"));
+        line("exit code", text_str(&t));
+    }
+    text_clear(&t);
+    text_addf(&t, "%" PRId64, get_int(job, "attempt"));
+    line("attempt", text_str(&t));
+    text_clear(&t);
+    text_addf(&t, "%" PRId64, get_int(job, "priority"));
+    line("priority", text_str(&t));
+    print_request(job);
+    print_program(job);
+    line("nodes", get_str(job, "nodes"));
+    time_line("submitted", job, "submitted_at");
+    time_line("started", job, "started_at");
+    time_line("ended", job, "ended_at");
+    text_clear(&t);
+    add_job_elapsed(&t, job, clock_wall_ms());
+    line("run time", text_str(&t));
+    print_placements(job);
+    print_tasks(job);
+}
+
+static int run_job_show(struct ctl *ctl)
+{
+    struct err err;
+    const struct args *a = &ctl->args;
+    for (size_t i = 0; i < a->operands_count; i++)
+        if (job_name_check(a->operands[i], &err))
+            return report(&err);
+    if (ctl_connect(ctl, &err))
+        return report(&err);
+    json_t *all = json_array();
+    int worst = CTL_OK;
+    for (size_t i = 0; i < a->operands_count; i++) {
+        json_t *job = NULL;
+        AUTO_FREE char *path = job_path(a->operands[i], "");
+        if (client_get(ctl->client, path, &job, &err)) {
+            worst = report(&err);
+            continue;
+        }
+        if (!ctl->json) {
+            if (i)
+                putchar('\n');
+            print(job);
+        }
+        json_array_append_new(all, job);
+    }
+    if (ctl->json && a->operands_count > 1)
+        ctl_print_json(all);
+    else if (ctl->json && worst == CTL_OK)
+        ctl_print_json(json_array_get(all, 0));
+    json_decref(all);
+    return worst;
+}
+
+const struct verb verb_job_show = {
+    .name = "job show",
+    .usage = "JOB...",
+    .operands_min = 1,
+    .operands_max = -1,
+    .summary = "everything about a job: request, nodes, results of its tasks",
+    .text = "With -o json one job is an object, several are an array.",
+    .examples = {{"job show 17", "Job 17."}, {"job show 17_3", "Element 3 of array 17."}},
+    .run = run_job_show,
+};

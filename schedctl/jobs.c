@@ -1,0 +1,123 @@
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "schedctl/ctl.h"
+#include "schedctl/present.h"
+#include "schedctl/table.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const STATES[] = {"pending",   "starting", "running",   "stopping",
+                                     "completed", "failed",   "cancelled", "timed_out",
+                                     "lost",      "live",     "ended"};
+
+static int check_state(const char *state, struct err *err)
+{
+    for (size_t i = 0; i < COUNT(STATES); i++)
+        if (strcmp(state, STATES[i]) == 0)
+            return 0;
+    return fail(err, E_INVALID,
+                "state \"%.64s\" is unknown. Use pending, starting, running, stopping, completed, "
+                "failed, cancelled, timed_out, lost, live or ended.",
+                state);
+}
+
+static void add_query(struct text *path, const char *key, const char *value)
+{
+    if (!value)
+        return;
+    text_addf(path, "%c%s=", strchr(text_str(path), '?') ? '&' : '?', key);
+    client_escape(path, value);
+}
+
+static int make_path(const struct args *a, struct text *path, struct err *err)
+{
+    const char *state = args_value(a, "state");
+    if (!state && !args_has(a, "all"))
+        state = "live";
+    if (state && check_state(state, err))
+        return E_INVALID;
+    text_add(path, "/v1/jobs");
+    add_query(path, "state", state);
+    add_query(path, "user", args_value(a, "user"));
+    add_query(path, "name", args_value(a, "name"));
+    add_query(path, "array", args_value(a, "array"));
+    add_query(path, "limit", args_value(a, "limit"));
+    return 0;
+}
+
+static void add_state(struct table *t, const json_t *job)
+{
+    const json_t *array = json_object_get(job, "array");
+    if (json_is_object(array))
+        table_cell(t, "%s (%" PRId64 " of %" PRId64 " live)", get_str(job, "state"),
+                   get_int(array, "live"), get_int(array, "count"));
+    else
+        table_cell(t, "%s", get_str(job, "state"));
+}
+
+static void print(const json_t *jobs)
+{
+    static const struct column COLUMNS[] = {
+        {"ID", COLUMN_RIGHT},   {"NAME", COLUMN_LEFT},   {"USER", COLUMN_LEFT},
+        {"STATE", COLUMN_LEFT}, {"TASKS", COLUMN_RIGHT}, {"SUBMITTED", COLUMN_LEFT},
+        {"TIME", COLUMN_RIGHT}, {"NODES", COLUMN_LEFT},  {"REASON", COLUMN_LEFT}};
+    AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
+    int64_t now = clock_wall_ms();
+    size_t i;
+    json_t *job;
+    json_array_foreach(jobs, i, job)
+    {
+        AUTO(text) struct text id = {0}, submitted = {0}, elapsed = {0};
+        add_job_name(&id, job);
+        add_time(&submitted, get_int(job, "submitted_at"), now);
+        add_job_elapsed(&elapsed, job, now);
+        table_cell(&t, "%s", text_str(&id));
+        table_cell(&t, "%s", get_str(job, "name"));
+        table_cell(&t, "%s", get_str(job, "user"));
+        add_state(&t, job);
+        table_cell(&t, "%" PRId64, get_int(job, "tasks"));
+        table_cell(&t, "%s", text_str(&submitted));
+        table_cell(&t, "%s", text_str(&elapsed));
+        table_cell(&t, "%s", get_str(job, "nodes"));
+        table_cell(&t, "%s", reason_of(job));
+    }
+    table_print(&t);
+}
+
+static int run_jobs(struct ctl *ctl)
+{
+    struct err err;
+    json_t *answer = NULL;
+    AUTO(text) struct text path = {0};
+    if (make_path(&ctl->args, &path, &err) || ctl_connect(ctl, &err) ||
+        client_get(ctl->client, text_str(&path), &answer, &err))
+        return report(&err);
+    const json_t *jobs = json_object_get(answer, "jobs");
+    if (ctl->json)
+        ctl_print_json(jobs);
+    else
+        print(jobs);
+    json_decref(answer);
+    return CTL_OK;
+}
+
+static const struct opt OPTIONS[] = {
+    {'a', "all", NULL, "ended jobs too"},
+    {'s', "state", "STATE", "only jobs in this state; live and ended are groups of states"},
+    {'u', "user", "USER", "only jobs of this user"},
+    {0, "name", "NAME", "only jobs with this name"},
+    {0, "array", "ID", "the elements of this array"},
+    {0, "limit", "N", "at most N, the newest"},
+};
+
+const struct verb verb_jobs = {
+    .name = "jobs",
+    .usage = "[OPTIONS]",
+    .summary = "list jobs: the live ones, or all with --all",
+    .options = {{OPTIONS, COUNT(OPTIONS)}},
+    .examples = {{"jobs", "What waits and what runs, and why."},
+                 {"jobs --all --state failed", "What failed."},
+                 {"jobs --all -o json", "Everything, for a script."}},
+    .run = run_jobs,
+};

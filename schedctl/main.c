@@ -1,0 +1,7 @@
+#include "schedctl/ctl.h"
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    return ctl_main(argv);
+}

@@ -1,0 +1,34 @@
+// The verbs by name: a row is the constant verb_NAME of the file NAME.c or its group's.
+#pragma once
+
+#include "schedctl/verb.h"
+
+// In the order of `schedctl help`.
+#define VERB_TABLE(X) \
+    X(cluster_up)     \
+    X(cluster_down)   \
+    X(cluster_status) \
+    X(submit)         \
+    X(run)            \
+    X(jobs)           \
+    X(job_show)       \
+    X(job_why)        \
+    X(job_events)     \
+    X(job_wait)       \
+    X(job_cancel)     \
+    X(job_hold)       \
+    X(job_release)    \
+    X(logs)           \
+    X(nodes)          \
+    X(node_show)      \
+    X(node_drain)     \
+    X(node_resume)    \
+    X(node_fence)     \
+    X(recover)        \
+    X(doctor)         \
+    X(version)        \
+    X(help)
+
+#define X(name) extern const struct verb verb_##name;
+VERB_TABLE(X)
+#undef X
