@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "common/check.h"
 #include "common/text.h"
+#include "schedctl/plaintext.h"
 #include "schedctl/request.h"
 #include "schedctl/suggest.h"
 
@@ -13,11 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct place {
+    int line, column;
+};
+
 struct jobfile {
     const char *path;
     struct fy_diag *diag;
     struct fy_parser *parser;
     struct fy_event *event; // the one looked at
+    struct place place;     // of it
     json_t *request;
     struct err *err;
 };
@@ -52,18 +58,15 @@ static struct fy_token *token_of(const struct fy_event *e)
     }
 }
 
-struct place {
-    int line, column;
-};
-
-// The library counts from 0 and puts quoted texts and aliases behind their quote or "*".
-static struct place place_of(const struct fy_event *e)
+// The library counts from 0, puts quoted texts and aliases behind their quote or "*", and knows no
+// place of an absent value: `otherwise` is that of what came before.
+static struct place place_of(const struct fy_event *e, struct place otherwise)
 {
     struct fy_token *token = token_of(e);
     const struct fy_mark *m = token ? fy_token_start_mark(token) : NULL;
     int column = 1;
     if (!m)
-        return (struct place){1, 1};
+        return otherwise;
     if (e->type == FYET_SCALAR) {
         enum fy_scalar_style style = fy_token_scalar_style(token);
         column = style != FYSS_SINGLE_QUOTED && style != FYSS_DOUBLE_QUOTED;
@@ -73,8 +76,7 @@ static struct place place_of(const struct fy_event *e)
     return (struct place){m->line + 1, m->column + column};
 }
 
-#define complain_here(f, ...) \
-    complain_at((f), place_of((f)->event).line, place_of((f)->event).column, __VA_ARGS__)
+#define complain_here(f, ...) complain_at((f), (f)->place.line, (f)->place.column, __VA_ARGS__)
 
 // The library's own complaint about malformed YAML.
 static int complain_syntax(struct jobfile *f)
@@ -95,6 +97,7 @@ static int next(struct jobfile *f)
     f->event = fy_parser_parse(f->parser);
     if (!f->event)
         return complain_syntax(f);
+    f->place = place_of(f->event, f->place);
     if (f->event->type == FYET_ALIAS)
         return complain_here(f, "aliases are not taken in job files. Write the value again.");
     if (f->event->type == FYET_SCALAR && f->event->scalar.tag)
@@ -169,7 +172,7 @@ static int take_value(struct jobfile *f, const struct request_field *field)
 
 static int take_list(struct jobfile *f, const struct request_field *field)
 {
-    struct place at = place_of(f->event);
+    struct place at = f->place;
     if (f->event->type != FYET_SEQUENCE_START)
         return complain_here(f, "\"%s\" must be a list of strings, as [./train, --steps, \"100\"]",
                              field->key);
@@ -319,8 +322,12 @@ int jobfile_parse(const char *path, const char *bytes, size_t len, json_t *reque
 {
     if (len > JOBFILE_MAX)
         return fail(err, E_TOO_LARGE, "%.200s: a job file has at most %d bytes", path, JOBFILE_MAX);
-    struct jobfile f = {.path = path, .request = request, .err = err};
+    struct jobfile f = {.path = path, .place = {1, 1}, .request = request, .err = err};
     struct fy_diag_cfg dc;
+    const char *wrong = plaintext_wrong(bytes, len, &f.place.line, &f.place.column);
+    if (wrong)
+        return complain_here(&f, "%s", wrong);
+    f.place = (struct place){1, 1};
     fy_diag_cfg_default(&dc);
     dc.fp = NULL;
     dc.output_fn = discard;
@@ -336,7 +343,7 @@ int jobfile_parse(const char *path, const char *bytes, size_t len, json_t *reque
     if (f.event)
         fy_parser_event_free(f.parser, f.event);
     fy_parser_destroy(f.parser);
-    fy_diag_unref(f.diag);
+    fy_diag_destroy(f.diag);
     return rc;
 }
 

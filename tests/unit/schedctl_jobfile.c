@@ -80,7 +80,7 @@ static void wrong_values(void **state)
     refused("tasks: 0\n", "job.yaml:1:8: \"tasks\" 0 is out of range. Use 1 to 65536.");
     refused("tasks: '4'\n", "job.yaml:1:8: \"tasks\" must be a number, without quotes");
     refused("tasks: [4]\n", "job.yaml:1:8: \"tasks\" must be a number");
-    refused("tasks:\nargv: [a]\n", "job.yaml:1:7: \"tasks\" has no value. It must be a number.");
+    refused("argv: [a]\ntasks:\n", "job.yaml:2:1: \"tasks\" has no value. It must be a number.");
     refused("memory: 2048\n", "job.yaml:1:9: \"memory\" \"2048\" has no unit. Write it with KiB, "
                               "MiB, GiB or TiB, e.g. 512MiB.");
     refused("memory: {a: b}\n", "job.yaml:1:9: \"memory\" must be a size such as 2GiB");
@@ -117,13 +117,26 @@ static void wrong_documents(void **state)
             "job.yaml:1:14: tags (\"!\") are not taken in job files. Quote the value instead.");
 }
 
+static void wrong_bytes(void **state)
+{
+    (void)state;
+    refused("name: gr\xc3\xb6\xffx\n", "job.yaml:1:10: not UTF-8 text");
+    refused("name: \xc0\xaf\n", "job.yaml:1:7: not UTF-8 text");         // overlong
+    refused("name: \xed\xa0\x80\n", "job.yaml:1:7: not UTF-8 text");     // a surrogate
+    refused("name: \xf4\x90\x80\x80\n", "job.yaml:1:7: not UTF-8 text"); // above U+10FFFF
+    refused("name: \xe2\x82", "job.yaml:1:7: not UTF-8 text");           // cut off
+    refused("argv: [a]\nname: a\x1b\n", "job.yaml:2:8: a control character is there");
+    refused("# x\n%time: 5 \xff \n", "job.yaml:2:1: directives (\"%\") are not taken in job files");
+    taken("argv: [gr\xc3\xb6\xc3\x9f\x65r, \xf0\x9f\x98\x80]\n",
+          "{\"argv\":[\"gr\xc3\xb6\xc3\x9f\x65r\",\"\xf0\x9f\x98\x80\"]}");
+}
+
 // The library finds these; its words may change, the place must be there.
 static void malformed(void **state)
 {
     (void)state;
-    static const char *const yamls[] = {"argv: [a\n",    "a: b: c\n",
-                                        "\"\n",          "argv: [a]\n\tname: x\n",
-                                        "argv: [a] b\n", "\xff\xfe\xff"};
+    static const char *const yamls[] = {"argv: [a\n", "a: b: c\n", "\"\n", "argv: [a]\n\tname: x\n",
+                                        "argv: [a] b\n"};
     for (size_t i = 0; i < sizeof yamls / sizeof *yamls; i++) {
         struct err err = {0};
         int line, column;
@@ -165,13 +178,10 @@ static void the_example_is_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_key),
-        cmocka_unit_test(wrong_keys),
-        cmocka_unit_test(wrong_values),
-        cmocka_unit_test(wrong_documents),
-        cmocka_unit_test(malformed),
-        cmocka_unit_test(too_large),
-        cmocka_unit_test(the_example_is_taken),
+        cmocka_unit_test(every_key),    cmocka_unit_test(wrong_keys),
+        cmocka_unit_test(wrong_values), cmocka_unit_test(wrong_documents),
+        cmocka_unit_test(malformed),    cmocka_unit_test(wrong_bytes),
+        cmocka_unit_test(too_large),    cmocka_unit_test(the_example_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
