@@ -1,0 +1,341 @@
+// The shepherd's life: lock, socket, order, and from then on what the core decides.
+#include "agent/shepherd/run.h"
+
+#include "agent/shepherd/pmix.h"
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ORPHAN_MS = 60000 }; // without an order for so long: nobody wants us
+
+// ---- performing what the core decided ----
+
+static void report(struct run *r)
+{
+    if (r->end) {
+        peer_send_bytes(r, r->end, r->end_len);
+        return;
+    }
+    static const Muster__AttemptState states[] = {
+        [SHEPHERD_IDLE] = MUSTER__ATTEMPT_STATE__ORDERED,
+        [SHEPHERD_PREPARING] = MUSTER__ATTEMPT_STATE__ORDERED,
+        [SHEPHERD_PREPARED] = MUSTER__ATTEMPT_STATE__PREPARED,
+        [SHEPHERD_STARTING] = MUSTER__ATTEMPT_STATE__RUNNING,
+        [SHEPHERD_RUNNING] = MUSTER__ATTEMPT_STATE__RUNNING,
+        [SHEPHERD_ENDING] = MUSTER__ATTEMPT_STATE__ENDING,
+        [SHEPHERD_ENDED] = MUSTER__ATTEMPT_STATE__ENDED,
+    };
+    Muster__ShepherdStatus status = MUSTER__SHEPHERD_STATUS__INIT;
+    Muster__FromShepherd message = MUSTER__FROM_SHEPHERD__INIT;
+    status.state = states[r->core.phase];
+    status.started = r->core.started;
+    status.pid = (uint32_t)getpid();
+    message.body_case = MUSTER__FROM_SHEPHERD__BODY_STATUS;
+    message.status = &status;
+    peer_send(r, &message);
+}
+
+static void prepare(struct run *r)
+{
+    struct err err;
+    if (mkdir(r->work_dir, 0700) && errno != EEXIST)
+        fail(&err, E_IO, "cannot make \"%s\": %m", r->work_dir);
+    else if (!r->launch->pmix || pmix_open(r, &r->pmix, &err) == 0) {
+        run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_READY});
+        return;
+    }
+    run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_PREPARE_FAILED, .detail = err.message});
+}
+
+static void perform(struct run *r, enum shepherd_output_kind what)
+{
+    switch (what) {
+    case SHEPHERD_OUT_PREPARE:
+        prepare(r);
+        break;
+    case SHEPHERD_OUT_START:
+        tasks_start(r);
+        break;
+    case SHEPHERD_OUT_REPORT:
+        report(r);
+        break;
+    case SHEPHERD_OUT_TERM:
+        ending_signal(r, SIGTERM);
+        break;
+    case SHEPHERD_OUT_KILL:
+        ending_kill(r);
+        break;
+    case SHEPHERD_OUT_LOOK:
+        tasks_reap(r);
+        if (ending_empty(r))
+            run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_EMPTY});
+        break;
+    case SHEPHERD_OUT_END:
+        ending_report(r);
+        break;
+    }
+}
+
+void run_step(struct run *r, struct shepherd_input in)
+{
+    enum shepherd_output_kind todo[SHEPHERD_OUTPUTS_MAX];
+    shepherd_step(&r->core, clock_boot_ms(), &in);
+    size_t count = r->core.outputs_count; // performing may step again
+    memcpy(todo, r->core.outputs, sizeof todo);
+    for (size_t i = 0; i < count; i++)
+        perform(r, todo[i]);
+    watch_arm(r);
+}
+
+// ---- what the agent says ----
+
+static bool own(const struct run *r, const Muster__AttemptId *id)
+{
+    return id && id->cluster == r->id.cluster.v && id->job_uid == r->id.job.v &&
+           id->number == r->id.number;
+}
+
+static void open_cgroup(struct run *r, const char *word)
+{
+    const char *colon = strchr(word, ':'); // "<base>:<name>"
+    if (!colon)
+        return;
+    AUTO_FREE char *base = xstrndup(word, (size_t)(colon - word));
+    r->cgroups = cgroup_host_open("", base);
+    r->cgroup = xstrdup(colon + 1);
+}
+
+// A copy that outlives the frame.
+static bool keep_order(struct run *r, const Muster__ShepherdOrder *order)
+{
+    size_t len = muster__shepherd_order__get_packed_size(order);
+    AUTO_FREE uint8_t *bytes = xmalloc(len);
+    muster__shepherd_order__pack(order, bytes);
+    r->order = muster__shepherd_order__unpack(NULL, len, bytes);
+    r->launch = r->order ? r->order->launch : NULL;
+    if (!r->launch || r->launch->node_index >= r->launch->n_nodes)
+        return false;
+    r->spec = muster__job_spec__unpack(NULL, r->launch->spec.len, r->launch->spec.data);
+    if (!r->spec || !r->spec->n_argv)
+        return false;
+    const Muster__NodePart *part = r->launch->nodes[r->launch->node_index];
+    r->tasks_count = (int32_t)part->tasks;
+    r->first_rank = (int32_t)part->first_rank;
+    r->tasks = xcalloc((size_t)r->tasks_count, sizeof *r->tasks);
+    return r->tasks_count > 0;
+}
+
+static _Noreturn void leave(struct run *r)
+{
+    shepherd_fini(&r->core);
+    _exit(0);
+}
+
+static void take_order(struct run *r, const Muster__ShepherdOrder *order)
+{
+    struct err err;
+    if (r->core.phase != SHEPHERD_IDLE) {
+        report(r);
+        return;
+    }
+    if (!order->launch || !own(r, order->launch->attempt) || !keep_order(r, order)) {
+        log_error("shepherd", "bad_order", "refused");
+        leave(r);
+    }
+    if (attempt_deadline_open(r->run_dir, r->id, false, 0, &r->deadline, &err) ||
+        attempt_lock_mark_ordered(r->lock_fd, &err)) {
+        log_error("shepherd", "no_deadline", "%s", err.message);
+        leave(r);
+    }
+    if (*r->order->cgroup)
+        open_cgroup(r, r->order->cgroup);
+    struct shepherd_input in = {.kind = SHEPHERD_IN_ORDER};
+    in.order = (struct shepherd_order){.tasks = r->tasks_count,
+                                       .first_rank = r->first_rank,
+                                       .prepare = r->launch->prepare,
+                                       .pmix = r->launch->pmix,
+                                       .time_limit_ms = r->launch->time_limit_ms,
+                                       .grace_ms = r->launch->grace_ms};
+    run_step(r, in);
+}
+
+static void take_kill(struct run *r, const Muster__ShepherdKill *kill)
+{
+    if (r->core.phase == SHEPHERD_IDLE)
+        leave(r); // no order was taken: nothing to end, nothing to tell
+    struct shepherd_input in = {.kind = SHEPHERD_IN_KILL, .grace_ms = kill->grace_ms};
+    enum reason_code code = kill->reason ? reason_parse(kill->reason->word) : REASON_COUNT;
+    in.reason.code = code == REASON_COUNT || code == REASON_NONE ? REASON_PARTNER_ENDED : code;
+    if (kill->reason) {
+        in.reason.a = kill->reason->a;
+        in.reason.b = kill->reason->b;
+        in.reason.c = kill->reason->c;
+        in.detail = kill->reason->detail;
+    }
+    run_step(r, in);
+}
+
+void run_fences(struct run *r)
+{
+    struct fence_output o;
+    while (r->fences && fences_next(r->fences, &o)) {
+        if (o.kind == FENCE_DONE) {
+            pmix_fence_done(r->pmix, o.collective, o.sequence, o.bytes, o.len, false);
+            continue;
+        }
+        Muster__AttemptId id = MUSTER__ATTEMPT_ID__INIT;
+        Muster__PeerFrame frame = MUSTER__PEER_FRAME__INIT;
+        Muster__FromShepherd message = MUSTER__FROM_SHEPHERD__INIT;
+        id.cluster = r->id.cluster.v;
+        id.job_uid = r->id.job.v;
+        id.number = r->id.number;
+        frame.attempt = &id;
+        frame.from = r->launch->node_index;
+        frame.to = o.node;
+        frame.payload = (ProtobufCBinaryData){o.len, (uint8_t *)o.bytes};
+        message.body_case = MUSTER__FROM_SHEPHERD__BODY_PEER;
+        message.peer = &frame;
+        peer_send(r, &message);
+    }
+}
+
+static void take_peer(struct run *r, const Muster__PeerFrame *frame)
+{
+    struct err err;
+    if (!r->fences || !own(r, frame->attempt))
+        return;
+    if (fences_receive(r->fences, frame->from, frame->payload.data, frame->payload.len, &err))
+        log_error("shepherd", "bad_fence", "%s", err.message);
+    run_fences(r);
+}
+
+void run_message(struct run *r, const Muster__ToShepherd *m)
+{
+    switch (m->body_case) {
+    case MUSTER__TO_SHEPHERD__BODY_ORDER:
+        take_order(r, m->order);
+        break;
+    case MUSTER__TO_SHEPHERD__BODY_GO:
+        run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_GO});
+        break;
+    case MUSTER__TO_SHEPHERD__BODY_KILL:
+        take_kill(r, m->kill);
+        break;
+    case MUSTER__TO_SHEPHERD__BODY_END_ACK:
+        if (r->end)
+            leave(r);
+        break;
+    case MUSTER__TO_SHEPHERD__BODY_PEER:
+        take_peer(r, m->peer);
+        break;
+    case MUSTER__TO_SHEPHERD__BODY__NOT_SET:
+    case _MUSTER__TO_SHEPHERD__BODY_IS_INT_SIZE:
+        break;
+    }
+}
+
+void run_connected(struct run *r)
+{
+    report(r);
+    if (r->fences) {
+        fences_resend(r->fences);
+        run_fences(r);
+    }
+}
+
+// ---- life ----
+
+static void on_child(uv_signal_t *signal, int number)
+{
+    (void)number;
+    tasks_reap(signal->data);
+}
+
+// SIGTERM to a shepherd ends its attempt: `cluster down` when the agent is gone.
+static void on_terminate(uv_signal_t *signal, int number)
+{
+    struct run *r = signal->data;
+    (void)number;
+    if (r->core.phase == SHEPHERD_IDLE || r->end)
+        leave(r);
+    struct shepherd_input in = {.kind = SHEPHERD_IN_KILL,
+                                .reason = {.code = REASON_NODE_STOPPED},
+                                .grace_ms = r->core.order.grace_ms};
+    run_step(r, in);
+}
+
+static void on_orphan(uv_timer_t *timer)
+{
+    struct run *r = timer->data;
+    if (r->core.phase == SHEPHERD_IDLE)
+        leave(r);
+}
+
+static void on_resend(uv_timer_t *timer)
+{
+    struct run *r = timer->data;
+    if (r->fences && fences_waiting(r->fences)) {
+        fences_resend(r->fences);
+        run_fences(r);
+    }
+}
+
+static int begin(struct run *r, struct err *err)
+{
+    int rc = attempt_lock_take(r->run_dir, r->id, &r->lock_fd, err);
+    if (rc)
+        return rc;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1))
+        return fail(err, E_SYSTEM, "cannot become a subreaper: %m");
+    r->loop = uv_default_loop();
+    rc = watch_start(r, err);
+    if (rc == 0)
+        rc = peer_listen(r, err);
+    return rc;
+}
+
+static uv_timer_t orphan_timer, resend_timer;
+
+static void start_handles(struct run *r)
+{
+    uv_signal_init(r->loop, &r->child);
+    uv_signal_init(r->loop, &r->terminate);
+    uv_timer_init(r->loop, &orphan_timer);
+    uv_timer_init(r->loop, &resend_timer);
+    r->child.data = r->terminate.data = orphan_timer.data = resend_timer.data = r;
+    uv_signal_start(&r->child, on_child, SIGCHLD);
+    uv_signal_start(&r->terminate, on_terminate, SIGTERM);
+    uv_timer_start(&orphan_timer, on_orphan, ORPHAN_MS, 0);
+    uv_timer_start(&resend_timer, on_resend, 250, 250);
+}
+
+_Noreturn void run_shepherd(const Muster__Fork *f)
+{
+    static struct run run;
+    struct run *r = &run;
+    struct err err;
+    char name[ATTEMPT_NAME_MAX];
+    signal(SIGPIPE, SIG_IGN);
+    shepherd_init(&r->core);
+    r->id = (struct attempt_id){{f->attempt->cluster}, {f->attempt->job_uid}, f->attempt->number};
+    r->run_dir = xstrdup(f->run_dir);
+    r->spool_dir = xstrdup(f->spool_dir);
+    r->node = xstrdup(f->node);
+    attempt_name(r->id, name);
+    r->work_dir = xasprintf("%s/%s", r->spool_dir, name);
+    if (begin(r, &err)) {
+        log_error("shepherd", "cannot_begin", "%s", err.message);
+        _exit(1);
+    }
+    start_handles(r);
+    uv_run(r->loop, UV_RUN_DEFAULT);
+    _exit(0);
+}
