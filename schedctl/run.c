@@ -222,11 +222,12 @@ static int begin(struct run *r, struct err *err)
         rc = fail(err, E_INVALID, "run follows one job, not an array. Use `schedctl submit`.");
     if (!rc)
         rc = ctl_connect(ctl, err);
-    if (!rc)
-        rc = submit_request(ctl, request, &answer, err);
     if (!rc) {
-        int64_t tasks =
-            json_is_null(json_object_get(request, "tasks")) ? 0 : get_int(request, "tasks");
+        client_stop_when(ctl->client, &interrupt_count, 2);
+        rc = submit_request(ctl, request, &answer, err);
+    }
+    if (!rc) {
+        int64_t tasks = get_int(request, "tasks");
         r->id = xasprintf("%" PRId64, get_int(answer, "id"));
         r->follow = (struct follow){.client = ctl->client,
                                     .job = r->id,
@@ -246,11 +247,11 @@ static int run_run(struct ctl *ctl)
     struct err err;
     struct run r = {.ctl = ctl};
     int code;
+    // before the submission: an interrupt during it cancels the job when its id is known
+    r.wake_fd = interrupt_catch();
     if (begin(&r, &err)) {
         code = report(&err);
     } else {
-        r.wake_fd = interrupt_catch();
-        client_stop_when(ctl->client, &interrupt_count, 2);
         int rc = follow_job(&r, &err);
         waitline_clear(&r.waitline);
         code = rc && interrupt_count < 2 ? abandon(&r, &err) : conclude(&r);
