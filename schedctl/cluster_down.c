@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "schedctl/ctl.h"
 #include "schedctl/lockfile.h"
+#include "schedctl/orphans.h"
 #include "schedctl/private.h"
 
 #include <signal.h>
@@ -12,7 +13,8 @@ enum {
     AGENT_GRACE_MS = 15000, // tasks get their grace time
     AGENT_NOW_MS = 300,     // between the two signals that mean "at once"
     AGENT_LAST_MS = 10000,  // after the second signal
-    STOP_MS = 5000,         // from SIGTERM to SIGKILL
+    SHEPHERD_GRACE_MS = 15000,
+    STOP_MS = 5000, // from SIGTERM to SIGKILL, without tasks to wait for
     PAUSE_MS = 20,
 };
 
@@ -45,12 +47,12 @@ static bool wait_free(const struct private_paths *locks, int64_t most_ms)
 }
 
 // Signals, waits, and kills what is left; true: none is held any more.
-static bool stop(const struct private_paths *locks)
+static bool stop(const struct private_paths *locks, int64_t grace_ms)
 {
     if (held(locks) == 0)
         return true;
     signal_all(locks, SIGTERM);
-    if (wait_free(locks, STOP_MS))
+    if (wait_free(locks, grace_ms))
         return true;
     signal_all(locks, SIGKILL);
     return wait_free(locks, STOP_MS);
@@ -60,9 +62,9 @@ static bool stop(const struct private_paths *locks)
 static bool stop_agents(const struct private_paths *agents, bool now)
 {
     if (signal_all(agents, SIGUSR1) == 0 || wait_free(agents, now ? AGENT_NOW_MS : AGENT_GRACE_MS))
-        return stop(agents);
+        return stop(agents, STOP_MS);
     signal_all(agents, SIGUSR1);
-    return wait_free(agents, AGENT_LAST_MS) || stop(agents);
+    return wait_free(agents, AGENT_LAST_MS) || stop(agents, STOP_MS);
 }
 
 static int take_down(struct ctl *ctl, size_t *ret_stopped, struct err *err)
@@ -71,12 +73,15 @@ static int take_down(struct ctl *ctl, size_t *ret_stopped, struct err *err)
     private_paths_find(ctl->dir, "nodes/*/lock", &agents);
     private_paths_find(ctl->dir, "scheduler/lock", &scheduler);
     *ret_stopped = held(&agents) + held(&scheduler);
-    bool down = stop_agents(&agents, args_has(&ctl->args, "now"));
+    bool now = args_has(&ctl->args, "now");
+    bool down = stop_agents(&agents, now);
+    // shepherds are left where an agent had died
     private_paths_find(ctl->dir, "nodes/*/run/*/*.lock", &shepherds);
     *ret_stopped += held(&shepherds);
-    down = stop(&shepherds) && down;
+    down = stop(&shepherds, now ? STOP_MS : SHEPHERD_GRACE_MS) && down;
+    orphans_kill(&shepherds);
     // after the agents, so that the ends of the jobs are on record
-    down = stop(&scheduler) && down;
+    down = stop(&scheduler, STOP_MS) && down;
     size_t left = held(&agents) + held(&shepherds) + held(&scheduler);
     private_paths_free(&agents);
     private_paths_free(&shepherds);

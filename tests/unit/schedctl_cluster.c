@@ -2,6 +2,7 @@
 // stand-ins found through PATH.
 #include "common/clock.h"
 #include "schedctl/lockfile.h"
+#include "schedctl/orphans.h"
 #include "schedctl/private.h"
 #include "tests/unit/schedctl_server.h"
 
@@ -197,6 +198,42 @@ static void down(void **state)
     remove_tree(c);
 }
 
+// A process with this MUSTER_ATTEMPT, ready when this returns.
+static pid_t task(const char *token)
+{
+    int ready[2];
+    char c;
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ready[1], 1);
+        close(ready[0]);
+        setenv("MUSTER_ATTEMPT", token, 1);
+        execl("/bin/sh", "sh", "-c", "echo; exec sleep 1000", NULL);
+        _exit(127);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    close(ready[0]);
+    return pid;
+}
+
+static void orphans(void **state)
+{
+    (void)state;
+    char *items[] = {(char *)"/d/nodes/n1/run/b/00000000000000ab.1.lock"};
+    struct private_paths locks = {items, 1};
+    pid_t ours = task("0123456789abcdef-00000000000000ab-1");
+    pid_t others[] = {task("0123456789abcdef-00000000000000ab-12"),
+                      task("0123456789abcdef-00000000000000ac-1"), task("x"), task("")};
+    assert_int_equal(orphans_kill(&locks), 1);
+    assert_int_equal(WTERMSIG(status_of(ours)), SIGKILL);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        kill(others[i], SIGTERM);
+        assert_int_equal(WTERMSIG(status_of(others[i])), SIGTERM);
+    }
+}
+
 static int setup(void **state)
 {
     if (fake_setup(state))
@@ -215,9 +252,13 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(locks),         cmocka_unit_test(a_number_alone_is_never_signalled),
-        cmocka_unit_test(configuration), cmocka_unit_test(refusals),
-        cmocka_unit_test(down),          cmocka_unit_test(a_scheduler_that_dies),
+        cmocka_unit_test(locks),
+        cmocka_unit_test(a_number_alone_is_never_signalled),
+        cmocka_unit_test(configuration),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(down),
+        cmocka_unit_test(orphans),
+        cmocka_unit_test(a_scheduler_that_dies),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
