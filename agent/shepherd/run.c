@@ -237,7 +237,7 @@ void run_message(struct run *r, const Muster__ToShepherd *m)
         take_peer(r, m->peer);
         break;
     case MUSTER__TO_SHEPHERD__BODY__NOT_SET:
-    case _MUSTER__TO_SHEPHERD__BODY_IS_INT_SIZE:
+    case _MUSTER__TO_SHEPHERD__BODY__CASE_IS_INT_SIZE:
         break;
     }
 }
