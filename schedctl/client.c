@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "common/check.h"
 #include "common/clock.h"
+#include "schedctl/pause.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { REQUEST_TIMEOUT_S = 60, RETRY_PAUSE_US = 100000 };
+enum { REQUEST_TIMEOUT_S = 60, RETRY_PAUSE_MS = 100 };
 
 struct transfer {
     CURL *easy;
@@ -254,7 +255,7 @@ static int perform(struct client *c, const char *path, struct err *err)
         if (!is_connection_loss(code) || absent || clock_boot_ms() >= give_up ||
             on_progress(c, 0, 0, 0, 0))
             return conclude(c, &c->main, code, err);
-        usleep(RETRY_PAUSE_US);
+        pause_ms(RETRY_PAUSE_MS);
     }
 }
 

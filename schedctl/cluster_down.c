@@ -3,6 +3,7 @@
 #include "schedctl/ctl.h"
 #include "schedctl/lockfile.h"
 #include "schedctl/orphans.h"
+#include "schedctl/pause.h"
 #include "schedctl/private.h"
 
 #include <signal.h>
@@ -41,7 +42,7 @@ static bool wait_free(const struct private_paths *locks, int64_t most_ms)
     while (held(locks)) {
         if (clock_boot_ms() > end)
             return false;
-        usleep(PAUSE_MS * 1000);
+        pause_ms(PAUSE_MS);
     }
     return true;
 }

@@ -4,6 +4,7 @@
 #include "schedctl/ctl.h"
 #include "schedctl/daemon.h"
 #include "schedctl/lockfile.h"
+#include "schedctl/pause.h"
 #include "schedctl/present.h"
 #include "schedctl/private.h"
 
@@ -244,7 +245,7 @@ static int wait_until_up(struct up *u, struct err *err)
             return 0;
         if (clock_boot_ms() > give_up_at)
             break;
-        usleep(UP_PAUSE_MS * 1000);
+        pause_ms(UP_PAUSE_MS);
     }
     AUTO_FREE char *what =
         up < 0 ? xasprintf("the scheduler did not answer within %d s", UP_MOST_MS / 1000)

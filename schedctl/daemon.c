@@ -1,6 +1,7 @@
 #include "schedctl/daemon.h"
 
 #include "common/alloc.h"
+#include "schedctl/pause.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,7 +98,7 @@ void daemon_stop(struct daemon *d)
     for (int waited = 0; waited < STOP_MS; waited += STOP_PAUSE_MS) {
         if (daemon_ended(d))
             return;
-        usleep(STOP_PAUSE_MS * 1000);
+        pause_ms(STOP_PAUSE_MS);
     }
     kill(d->pid, SIGKILL);
     waitpid(d->pid, NULL, 0);

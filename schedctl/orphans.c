@@ -1,6 +1,7 @@
 #include "schedctl/orphans.h"
 
 #include "common/alloc.h"
+#include "schedctl/pause.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-enum { ROUNDS_MAX = 50, ROUND_US = 20000, ENVIRON_MAX = 1 << 20 };
+enum { ROUNDS_MAX = 50, ROUND_MS = 20, ENVIRON_MAX = 1 << 20 };
 
 // The value of MUSTER_ATTEMPT in /proc/PID/environ: CLUSTER-UID-NUMBER. Caller frees.
 static char *token_of(pid_t pid)
@@ -87,7 +88,7 @@ size_t orphans_kill(const struct private_paths *locks)
     size_t killed = 0, now;
     for (int round = 0; locks->count && round < ROUNDS_MAX && (now = sweep(locks)) > 0; round++) {
         killed += now;
-        usleep(ROUND_US);
+        pause_ms(ROUND_MS);
     }
     return killed;
 }

@@ -1,6 +1,7 @@
 #include "schedctl/private.h"
 
 #include "common/alloc.h"
+#include "schedctl/pause.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,7 +67,7 @@ int private_lock(const char *dir, int *ret_fd, struct err *err)
             return fail(err, E_TIMEOUT,
                         "another `schedctl cluster up` or `down` works in \"%.200s\"", dir);
         }
-        usleep(LOCK_PAUSE_MS * 1000);
+        pause_ms(LOCK_PAUSE_MS);
     }
     *ret_fd = fd;
     return 0;

@@ -7,6 +7,7 @@
 #include "tests/unit/schedctl_server.h"
 
 #include <signal.h>
+#include <spawn.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -122,8 +123,11 @@ static int up(const char *dir, char *extra, char *value)
 
 static void remove_tree(const char *dir)
 {
-    AUTO_FREE char *command = xasprintf("rm -rf '%s'", dir);
-    assert_int_equal(system(command), 0);
+    pid_t pid;
+    char *argv[] = {(char *)"rm", (char *)"-rf", (char *)dir, NULL};
+    assert_int_equal(posix_spawnp(&pid, "rm", NULL, NULL, argv, environ), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(access(dir, F_OK), -1);
 }
 
 static void programs(const char *scheduler, const char *agent)

@@ -154,7 +154,7 @@ static void too_large(void **state)
     (void)state;
     struct err err;
     json_t *request = json_object();
-    char *big = calloc(JOBFILE_MAX + 1, 1);
+    char *big = xcalloc(JOBFILE_MAX + 1, 1);
     memset(big, '#', JOBFILE_MAX + 1);
     assert_int_equal(jobfile_parse("job.yaml", big, JOBFILE_MAX + 1, request, &err), E_TOO_LARGE);
     assert_string_equal(err.message, "job.yaml: a job file has at most 1048576 bytes");

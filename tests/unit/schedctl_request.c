@@ -155,7 +155,7 @@ static void too_large(void **state)
     (void)state;
     struct err err;
     json_t *request = NULL;
-    char *big = calloc(CLIENT_REQUEST_MAX + 1, 1);
+    char *big = xcalloc(CLIENT_REQUEST_MAX + 1, 1);
     memset(big, 'x', CLIENT_REQUEST_MAX);
     assert_int_equal(
         build((char *[]){"submit", "--cwd", "/", "--request-id", "r", "--", "true", big, NULL},
