@@ -6,7 +6,7 @@
 static int order(struct ctl *ctl, const char *what, const json_t *body)
 {
     struct err err;
-    AUTO(nodenames) struct nodenames names = {0};
+    AUTO(names) struct names names = {0};
     int worst = CTL_OK;
     if (nodenames_parse(&ctl->args, &names, &err) || ctl_connect(ctl, &err))
         return report(&err);

@@ -1,15 +1,8 @@
-// The operands of a verb as names of nodes: "n1", "n[1-4,7]".
+// The operands of a verb as names of nodes: n1, 'n[1-4,7]'.
 #pragma once
 
+#include "common/hostlist.h"
 #include "schedctl/args.h"
 
-struct nodenames {
-    char **items;
-    size_t count;
-};
-
-enum { NODENAMES_MAX = 65535 };
-
-// E_INVALID, E_TOO_LARGE.
-int nodenames_parse(const struct args *a, struct nodenames *ret, struct err *err);
-void nodenames_free(struct nodenames *n);
+// E_INVALID, E_TOO_LARGE. The caller frees with names_free().
+int nodenames_parse(const struct args *a, struct names *ret, struct err *err);

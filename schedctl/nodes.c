@@ -67,7 +67,7 @@ static void print(const json_t *nodes)
 }
 
 // Only the nodes that are named. E_NOT_FOUND for one that is not there.
-static int select_nodes(json_t *nodes, const struct nodenames *names, json_t **ret, struct err *err)
+static int select_nodes(json_t *nodes, const struct names *names, json_t **ret, struct err *err)
 {
     json_t *some = json_array();
     for (size_t n = 0; n < names->count; n++) {
@@ -90,7 +90,7 @@ static int run_nodes(struct ctl *ctl)
 {
     struct err err;
     json_t *answer = NULL, *nodes;
-    AUTO(nodenames) struct nodenames names = {0};
+    AUTO(names) struct names names = {0};
     if (nodenames_parse(&ctl->args, &names, &err) || ctl_connect(ctl, &err) ||
         client_get(ctl->client, "/v1/nodes", &answer, &err))
         return report(&err);
