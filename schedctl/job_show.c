@@ -54,6 +54,32 @@ static void print_program(const json_t *job)
     line("directory", get_str(job, "cwd"));
 }
 
+static void add_number(struct table *t, const json_t *object, const char *key)
+{
+    if (is_null(object, key))
+        table_cell(t, "%s", "");
+    else
+        table_cell(t, "%" PRId64, get_int(object, key));
+}
+
+static void add_result(struct table *t, const json_t *r)
+{
+    AUTO(text) struct text cpu = {0}, memory = {0};
+    if (!is_null(r, "user_ms") || !is_null(r, "system_ms"))
+        add_elapsed(&cpu, get_int(r, "user_ms") + get_int(r, "system_ms"));
+    if (!is_null(r, "peak_kib"))
+        text_add_size_mib(&memory, (get_int(r, "peak_kib") + 1023) / 1024);
+    add_number(t, r, "rank");
+    table_cell(t, "%s", get_str(r, "node"));
+    add_number(t, r, "exit_code");
+    if (get_int(r, "signal"))
+        table_cell(t, "%" PRId64, get_int(r, "signal"));
+    else
+        table_cell(t, "%s", "");
+    table_cell(t, "%s", text_str(&cpu));
+    table_cell(t, "%s", text_str(&memory));
+}
+
 static void print_tasks(const json_t *job)
 {
     static const struct column COLUMNS[] = {
@@ -65,21 +91,7 @@ static void print_tasks(const json_t *job)
     json_t *r;
     if (json_array_size(results) == 0)
         return;
-    json_array_foreach(results, i, r)
-    {
-        AUTO(text) struct text cpu = {0}, memory = {0};
-        add_elapsed(&cpu, get_int(r, "user_ms") + get_int(r, "system_ms"));
-        text_add_size_mib(&memory, (get_int(r, "peak_kib") + 1023) / 1024);
-        table_cell(&t, "%" PRId64, get_int(r, "rank"));
-        table_cell(&t, "%s", get_str(r, "node"));
-        table_cell(&t, "%" PRId64, get_int(r, "exit_code"));
-        if (get_int(r, "signal"))
-            table_cell(&t, "%" PRId64, get_int(r, "signal"));
-        else
-            table_cell(&t, "%s", "");
-        table_cell(&t, "%s", text_str(&cpu));
-        table_cell(&t, "%s", text_str(&memory));
-    }
+    json_array_foreach(results, i, r) add_result(&t, r);
     putchar('\n');
     table_print(&t);
 }
