@@ -202,5 +202,5 @@ struct store_batch {
 struct store_reader {
     struct db db;
     struct users *users;
-    char *job_sql, *node_sql; // SELECT ... FROM ..., a WHERE follows
+    char *job_sql; // of one job by id
 };

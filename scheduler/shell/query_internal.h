@@ -1,0 +1,28 @@
+// What the queries share: a job or a placement as JSON, snapshots.
+#pragma once
+
+#include "scheduler/shell/query_json.h"
+#include "scheduler/shell/store_internal.h"
+
+// All statements between see one state of the database. query_end ends it in any case and passes
+// rc; when that is a failure it cuts *ret back to its length before.
+int query_begin(struct store_reader *r, struct err *err);
+int query_end(struct store_reader *r, int rc, struct text *ret, size_t before);
+
+// SELECT ... FROM job j ... for job_json(); `hint` follows the table ("INDEXED BY ..." or ""),
+// `where` the joins. The spec is s.
+void query_job_sql(const char *hint, const char *where, struct text *ret);
+// A row of query_job_sql() as an object: the caller adds the closing brace. 1: written; 0: the
+// record is damaged and nothing was written; negative: failed. *ret gets the job without its
+// strings; it may be NULL.
+int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_job, struct text *t,
+                   struct err *err);
+// `"reason":{...}` or null.
+void query_reason_json(const struct reason *reason, const char *node, const char *detail,
+                       struct text *t);
+// `"KEY":[3,5]` of a set of GPUs.
+void query_gpus_json(const char *key, uint64_t gpus, struct text *t);
+// The rest of an array of objects: one a row.
+int query_rows(struct store_reader *r, sqlite3_stmt *stmt,
+               void (*row)(struct store_reader *r, sqlite3_stmt *stmt, struct text *t),
+               struct text *t, struct err *err);

@@ -1,0 +1,272 @@
+// One job: everything about it, its history, why it waits.
+#include "scheduler/shell/query_internal.h"
+
+#include "proto/muster.pb-c.h"
+
+#include <inttypes.h>
+
+static int no_such_job(struct job_id id, struct err *err)
+{
+    return fail(err, E_NOT_FOUND, "there is no job %" PRIu64 ". `schedctl jobs --all` lists them.",
+                id.v);
+}
+
+static int select_job(struct store_reader *r, struct job_id id, sqlite3_stmt **ret, struct err *err)
+{
+    if (!r->job_sql) {
+        struct text sql = {0};
+        query_job_sql("", "WHERE j.id = ?", &sql);
+        r->job_sql = text_take(&sql);
+    }
+    int rc = db_stmt(&r->db, r->job_sql, ret, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(*ret, 1, (int64_t)id.v);
+    rc = db_step(&r->db, *ret, err);
+    return rc > 0 ? 0 : rc ? rc : no_such_job(id, err);
+}
+
+// ---- everything ----
+
+static int add_argv(struct store_reader *r, struct job_id id, struct text *t, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc =
+        db_stmt(&r->db, "SELECT s.bytes FROM job j JOIN spec s ON s.hash = j.spec WHERE j.id = ?",
+                &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, (int64_t)id.v);
+    if ((rc = db_step(&r->db, stmt, err)) < 0)
+        return rc;
+    Muster__JobSpec *spec = NULL;
+    if (rc)
+        spec = muster__job_spec__unpack(NULL, (size_t)sqlite3_column_bytes(stmt, 0),
+                                        sqlite3_column_blob(stmt, 0));
+    if (spec) {
+        json_open(t, "argv", '[');
+        for (size_t i = 0; i < spec->n_argv; i++)
+            json_str(t, NULL, spec->argv[i]);
+        text_addc(t, ']');
+        muster__job_spec__free_unpacked(spec, NULL);
+    } else {
+        json_null(t, "argv");
+    }
+    sqlite3_reset(stmt);
+    return 0;
+}
+
+static void placement_row(struct store_reader *r, sqlite3_stmt *s, struct text *t)
+{
+    (void)r;
+    json_str(t, "node", (const char *)sqlite3_column_text(s, 0));
+    json_int(t, "attempt", sqlite3_column_int64(s, 1));
+    json_int(t, "first_rank", sqlite3_column_int64(s, 2));
+    json_int(t, "tasks", sqlite3_column_int64(s, 3));
+    json_str(t, "cores", (const char *)sqlite3_column_text(s, 4));
+    query_gpus_json("gpus", (uint64_t)sqlite3_column_int64(s, 5), t);
+    json_int(t, "memory_mib", sqlite3_column_int64(s, 6));
+    json_str(t, "state", (const char *)sqlite3_column_text(s, 7));
+}
+
+static void known_int(struct text *t, const char *key, sqlite3_stmt *s, int i)
+{
+    if (sqlite3_column_type(s, i) == SQLITE_NULL)
+        json_null(t, key);
+    else
+        json_int(t, key, sqlite3_column_int64(s, i));
+}
+
+static void task_row(struct store_reader *r, sqlite3_stmt *s, struct text *t)
+{
+    (void)r;
+    json_int(t, "rank", sqlite3_column_int64(s, 0));
+    json_int(t, "attempt", sqlite3_column_int64(s, 1));
+    json_str(t, "node", (const char *)sqlite3_column_text(s, 2));
+    json_int(t, "exit_code", sqlite3_column_int64(s, 3));
+    json_int(t, "signal", sqlite3_column_int64(s, 4));
+    known_int(t, "user_ms", s, 5);
+    known_int(t, "system_ms", s, 6);
+    known_int(t, "peak_kib", s, 7);
+    json_int_or_null(t, "started_at", sqlite3_column_int64(s, 8));
+    json_int_or_null(t, "ended_at", sqlite3_column_int64(s, 9));
+}
+
+static int add_list(struct store_reader *r, const char *key, const char *sql, const struct job *j,
+                    void (*row)(struct store_reader *, sqlite3_stmt *, struct text *),
+                    struct text *t, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = db_stmt(&r->db, sql, &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, (int64_t)j->id.v);
+    if (sqlite3_bind_parameter_count(stmt) > 1)
+        sqlite3_bind_int64(stmt, 2, j->attempt);
+    json_open(t, key, '[');
+    return query_rows(r, stmt, row, t, err);
+}
+
+static int add_job(struct store_reader *r, struct job_id id, struct text *t, bool *ret_ended,
+                   struct err *err)
+{
+    static const char placements[] =
+        "SELECT n.name, p.attempt, p.first_rank, p.tasks, p.cores, p.gpus, p.memory_mib, p.state"
+        " FROM placement p JOIN node n ON n.id = p.node WHERE p.of_job = ? ORDER BY p.id";
+    static const char results[] =
+        "SELECT t.rank, t.attempt, n.name, t.exit_code, t.signal, t.user_ms, t.system_ms,"
+        " t.peak_kib, t.started_at_ms, t.ended_at_ms FROM task t JOIN node n ON n.id = t.node"
+        " WHERE t.job = ? AND t.attempt = ? ORDER BY t.rank";
+    sqlite3_stmt *stmt;
+    struct job j;
+    int rc = select_job(r, id, &stmt, err);
+    if (rc)
+        return rc;
+    rc = query_job_json(r, stmt, &j, t, err);
+    sqlite3_reset(stmt);
+    if (rc < 0)
+        return rc;
+    if (!rc)
+        return fail(err, E_CORRUPT, "the record of job %" PRIu64 " is damaged", id.v);
+    if ((rc = add_argv(r, id, t, err)) ||
+        (rc = add_list(r, "placements", placements, &j, placement_row, t, err)) ||
+        (rc = add_list(r, "task_results", results, &j, task_row, t, err)))
+        return rc;
+    text_addc(t, '}');
+    *ret_ended = job_state_ended(j.state);
+    return 0;
+}
+
+int query_job(struct store_reader *r, struct job_id id, struct text *ret, bool *ret_ended,
+              struct err *err)
+{
+    size_t before = ret->len;
+    int rc = query_begin(r, err);
+    if (rc)
+        return rc;
+    return query_end(r, add_job(r, id, ret, ret_ended, err), ret, before);
+}
+
+// ---- history ----
+
+#define EVENT_SELECT                                                                         \
+    "SELECT e.id, e.at_ms, e.kind, e.job, e.attempt, n.name, e.text FROM event e LEFT JOIN " \
+    "node n ON n.id = e.node "
+
+static void event_row(struct store_reader *r, sqlite3_stmt *s, struct text *t)
+{
+    (void)r;
+    json_int(t, "id", sqlite3_column_int64(s, 0));
+    json_int(t, "at", sqlite3_column_int64(s, 1));
+    json_str(t, "kind", (const char *)sqlite3_column_text(s, 2));
+    json_int_or_null(t, "job", sqlite3_column_int64(s, 3));
+    json_int_or_null(t, "attempt", sqlite3_column_int64(s, 4));
+    json_str(t, "node", (const char *)sqlite3_column_text(s, 5));
+    json_str(t, "text", (const char *)sqlite3_column_text(s, 6));
+}
+
+static int add_events(struct store_reader *r, sqlite3_stmt *stmt, struct text *ret, struct err *err)
+{
+    text_add(ret, "{\"events\":[");
+    int rc = query_rows(r, stmt, event_row, ret, err);
+    text_addc(ret, '}');
+    return rc;
+}
+
+int query_job_events(struct store_reader *r, struct job_id id, struct text *ret, struct err *err)
+{
+    static const char sql[] = EVENT_SELECT "WHERE e.job = ?1 AND e.job <> 0 ORDER BY e.id";
+    size_t before = ret->len;
+    sqlite3_stmt *stmt;
+    int rc = query_begin(r, err);
+    if (rc)
+        return rc;
+    if (!(rc = select_job(r, id, &stmt, err)))
+        sqlite3_reset(stmt);
+    if (!rc && !(rc = db_stmt(&r->db, sql, &stmt, err))) {
+        sqlite3_bind_int64(stmt, 1, (int64_t)id.v);
+        rc = add_events(r, stmt, ret, err);
+    }
+    return query_end(r, rc, ret, before);
+}
+
+int query_events(struct store_reader *r, uint64_t after, int64_t limit, struct text *ret,
+                 struct err *err)
+{
+    static const char sql[] = EVENT_SELECT "WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
+    size_t before = ret->len;
+    sqlite3_stmt *stmt;
+    int rc = query_begin(r, err);
+    if (rc)
+        return rc;
+    if (!(rc = db_stmt(&r->db, sql, &stmt, err))) {
+        sqlite3_bind_int64(stmt, 1, after > INT64_MAX ? INT64_MAX : (int64_t)after);
+        sqlite3_bind_int64(stmt, 2, limit > 0 ? limit : 0);
+        rc = add_events(r, stmt, ret, err);
+    }
+    return query_end(r, rc, ret, before);
+}
+
+// ---- why ----
+
+// Jobs, and elements of arrays, that the queue puts before it (scheduler/core/queue.c has the
+// order). Held ones wait for a person, not for their turn.
+static int count_ahead(struct store_reader *r, const struct job *j, int64_t *ret, struct err *err)
+{
+    static const char sql[] =
+        "SELECT total(CASE WHEN array_count > 0 THEN array_count - array_next ELSE 1 END)"
+        " FROM job INDEXED BY job_live WHERE" SQL_LIVE "AND held = 0 AND cancelled = 0"
+        " AND (state = 'pending' OR array_count > array_next)"
+        " AND id <> ?4 AND (priority > ?1 OR (priority = ?1 AND"
+        " (CASE WHEN array <> 0 THEN array ELSE id END < ?2 OR"
+        "  (array = ?2 AND array <> 0 AND element < ?3))))";
+    sqlite3_stmt *stmt;
+    *ret = 0;
+    if (j->state != JOB_PENDING && j->array_next >= j->array_count)
+        return 0;
+    int rc = db_stmt(&r->db, sql, &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, j->priority);
+    sqlite3_bind_int64(stmt, 2, (int64_t)(j->array.v ? j->array.v : j->id.v));
+    sqlite3_bind_int64(stmt, 3, j->array.v ? j->element : INT64_MAX);
+    sqlite3_bind_int64(stmt, 4, (int64_t)j->id.v);
+    if ((rc = db_step(&r->db, stmt, err)) > 0)
+        *ret = sqlite3_column_int64(stmt, 0);
+    sqlite3_reset(stmt);
+    return rc < 0 ? rc : 0;
+}
+
+static int add_why(struct store_reader *r, struct job_id id, struct text *t, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    struct job j;
+    int64_t ahead;
+    int rc = select_job(r, id, &stmt, err);
+    if (rc)
+        return rc;
+    const char *wrong = job_read(stmt, 0, &j);
+    rc = wrong ? fail(err, E_CORRUPT, "the record of job %" PRIu64 " is damaged: %s", id.v, wrong)
+               : count_ahead(r, &j, &ahead, err);
+    if (!rc) {
+        text_addc(t, '{');
+        json_int(t, "id", (int64_t)id.v);
+        json_str(t, "state", job_state_word(j.state));
+        query_reason_json(&j.reason, (const char *)sqlite3_column_text(stmt, JOB_COLUMNS_COUNT + 3),
+                          j.detail, t);
+        json_int(t, "ahead", ahead);
+        text_addc(t, '}');
+    }
+    sqlite3_reset(stmt);
+    job_row_clear(&j);
+    return rc;
+}
+
+int query_job_why(struct store_reader *r, struct job_id id, struct text *ret, struct err *err)
+{
+    size_t before = ret->len;
+    int rc = query_begin(r, err);
+    if (rc)
+        return rc;
+    return query_end(r, add_why(r, id, ret, err), ret, before);
+}

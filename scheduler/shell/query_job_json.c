@@ -1,0 +1,180 @@
+// A job as the API shows it.
+#include "scheduler/shell/query_internal.h"
+#include "scheduler/shell/query_users.h"
+
+#include "common/alloc.h"
+#include "common/hostlist.h"
+
+int query_begin(struct store_reader *r, struct err *err)
+{
+    return db_exec(&r->db, "BEGIN", err);
+}
+
+int query_end(struct store_reader *r, int rc, struct text *ret, size_t before)
+{
+    db_rollback(&r->db);
+    if (rc < 0 && ret->p) {
+        ret->len = before;
+        ret->p[before] = 0;
+    }
+    return rc;
+}
+
+void query_job_sql(const char *hint, const char *where, struct text *ret)
+{
+    text_add(ret, "SELECT ");
+    store_select_list(&store_tables[TABLE_JOB], "j", ret);
+    text_addf(ret,
+              ", s.name, s.queue, s.cwd, rn.name FROM job j %s LEFT JOIN spec s ON s.hash = j.spec "
+              "LEFT JOIN node rn ON rn.id = j.reason_node %s",
+              hint, where);
+}
+
+int query_rows(struct store_reader *r, sqlite3_stmt *stmt,
+               void (*row)(struct store_reader *r, sqlite3_stmt *stmt, struct text *t),
+               struct text *t, struct err *err)
+{
+    int rc;
+    while ((rc = db_step(&r->db, stmt, err)) > 0) {
+        json_open(t, NULL, '{');
+        row(r, stmt, t);
+        text_addc(t, '}');
+    }
+    text_addc(t, ']');
+    return rc;
+}
+
+void query_gpus_json(const char *key, uint64_t gpus, struct text *t)
+{
+    json_open(t, key, '[');
+    for (int g = 0; g < 64; g++)
+        if (gpus >> g & 1) {
+            json_next(t);
+            json_add_int(t, g);
+        }
+    text_addc(t, ']');
+}
+
+// The hint with its node's name.
+static void add_hint(const char *hint, const char *node, struct text *t)
+{
+    for (const char *p = hint; *p; p++) {
+        if (p[0] != '%' || p[1] != 'n') {
+            text_addc(t, *p);
+            continue;
+        }
+        text_add(t, node ? node : "NODE");
+        p++;
+    }
+}
+
+void query_reason_json(const struct reason *reason, const char *node, const char *detail,
+                       struct text *t)
+{
+    if (reason->code == REASON_NONE) {
+        json_null(t, "reason");
+        return;
+    }
+    AUTO(text) struct text sentence = {0}, hint = {0};
+    reason_text(reason, node, detail, &sentence);
+    add_hint(reason_hint(reason->code), node, &hint);
+    json_open(t, "reason", '{');
+    json_str(t, "code", reason_word(reason->code));
+    json_str(t, "text", text_str(&sentence));
+    json_str(t, "hint", text_str(&hint));
+    text_addc(t, '}');
+}
+
+// Where its newest attempt lies, or lay.
+static int add_nodes(struct store_reader *r, const struct job *j, struct text *t, struct err *err)
+{
+    static const char placed[] =
+        "SELECT n.name FROM placement p JOIN node n ON n.id = p.node"
+        " WHERE p.of_job = ? AND p.attempt = ? AND p.over = 0 ORDER BY p.idx";
+    static const char ran[] = "SELECT DISTINCT n.name FROM task t JOIN node n ON n.id = t.node"
+                              " WHERE t.job = ? AND t.attempt = ?";
+    AUTO(names) struct names names = {0};
+    AUTO(text) struct text list = {0};
+    sqlite3_stmt *stmt;
+    int rc = 0;
+    if (j->attempt && j->state != JOB_PENDING) {
+        if ((rc = db_stmt(&r->db, job_state_ended(j->state) ? ran : placed, &stmt, err)))
+            return rc;
+        sqlite3_bind_int64(stmt, 1, (int64_t)j->id.v);
+        sqlite3_bind_int64(stmt, 2, j->attempt);
+        while ((rc = db_step(&r->db, stmt, err)) > 0)
+            names_add(&names, (const char *)sqlite3_column_text(stmt, 0));
+    }
+    hostlist_fold(names.items, names.count, &list);
+    json_str(t, "nodes", names.count ? text_str(&list) : NULL);
+    return rc;
+}
+
+static void add_array(const struct job *j, struct text *t)
+{
+    if (j->array_count) {
+        json_open(t, "array", '{');
+        json_int(t, "first", j->array_first);
+        json_int(t, "count", j->array_count);
+        json_int(t, "next", j->array_next);
+        json_int(t, "live", j->array_live);
+        json_int(t, "failed", j->array_failed);
+        text_addc(t, '}');
+    } else {
+        json_null(t, "array");
+    }
+    if (j->array.v)
+        json_int(t, "element", j->element);
+    else
+        json_null(t, "element");
+    json_int_or_null(t, "array_id", (int64_t)j->array.v);
+}
+
+static void add_request(const struct job *j, struct text *t)
+{
+    json_int(t, "cpus", j->req.cpus);
+    json_int(t, "gpus", j->req.gpus);
+    json_int(t, "memory_mib", j->req.memory_mib);
+    json_int(t, "time_limit_ms", j->req.time_limit_ms);
+    json_int(t, "priority", j->priority);
+    json_int_or_null(t, "submitted_at", j->submitted_at_ms);
+    json_int_or_null(t, "started_at", j->started_at_ms);
+    json_int_or_null(t, "ended_at", j->ended_at_ms);
+    if (job_state_ended(j->state))
+        json_int(t, "exit_code", j->exit_code);
+    else
+        json_null(t, "exit_code");
+}
+
+int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_job, struct text *t,
+                   struct err *err)
+{
+    struct job j;
+    const char *wrong = job_read(row, 0, &j);
+    const char *queue = (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 1);
+    int rc = 0;
+    if (wrong)
+        goto out;
+    json_open(t, NULL, '{');
+    json_int(t, "id", (int64_t)j.id.v);
+    json_str(t, "name", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT));
+    json_str(t, "user", users_name(r->users, j.owner_uid));
+    json_int(t, "uid", j.owner_uid);
+    json_str(t, "queue", queue && *queue ? queue : "main");
+    json_str(t, "state", job_state_word(j.state));
+    json_int(t, "attempt", j.attempt);
+    json_int(t, "tasks", j.req.tasks);
+    if ((rc = add_nodes(r, &j, t, err)))
+        goto out;
+    add_request(&j, t);
+    query_reason_json(&j.reason, (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 3),
+                      j.detail, t);
+    add_array(&j, t);
+    json_str(t, "cwd", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 2));
+    rc = 1;
+out:
+    job_row_clear(&j);
+    if (ret_job)
+        *ret_job = j;
+    return rc;
+}

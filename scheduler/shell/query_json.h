@@ -1,0 +1,30 @@
+// JSON written straight into a text: for answers of many thousands of objects.
+//
+// A member or element puts the comma before itself unless it opens its object or array. Strings may
+// hold any bytes: what is not UTF-8 becomes U+FFFD, so that the result always parses.
+//
+//     text_addc(t, '{');
+//     json_int(t, "id", 17);
+//     json_str(t, "name", name);       // NULL: null
+//     text_addc(t, '}');
+#pragma once
+
+#include "common/text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// The comma, if one is due.
+void json_next(struct text *t);
+// Comma and `"key":`; keys are ours and need no escape.
+void json_key(struct text *t, const char *key);
+void json_open(struct text *t, const char *key, char bracket); // key NULL: an element
+void json_int(struct text *t, const char *key, int64_t v);
+// null for 0: times, ids.
+void json_int_or_null(struct text *t, const char *key, int64_t v);
+// key NULL: an element.
+void json_str(struct text *t, const char *key, const char *s);
+void json_null(struct text *t, const char *key);
+// The value alone.
+void json_add_int(struct text *t, int64_t v);
+void json_add_string(struct text *t, const char *s, size_t len);

@@ -1,0 +1,313 @@
+// Nodes and the cluster as a whole.
+#include "scheduler/shell/query_internal.h"
+#include "scheduler/shell/query_users.h"
+
+#include "common/alloc.h"
+#include "common/clock.h"
+
+#include <inttypes.h>
+
+// What the placements on a node hold, and whose they are.
+struct use {
+    int64_t cores, gpus, memory_mib;
+    size_t placements;
+    struct text jobs; // "17,18"
+};
+
+static int read_use(struct store_reader *r, struct node_id id, struct use *ret, struct err *err)
+{
+    static const char sql[] =
+        "SELECT job, cores, gpus, memory_mib FROM placement WHERE node = ? ORDER BY job";
+    sqlite3_stmt *stmt;
+    int64_t last = 0;
+    int rc = db_stmt(&r->db, sql, &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, id.v);
+    while ((rc = db_step(&r->db, stmt, err)) > 0) {
+        struct coreset cores = {0};
+        int64_t job = sqlite3_column_int64(stmt, 0);
+        const char *list = (const char *)sqlite3_column_text(stmt, 1);
+        if (list && coreset_parse(list, "cores", &cores, NULL) == 0)
+            ret->cores += coreset_count(&cores);
+        ret->gpus += __builtin_popcountll((uint64_t)sqlite3_column_int64(stmt, 2));
+        ret->memory_mib += sqlite3_column_int64(stmt, 3);
+        ret->placements++;
+        if (job != last) {
+            if (ret->jobs.len)
+                text_addc(&ret->jobs, ',');
+            json_add_int(&ret->jobs, job);
+        }
+        last = job;
+    }
+    return rc;
+}
+
+// As node_state(), but for the link, which is not stored.
+static enum node_state shown_state(const struct node *n, const struct use *use)
+{
+    if (n->fenced)
+        return NODE_DOWN;
+    if (n->drain)
+        return use->placements ? NODE_DRAINING : NODE_DRAINED;
+    return n->unreachable_since_ms ? NODE_UNREACHABLE : NODE_UP;
+}
+
+static int64_t wall_of_boot_ms(int64_t boot_ms)
+{
+    return boot_ms ? clock_wall_ms() - (clock_boot_ms() - boot_ms) : 0;
+}
+
+static void node_json(struct store_reader *r, const struct node *n, const struct use *use,
+                      struct text *t)
+{
+    json_open(t, NULL, '{');
+    json_str(t, "name", n->name);
+    json_str(t, "state", node_state_word(shown_state(n, use)));
+    json_str(t, "reason", n->reason[0] ? n->reason : NULL);
+    json_str(t, "reason_user", n->reason_at_ms ? users_name(r->users, n->reason_uid) : NULL);
+    json_int_or_null(t, "reason_at", n->reason_at_ms);
+    json_int(t, "cores", n->cores);
+    json_int(t, "cores_used", use->cores);
+    json_int(t, "memory_mib", n->memory_mib);
+    json_int(t, "memory_used_mib", use->memory_mib);
+    json_int(t, "gpus", n->gpus);
+    json_int(t, "gpus_used", use->gpus);
+    json_open(t, "jobs", '[');
+    text_add(t, text_str(&use->jobs));
+    text_addc(t, ']');
+    json_str(t, "boot_id", n->inc.boot_id);
+    json_str(t, "machine_id", n->inc.machine_id);
+    json_int_or_null(t, "unreachable_since", wall_of_boot_ms(n->unreachable_since_ms));
+}
+
+static int select_nodes(struct store_reader *r, const char *where, sqlite3_stmt **ret,
+                        struct err *err)
+{
+    AUTO(text) struct text sql = {0};
+    text_add(&sql, "SELECT ");
+    store_select_list(&store_tables[TABLE_NODE], "n", &sql);
+    text_addf(&sql, " FROM node n %s", where);
+    return db_prepare(&r->db, text_str(&sql), ret, err);
+}
+
+// The row as an object without its closing brace. 1: written; 0: the record is damaged.
+static int add_node(struct store_reader *r, sqlite3_stmt *stmt, struct text *t, struct node *ret,
+                    struct err *err)
+{
+    if (node_read(stmt, 0, ret))
+        return 0;
+    struct use use = {0};
+    int rc = read_use(r, ret->id, &use, err);
+    if (!rc)
+        node_json(r, ret, &use, t);
+    text_free(&use.jobs);
+    return rc ? rc : 1;
+}
+
+int query_nodes(struct store_reader *r, struct text *ret, struct err *err)
+{
+    size_t before = ret->len;
+    sqlite3_stmt *stmt = NULL;
+    struct node n;
+    int rc = query_begin(r, err);
+    if (rc)
+        return rc;
+    text_add(ret, "{\"nodes\":[");
+    rc = select_nodes(r, "ORDER BY n.id", &stmt, err);
+    while (!rc && (rc = db_step(&r->db, stmt, err)) > 0) {
+        rc = add_node(r, stmt, ret, &n, err);
+        if (rc > 0) {
+            text_addc(ret, '}');
+            rc = 0;
+        }
+    }
+    sqlite3_finalize(stmt);
+    text_add(ret, "]}");
+    return query_end(r, rc, ret, before);
+}
+
+// ---- one node ----
+
+static int add_inventory(struct store_reader *r, struct node_id id, struct text *t, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc =
+        db_stmt(&r->db, "SELECT json, readable FROM node_inventory WHERE node = ?", &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, id.v);
+    if ((rc = db_step(&r->db, stmt, err)) < 0)
+        return rc;
+    const char *json = rc ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
+    if (json && sqlite3_column_int(stmt, 1)) {
+        json_key(t, "inventory");
+        text_add(t, json);
+    } else {
+        json_str(t, "inventory", json);
+    }
+    sqlite3_reset(stmt);
+    return 0;
+}
+
+static void placement_row(struct store_reader *r, sqlite3_stmt *s, struct text *t)
+{
+    (void)r;
+    json_int_or_null(t, "job", sqlite3_column_int64(s, 0));
+    json_int(t, "attempt", sqlite3_column_int64(s, 1));
+    json_int(t, "first_rank", sqlite3_column_int64(s, 2));
+    json_int(t, "tasks", sqlite3_column_int64(s, 3));
+    json_str(t, "cores", (const char *)sqlite3_column_text(s, 4));
+    query_gpus_json("gpus", (uint64_t)sqlite3_column_int64(s, 5), t);
+    json_int(t, "memory_mib", sqlite3_column_int64(s, 6));
+    json_str(t, "state", (const char *)sqlite3_column_text(s, 7));
+}
+
+static int add_placements(struct store_reader *r, struct node_id id, struct text *t,
+                          struct err *err)
+{
+    static const char sql[] = "SELECT job, attempt, first_rank, tasks, cores, gpus, memory_mib,"
+                              " state FROM placement WHERE node = ? ORDER BY id";
+    sqlite3_stmt *stmt;
+    int rc = db_stmt(&r->db, sql, &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, id.v);
+    json_open(t, "placements", '[');
+    return query_rows(r, stmt, placement_row, t, err);
+}
+
+static int add_whole_node(struct store_reader *r, const char *name, struct text *t, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    struct node n;
+    int rc = select_nodes(r, "WHERE n.name = ?", &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    rc = db_step(&r->db, stmt, err);
+    if (rc > 0 && (rc = add_node(r, stmt, t, &n, err)) == 0)
+        rc = fail(err, E_CORRUPT, "the record of node \"%s\" is damaged", name);
+    else if (rc == 0)
+        rc = fail(err, E_NOT_FOUND, "there is no node \"%.64s\". `schedctl nodes` lists them.",
+                  name);
+    sqlite3_finalize(stmt);
+    if (rc < 0 || (rc = add_inventory(r, n.id, t, err)) || (rc = add_placements(r, n.id, t, err)))
+        return rc;
+    text_addc(t, '}');
+    return 0;
+}
+
+int query_node(struct store_reader *r, const char *name, struct text *ret, struct err *err)
+{
+    size_t before = ret->len;
+    int rc = query_begin(r, err);
+    if (rc)
+        return rc;
+    return query_end(r, add_whole_node(r, name, ret, err), ret, before);
+}
+
+// ---- the cluster ----
+
+struct sums {
+    int64_t states[NODE_STATE_COUNT];
+    int64_t cores, gpus, memory_mib;
+    struct use use;
+};
+
+static int sum_nodes(struct store_reader *r, struct sums *sums, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    struct node n;
+    int rc = select_nodes(r, "", &stmt, err);
+    if (rc)
+        return rc;
+    while ((rc = db_step(&r->db, stmt, err)) > 0) {
+        if (node_read(stmt, 0, &n))
+            continue;
+        struct use use = {0};
+        if ((rc = read_use(r, n.id, &use, err)) < 0)
+            break;
+        sums->states[shown_state(&n, &use)]++;
+        sums->cores += n.cores;
+        sums->gpus += n.gpus;
+        sums->memory_mib += n.memory_mib;
+        sums->use.cores += use.cores;
+        sums->use.gpus += use.gpus;
+        sums->use.memory_mib += use.memory_mib;
+        text_free(&use.jobs);
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+static int count_jobs(struct store_reader *r, int64_t *ret, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = db_stmt(&r->db, "SELECT state, count(*) FROM job GROUP BY state", &stmt, err);
+    if (rc)
+        return rc;
+    while ((rc = db_step(&r->db, stmt, err)) > 0) {
+        enum job_state state;
+        const char *word = (const char *)sqlite3_column_text(stmt, 0);
+        if (word && job_state_parse(word, &state))
+            ret[state] = sqlite3_column_int64(stmt, 1);
+    }
+    return rc;
+}
+
+static void add_pair(struct text *t, const char *key, int64_t total, int64_t used)
+{
+    json_open(t, key, '{');
+    json_int(t, "total", total);
+    json_int(t, "used", used);
+    text_addc(t, '}');
+}
+
+static int add_meta(struct store_reader *r, struct text *t, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = db_stmt(&r->db, "SELECT cluster_id, term, recovery_hold FROM meta", &stmt, err);
+    if (rc)
+        return rc;
+    if ((rc = db_step(&r->db, stmt, err)) <= 0)
+        return rc ? rc : fail(err, E_CORRUPT, "the database \"%s\" names no cluster", r->db.path);
+    text_addf(t, "{\"cluster_id\":\"%016" PRIx64 "\",\"version\":\"%s\"",
+              (uint64_t)sqlite3_column_int64(stmt, 0), MUSTER_VERSION);
+    json_int(t, "term", sqlite3_column_int64(stmt, 1));
+    json_str(t, "state", sqlite3_column_int(stmt, 2) ? "recovery_hold" : "ok");
+    sqlite3_reset(stmt);
+    return 0;
+}
+
+static int add_cluster(struct store_reader *r, struct text *t, struct err *err)
+{
+    struct sums sums = {0};
+    int64_t jobs[JOB_STATE_COUNT] = {0};
+    int rc;
+    if ((rc = add_meta(r, t, err)) || (rc = sum_nodes(r, &sums, err)) ||
+        (rc = count_jobs(r, jobs, err)))
+        return rc;
+    json_open(t, "nodes", '{');
+    for (int i = 0; i < NODE_STATE_COUNT; i++)
+        json_int(t, node_state_word((enum node_state)i), sums.states[i]);
+    text_addc(t, '}');
+    json_open(t, "jobs", '{');
+    for (int i = 0; i < JOB_STATE_COUNT; i++)
+        json_int(t, job_state_word((enum job_state)i), jobs[i]);
+    text_addc(t, '}');
+    add_pair(t, "cores", sums.cores, sums.use.cores);
+    add_pair(t, "gpus", sums.gpus, sums.use.gpus);
+    add_pair(t, "memory_mib", sums.memory_mib, sums.use.memory_mib);
+    text_addc(t, '}');
+    return 0;
+}
+
+int query_cluster(struct store_reader *r, struct text *ret, struct err *err)
+{
+    size_t before = ret->len;
+    int rc = query_begin(r, err);
+    if (rc)
+        return rc;
+    return query_end(r, add_cluster(r, ret, err), ret, before);
+}

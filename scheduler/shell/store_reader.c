@@ -1,0 +1,153 @@
+// Read-only connections, and the small questions of the shell.
+#include "scheduler/shell/query_users.h"
+#include "scheduler/shell/store_internal.h"
+
+#include "common/alloc.h"
+#include "common/check.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+int store_reader_open(const char *dir, struct store_reader **ret, struct err *err)
+{
+    AUTO_FREE char *path = xasprintf("%s/muster.db", dir);
+    struct store_reader *r = xcalloc(1, sizeof *r);
+    int rc = db_open(path, SQLITE_OPEN_READONLY, NULL, &r->db, err);
+    if (!rc)
+        rc = db_exec(&r->db, "PRAGMA query_only = ON; PRAGMA mmap_size = 0;", err);
+    if (rc) {
+        store_reader_close(r);
+        return rc;
+    }
+    r->users = users_new();
+    *ret = r;
+    return 0;
+}
+
+void store_reader_close(struct store_reader *r)
+{
+    if (!r)
+        return;
+    db_close(&r->db);
+    users_free(r->users);
+    free(r->job_sql);
+    free(r);
+}
+
+int store_read_spec(struct store_reader *r, const struct spec_hash *hash, uint8_t **ret,
+                    size_t *ret_len, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = db_stmt(&r->db, "SELECT bytes FROM spec WHERE hash = ?", &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_blob(stmt, 1, hash->b, sizeof hash->b, SQLITE_TRANSIENT);
+    rc = db_step(&r->db, stmt, err);
+    if (rc < 0)
+        return rc;
+    if (!rc)
+        return fail(err, E_NOT_FOUND, "the database has no such job specification");
+    *ret_len = (size_t)sqlite3_column_bytes(stmt, 0);
+    *ret = *ret_len ? xmemdup(sqlite3_column_blob(stmt, 0), *ret_len) : xmalloc(1);
+    sqlite3_reset(stmt);
+    return 0;
+}
+
+int store_find_request(struct store_reader *r, struct request_id id, struct job_id *ret,
+                       struct err *err)
+{
+    static const char sql[] = "SELECT id FROM job WHERE request_hi = ? AND request_lo = ?"
+                              " AND (request_hi <> 0 OR request_lo <> 0) ORDER BY id LIMIT 1";
+    sqlite3_stmt *stmt;
+    int rc = db_stmt(&r->db, sql, &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, (int64_t)id.hi);
+    sqlite3_bind_int64(stmt, 2, (int64_t)id.lo);
+    if ((rc = db_step(&r->db, stmt, err)) < 0)
+        return rc;
+    ret->v = rc ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;
+    sqlite3_reset(stmt);
+    return 0;
+}
+
+// ---- names of jobs ----
+
+static bool parse_digits(const char *s, const char **ret_end, int64_t *ret)
+{
+    char *end;
+    errno = 0;
+    *ret = isdigit((unsigned char)*s) ? strtoll(s, &end, 10) : -1;
+    if (*ret < 0 || errno)
+        return false;
+    *ret_end = end;
+    return true;
+}
+
+// One integer of one row; 1 found, 0 not.
+static int look_up(struct store_reader *r, const char *sql, int64_t a, int64_t b, int64_t *ret,
+                   struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = db_stmt(&r->db, sql, &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, a);
+    if (sqlite3_bind_parameter_count(stmt) > 1)
+        sqlite3_bind_int64(stmt, 2, b);
+    if ((rc = db_step(&r->db, stmt, err)) > 0) {
+        *ret = sqlite3_column_int64(stmt, 0);
+        sqlite3_reset(stmt);
+    }
+    return rc;
+}
+
+static int no_such_job(const char *name, struct err *err)
+{
+    return fail(err, E_NOT_FOUND, "there is no job \"%.64s\". `schedctl jobs --all` lists them.",
+                name);
+}
+
+static int find_element(struct store_reader *r, const char *name, int64_t array, int64_t element,
+                        struct job_id *ret, bool *ret_element_pending, struct err *err)
+{
+    static const char placed[] = "SELECT id FROM job WHERE array = ? AND element = ? AND array <> 0"
+                                 " ORDER BY id DESC LIMIT 1";
+    static const char waiting[] =
+        "SELECT id FROM job WHERE id = ?1 AND ?2 >= array_first AND ?2 < array_first + array_count";
+    int64_t id;
+    int rc = look_up(r, placed, array, element, &id, err);
+    bool pending = rc == 0;
+    if (pending)
+        rc = look_up(r, waiting, array, element, &id, err);
+    if (rc <= 0)
+        return rc ? rc : no_such_job(name, err);
+    ret->v = (uint64_t)id;
+    *ret_element_pending = pending;
+    return 0;
+}
+
+int store_find_job(struct store_reader *r, const char *name, struct job_id *ret,
+                   bool *ret_element_pending, struct err *err)
+{
+    int64_t id, element, found;
+    const char *end;
+    bool good = parse_digits(name, &end, &id) && id > 0;
+    bool of_array = good && *end == '_';
+    if (of_array)
+        good = parse_digits(end + 1, &end, &element);
+    if (!good || *end)
+        return fail(err, E_INVALID,
+                    "\"%.64s\" names no job. Write 17, or 17_3 for element 3 of array 17.", name);
+    if (of_array)
+        return find_element(r, name, id, element, ret, ret_element_pending, err);
+    int rc = look_up(r, "SELECT id FROM job WHERE id = ?", id, 0, &found, err);
+    if (rc <= 0)
+        return rc ? rc : no_such_job(name, err);
+    ret->v = (uint64_t)found;
+    *ret_element_pending = false;
+    return 0;
+}
