@@ -72,7 +72,7 @@ L_ctl := $(call part_lib,schedctl)
 L_ml := $(call part_lib,kernels)
 
 LIBS_scheduler := -lwebsockets -luv -lsqlite3 -lprotobuf-c -ljansson -lcrypto -ldl
-LIBS_agent := -lwebsockets -luv -lhwloc -lprotobuf-c -lcrypto -ldl
+LIBS_agent := -lz -lwebsockets -luv -lhwloc -lprotobuf-c -lcrypto -ldl
 LIBS_shepherd := -luv -lprotobuf-c -ldl
 LIBS_schedctl := -lcurl -ljansson -lfyaml
 LIBS_ml = $(MPI_LIBS) $(BLAS_LIBS) -lz -lm

@@ -649,3 +649,8 @@ void agent_check(const struct agent *a)
         }
     }
 }
+
+uint64_t agent_nonce_seen(const struct agent *a)
+{
+    return a->nonce;
+}

@@ -158,6 +158,7 @@ size_t agent_count(const struct agent *a);
 const struct agent_attempt *agent_at(const struct agent *a, size_t i);
 uint64_t agent_session(const struct agent *a); // 0: none that is obeyed
 uint64_t agent_term_seen(const struct agent *a);
+uint64_t agent_nonce_seen(const struct agent *a);
 struct cluster_id agent_cluster(const struct agent *a);
 uint64_t agent_dropped(const struct agent *a);   // messages not obeyed
 int64_t agent_wake_at_ms(const struct agent *a); // feed TICK then

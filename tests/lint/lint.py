@@ -30,7 +30,7 @@ LAYERS = {
 LIBRARIES = {
     "sqlite3.h": ["scheduler/shell/store", "scheduler/shell/query"],
     "libwebsockets.h": ["scheduler/shell/http", "agent/shell/link"],
-    "hwloc.h": ["agent/shell/topology", "agent/shepherd/plugin_pmix"],
+    "hwloc.h": ["agent/shell/topology", "agent/shell/machine", "agent/shepherd/plugin_pmix"],
     "pmix_server.h": ["agent/shepherd/plugin_pmix"],
     "pmix.h": ["agent/shepherd/plugin_pmix"],
     "libfyaml.h": ["schedctl/"],

@@ -1,0 +1,194 @@
+// From the journal, and from what lives on this machine, back to the core.
+#include "agent/shell/node.h"
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct {
+    bool other_boot;
+} restored;
+
+static struct reason reason_of(const Muster__Reason *r)
+{
+    struct reason out = {.code = REASON_SHEPHERD_LOST};
+    if (r) {
+        enum reason_code code = reason_parse(r->word);
+        out.code = code == REASON_COUNT ? REASON_BAD_MESSAGE : code;
+        out.a = r->a;
+        out.b = r->b;
+        out.c = r->c;
+    }
+    return out;
+}
+
+static void take_header(struct node *n, const Muster__JournalHeader *h)
+{
+    restored.other_boot = strcmp(h->boot_id, n->boot_id) != 0;
+}
+
+void restore_record(struct node *n, const Muster__JournalRecord *r)
+{
+    struct held *h;
+    switch (r->body_case) {
+    case MUSTER__JOURNAL_RECORD__BODY_HEADER:
+        take_header(n, r->header);
+        break;
+    case MUSTER__JOURNAL_RECORD__BODY_TERM:
+        agent_load_term(n->core, (struct cluster_id){r->term->cluster}, r->term->term,
+                        r->term->nonce);
+        break;
+    case MUSTER__JOURNAL_RECORD__BODY_ORDER:
+        if (r->order->attempt)
+            held_add(n, attempt_of(r->order->attempt))->launch = launch_copy(r->order);
+        break;
+    case MUSTER__JOURNAL_RECORD__BODY_END:
+        if (r->end->attempt)
+            held_add(n, attempt_of(r->end->attempt))->end = end_copy(r->end);
+        break;
+    case MUSTER__JOURNAL_RECORD__BODY_END_ACK:
+        h = r->end_ack->attempt ? held_find(n, attempt_of(r->end_ack->attempt)) : NULL;
+        if (h)
+            held_remove(n, h);
+        break;
+    case MUSTER__JOURNAL_RECORD__BODY_REFUSAL:
+    case MUSTER__JOURNAL_RECORD__BODY__NOT_SET:
+    case _MUSTER__JOURNAL_RECORD__BODY__CASE_IS_INT_SIZE:
+        break;
+    }
+}
+
+// The deadline that is on tmpfs; none is invented: a finite lease without its word has passed.
+static int64_t restore_deadline(struct node *n, struct held *h)
+{
+    struct err err;
+    int rc = attempt_deadline_open(n->run_dir, h->id, true, 0, &h->deadline, &err);
+    return rc ? 0 : attempt_deadline_get(h->deadline);
+}
+
+static bool take_end_file(struct node *n, struct held *h)
+{
+    uint8_t *bytes;
+    size_t len;
+    struct err err;
+    if (attempt_end_read(n->run_dir, h->id, &bytes, &len, &err))
+        return false;
+    h->end = muster__end__unpack(NULL, len, bytes);
+    free(bytes);
+    return h->end != NULL;
+}
+
+static void load_ended(struct node *n, struct held *h)
+{
+    agent_load_end(n->core, h->id, h->end->started, reason_of(h->end->reason),
+                   h->end->reason ? h->end->reason->detail : NULL);
+}
+
+// An order without END: what became of it on this machine?
+static void load_order(struct node *n, struct held *h)
+{
+    struct agent_order order = order_of(h->launch);
+    struct reason none = {0}, lost = {.code = REASON_SHEPHERD_LOST};
+    enum attempt_lock_state lock = ATTEMPT_LOCK_ABSENT;
+    pid_t pid;
+    struct err err;
+    if (restored.other_boot) {
+        agent_load_order(n->core, &order, ATTEMPT_ENDING, AGENT_NEVER,
+                         (struct reason){.code = REASON_NODE_REBOOTED});
+        return;
+    }
+    int64_t deadline = restore_deadline(n, h);
+    if (attempt_lock_look(n->run_dir, h->id, &lock, &pid, &err))
+        log_error("restore", "lock", "%s", err.message);
+    if (lock == ATTEMPT_LOCK_HELD) {
+        agent_load_order(n->core, &order, ATTEMPT_FORKED, deadline, none);
+        shepherd_connect(n, h);
+    } else if (lock == ATTEMPT_LOCK_ORDERED && take_end_file(n, h)) {
+        load_ended(n, h);
+    } else if (lock == ATTEMPT_LOCK_ORDERED) {
+        agent_load_order(n->core, &order, ATTEMPT_ENDING, deadline, lost);
+    } else {
+        agent_load_order(n->core, &order, ATTEMPT_ORDERED, deadline, none);
+    }
+}
+
+// The journal is lost: shepherds that live are found by their locks.
+static void adopt(struct node *n)
+{
+    DIR *dir = opendir(n->run_dir);
+    struct dirent *d;
+    while (dir && (d = readdir(dir))) {
+        size_t len = strlen(d->d_name);
+        if (len < 6 || strcmp(d->d_name + len - 5, ".lock") != 0)
+            continue;
+        AUTO_FREE char *name = xstrndup(d->d_name, len - 5);
+        struct attempt_id id = {.cluster = agent_cluster(n->core)};
+        enum attempt_lock_state lock;
+        pid_t pid;
+        struct err err;
+        if (!attempt_name_parse(name, &id.job, &id.number) ||
+            attempt_lock_look(n->run_dir, id, &lock, &pid, &err) || lock != ATTEMPT_LOCK_HELD)
+            continue;
+        log_warning("restore", "adopted", "a shepherd lives: %s, pid %d", name, (int)pid);
+        struct held *h = held_add(n, id);
+        struct agent_order order = {.id = id};
+        agent_load_order(n->core, &order, ATTEMPT_FORKED, restore_deadline(n, h),
+                         (struct reason){0});
+        shepherd_connect(n, h);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+void restore_finish(struct node *n)
+{
+    struct held *h;
+    TAILQ_FOREACH(h, &n->held, link)
+    {
+        if (h->end)
+            load_ended(n, h);
+        else if (h->launch)
+            load_order(n, h);
+    }
+    if (!n->journal_intact)
+        adopt(n);
+}
+
+void restore_rewrite(struct node *n, struct journal *j)
+{
+    Muster__JournalHeader header = MUSTER__JOURNAL_HEADER__INIT;
+    Muster__JournalRecord record = MUSTER__JOURNAL_RECORD__INIT;
+    header.state_id = n->state_id;
+    header.boot_id = n->boot_id;
+    header.cluster = agent_cluster(n->core).v;
+    header.machine_id = n->machine.machine_id;
+    record.body_case = MUSTER__JOURNAL_RECORD__BODY_HEADER;
+    record.header = &header;
+    journal_append(j, &record, 0);
+    Muster__JournalTerm term = MUSTER__JOURNAL_TERM__INIT;
+    term.cluster = agent_cluster(n->core).v;
+    term.term = agent_term_seen(n->core);
+    term.nonce = agent_nonce_seen(n->core);
+    record.body_case = MUSTER__JOURNAL_RECORD__BODY_TERM;
+    record.term = &term;
+    if (term.cluster)
+        journal_append(j, &record, 0);
+    const struct held *h;
+    TAILQ_FOREACH(h, &n->held, link)
+    {
+        if (h->launch) {
+            record.body_case = MUSTER__JOURNAL_RECORD__BODY_ORDER;
+            record.order = h->launch;
+            journal_append(j, &record, 0);
+        }
+        if (h->end) {
+            record.body_case = MUSTER__JOURNAL_RECORD__BODY_END;
+            record.end = h->end;
+            journal_append(j, &record, 0);
+        }
+    }
+}

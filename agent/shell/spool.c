@@ -1,0 +1,71 @@
+// Output of tasks, read on demand from the node's spool.
+#include "agent/shell/node.h"
+
+#include "common/alloc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { READ_MAX = 1 << 20 };
+
+static int64_t read_dropped(const char *path)
+{
+    AUTO_FREE char *name = xasprintf("%s.dropped", path);
+    FILE *f = fopen(name, "re");
+    int64_t n = 0;
+    if (f && fscanf(f, "%" SCNd64, &n) != 1)
+        n = 0;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+static bool over(struct node *n, struct attempt_id id)
+{
+    const struct agent_attempt *t = agent_find(n->core, id);
+    return !t || t->phase == ATTEMPT_ENDED;
+}
+
+static void answer(struct node *n, Muster__OutputData *data)
+{
+    Muster__FromAgent message = MUSTER__FROM_AGENT__INIT;
+    message.body_case = MUSTER__FROM_AGENT__BODY_OUTPUT_DATA;
+    message.output_data = data;
+    link_send(n, &message);
+}
+
+void spool_read(struct node *n, const Muster__ReadOutput *q)
+{
+    struct attempt_id id = {agent_cluster(n->core), {q->job_uid}, q->attempt};
+    char name[ATTEMPT_NAME_MAX];
+    attempt_name(id, name);
+    AUTO_FREE char *path =
+        xasprintf("%s/%s/%u.%s", n->spool_dir, name, q->rank, q->stream == 2 ? "err" : "out");
+    Muster__OutputData data = MUSTER__OUTPUT_DATA__INIT;
+    data.query = q->query;
+    data.ended = over(n, id); // looked at before the file: nothing is missed
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st)) {
+        if (errno != ENOENT || data.ended)
+            data.error = "the output is no longer there";
+        answer(n, &data);
+        return;
+    }
+    int64_t offset = q->offset < 0 ? st.st_size + q->offset : q->offset;
+    offset = offset < 0 ? 0 : offset > st.st_size ? st.st_size : offset;
+    size_t limit = q->limit < READ_MAX ? q->limit : READ_MAX;
+    AUTO_FREE uint8_t *bytes = xmalloc(limit);
+    ssize_t len = pread(fd, bytes, limit, offset);
+    close(fd);
+    data.data = (ProtobufCBinaryData){len > 0 ? (size_t)len : 0, bytes};
+    data.offset = offset;
+    data.size = st.st_size;
+    data.dropped = read_dropped(path);
+    answer(n, &data);
+}
