@@ -182,6 +182,21 @@ static void read_placement(struct load *l, sqlite3_stmt *stmt)
     l->parts[l->parts_count++] = p;
 }
 
+// Placements that say something else of their job than its own record does.
+static int find_contradictions(struct load *l, struct err *err)
+{
+    static const char sql[] = "SELECT p.job FROM placement p JOIN job j ON j.id = p.of_job"
+                              " WHERE p.uid <> j.uid OR p.attempt > j.attempt";
+    sqlite3_stmt *stmt;
+    int rc = db_prepare(&l->s->db, sql, &stmt, err);
+    if (rc)
+        return rc;
+    while ((rc = db_step(&l->s->db, stmt, err)) > 0)
+        job_set_bad(l, (uint64_t)sqlite3_column_int64(stmt, 0));
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
 static void give_placements(struct load *l)
 {
     struct err err;
@@ -276,6 +291,7 @@ static int load_all(struct load *l, struct cluster_meta *ret_meta, struct err *e
     cluster_load_meta(l->c, ret_meta);
     if ((rc = load_table(l, TABLE_NODE, "ORDER BY id", load_node, err)) ||
         (rc = load_table(l, TABLE_PLACEMENT, "ORDER BY id", read_placement, err)) ||
+        (rc = find_contradictions(l, err)) ||
         (rc = load_table(l, TABLE_JOB, live_jobs, load_job, err)))
         return rc;
     give_placements(l);
