@@ -1,6 +1,7 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/units.h"
+#include "schedctl/cores.h"
 #include "schedctl/ctl.h"
 #include "schedctl/daemon.h"
 #include "schedctl/lockfile.h"
@@ -11,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +28,6 @@ struct up {
     struct daemon *daemons;  // 0: the scheduler, 1..: the agents
     bool made;               // the directory is new
 };
-
-static int64_t machine_cores(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
 
 static int64_t machine_memory_mib(void)
 {
@@ -69,7 +63,7 @@ static int read_flags(const struct args *a, struct private_cluster *p, struct er
     if (!p->nodes)
         p->nodes = 1;
     if (!p->cpus)
-        p->cpus = at_least_one(machine_cores() / p->nodes);
+        p->cpus = at_least_one(cores_here() / p->nodes);
     if (!p->memory_mib)
         p->memory_mib = at_least_one(machine_memory_mib() / p->nodes);
     return 0;
@@ -187,8 +181,9 @@ static int start_one(struct up *u, int64_t node, struct err *err)
     AUTO(text) struct text resources = {0};
     if (lockfile_held(lock, NULL))
         return 0;
-    text_addf(&resources, "cores=0-%" PRId64 ",memory=%" PRId64 "MiB", u->p.cpus - 1,
-              u->p.memory_mib);
+    int64_t first = cores_first(node, u->p.nodes, u->p.cpus, cores_here());
+    text_addf(&resources, "cores=%" PRId64 "-%" PRId64 ",memory=%" PRId64 "MiB", first,
+              first + u->p.cpus - 1, u->p.memory_mib);
     if (u->p.gpus)
         text_addf(&resources, ",gpus=%" PRId64, u->p.gpus);
     char *scheduler[] = {u->scheduler, (char *)"--dir", (char *)dir, NULL};
@@ -327,8 +322,8 @@ const struct verb verb_cluster_up = {
     .summary = "start a private cluster in a directory, without privileges",
     .text = "Starts a scheduler and an agent for each node, in the background, and returns when "
             "all are up. Where a part runs already it is left alone. Called again without options "
-            "it starts the same cluster with its jobs. More can be declared than the machine has, "
-            "for tests: tasks are not bound to cores then.",
+            "it starts the same cluster with its jobs. Each node has cores of its own; more can be "
+            "declared than the machine has, for tests: tasks are not bound to cores then.",
     .options = {{OPTIONS, COUNT(OPTIONS)}},
     .examples = {{"cluster up --dir ~/muster --nodes 4 --cpus 2", "Four nodes of two cores."},
                  {"cluster up --dir ~/muster", "The same again after `cluster down` or a reboot."}},

@@ -1,6 +1,7 @@
 // Private clusters: locks, signals through them, and what `cluster up` refuses. The programs are
 // stand-ins found through PATH.
 #include "common/clock.h"
+#include "schedctl/cores.h"
 #include "schedctl/lockfile.h"
 #include "schedctl/orphans.h"
 #include "schedctl/private.h"
@@ -137,6 +138,21 @@ static void programs(const char *scheduler, const char *agent)
     write_file(a, 0700, agent);
 }
 
+static void cores_are_shared_out(void **state)
+{
+    (void)state;
+    assert_true(cores_here() >= 1);
+    // enough of them: each node its own
+    assert_int_equal(cores_first(1, 4, 2, 8), 0);
+    assert_int_equal(cores_first(4, 4, 2, 8), 6);
+    // too few: all beyond the machine's eight
+    assert_int_equal(cores_first(1, 4, 3, 8), 8);
+    assert_int_equal(cores_first(4, 4, 3, 8), 17);
+    // numbers end at 1023
+    assert_int_equal(cores_first(1000, 1000, 4, 8), 1020);
+    assert_int_equal(cores_first(1, 1, 1024, 8), 0);
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -262,6 +278,7 @@ int main(void)
         cmocka_unit_test(refusals),
         cmocka_unit_test(down),
         cmocka_unit_test(orphans),
+        cmocka_unit_test(cores_are_shared_out),
         cmocka_unit_test(a_scheduler_that_dies),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
