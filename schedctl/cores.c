@@ -4,13 +4,13 @@
 #include <stdio.h>
 
 // Whether cpu is the first hardware thread of its core. Unknown counts as a core.
-static int is_first_thread(int cpu)
+static int is_first_thread(unsigned cpu)
 {
     char path[96];
-    int first = cpu;
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+    unsigned first = cpu;
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%u/topology/thread_siblings_list", cpu);
     FILE *f = fopen(path, "re");
-    if (f && fscanf(f, "%d", &first) != 1)
+    if (f && fscanf(f, "%u", &first) != 1)
         first = cpu;
     if (f)
         fclose(f);
@@ -23,7 +23,7 @@ int64_t cores_here(void)
     int64_t cores = 0;
     if (sched_getaffinity(0, sizeof set, &set))
         return 1;
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
         cores += CPU_ISSET(cpu, &set) && is_first_thread(cpu);
     return cores ? cores : 1;
 }
