@@ -44,13 +44,13 @@ static int add_argv(struct store_reader *r, struct job_id id, struct text *t, st
         spec = muster__job_spec__unpack(NULL, (size_t)sqlite3_column_bytes(stmt, 0),
                                         sqlite3_column_blob(stmt, 0));
     if (spec) {
-        json_open(t, "argv", '[');
+        put_open(t, "argv", '[');
         for (size_t i = 0; i < spec->n_argv; i++)
-            json_str(t, NULL, spec->argv[i]);
+            put_str(t, NULL, spec->argv[i]);
         text_addc(t, ']');
         muster__job_spec__free_unpacked(spec, NULL);
     } else {
-        json_null(t, "argv");
+        put_null(t, "argv");
     }
     sqlite3_reset(stmt);
     return 0;
@@ -59,37 +59,37 @@ static int add_argv(struct store_reader *r, struct job_id id, struct text *t, st
 static void placement_row(struct store_reader *r, sqlite3_stmt *s, struct text *t)
 {
     (void)r;
-    json_str(t, "node", (const char *)sqlite3_column_text(s, 0));
-    json_int(t, "attempt", sqlite3_column_int64(s, 1));
-    json_int(t, "first_rank", sqlite3_column_int64(s, 2));
-    json_int(t, "tasks", sqlite3_column_int64(s, 3));
-    json_str(t, "cores", (const char *)sqlite3_column_text(s, 4));
+    put_str(t, "node", (const char *)sqlite3_column_text(s, 0));
+    put_int(t, "attempt", sqlite3_column_int64(s, 1));
+    put_int(t, "first_rank", sqlite3_column_int64(s, 2));
+    put_int(t, "tasks", sqlite3_column_int64(s, 3));
+    put_str(t, "cores", (const char *)sqlite3_column_text(s, 4));
     query_gpus_json("gpus", (uint64_t)sqlite3_column_int64(s, 5), t);
-    json_int(t, "memory_mib", sqlite3_column_int64(s, 6));
-    json_str(t, "state", (const char *)sqlite3_column_text(s, 7));
+    put_int(t, "memory_mib", sqlite3_column_int64(s, 6));
+    put_str(t, "state", (const char *)sqlite3_column_text(s, 7));
 }
 
 static void known_int(struct text *t, const char *key, sqlite3_stmt *s, int i)
 {
     if (sqlite3_column_type(s, i) == SQLITE_NULL)
-        json_null(t, key);
+        put_null(t, key);
     else
-        json_int(t, key, sqlite3_column_int64(s, i));
+        put_int(t, key, sqlite3_column_int64(s, i));
 }
 
 static void task_row(struct store_reader *r, sqlite3_stmt *s, struct text *t)
 {
     (void)r;
-    json_int(t, "rank", sqlite3_column_int64(s, 0));
-    json_int(t, "attempt", sqlite3_column_int64(s, 1));
-    json_str(t, "node", (const char *)sqlite3_column_text(s, 2));
-    json_int(t, "exit_code", sqlite3_column_int64(s, 3));
-    json_int(t, "signal", sqlite3_column_int64(s, 4));
+    put_int(t, "rank", sqlite3_column_int64(s, 0));
+    put_int(t, "attempt", sqlite3_column_int64(s, 1));
+    put_str(t, "node", (const char *)sqlite3_column_text(s, 2));
+    put_int(t, "exit_code", sqlite3_column_int64(s, 3));
+    put_int(t, "signal", sqlite3_column_int64(s, 4));
     known_int(t, "user_ms", s, 5);
     known_int(t, "system_ms", s, 6);
     known_int(t, "peak_kib", s, 7);
-    json_int_or_null(t, "started_at", sqlite3_column_int64(s, 8));
-    json_int_or_null(t, "ended_at", sqlite3_column_int64(s, 9));
+    put_int_or_null(t, "started_at", sqlite3_column_int64(s, 8));
+    put_int_or_null(t, "ended_at", sqlite3_column_int64(s, 9));
 }
 
 static int add_list(struct store_reader *r, const char *key, const char *sql, const struct job *j,
@@ -103,7 +103,7 @@ static int add_list(struct store_reader *r, const char *key, const char *sql, co
     sqlite3_bind_int64(stmt, 1, (int64_t)j->id.v);
     if (sqlite3_bind_parameter_count(stmt) > 1)
         sqlite3_bind_int64(stmt, 2, j->attempt);
-    json_open(t, key, '[');
+    put_open(t, key, '[');
     return query_rows(r, stmt, row, t, err);
 }
 
@@ -156,13 +156,13 @@ int query_job(struct store_reader *r, struct job_id id, struct text *ret, bool *
 static void event_row(struct store_reader *r, sqlite3_stmt *s, struct text *t)
 {
     (void)r;
-    json_int(t, "id", sqlite3_column_int64(s, 0));
-    json_int(t, "at", sqlite3_column_int64(s, 1));
-    json_str(t, "kind", (const char *)sqlite3_column_text(s, 2));
-    json_int_or_null(t, "job", sqlite3_column_int64(s, 3));
-    json_int_or_null(t, "attempt", sqlite3_column_int64(s, 4));
-    json_str(t, "node", (const char *)sqlite3_column_text(s, 5));
-    json_str(t, "text", (const char *)sqlite3_column_text(s, 6));
+    put_int(t, "id", sqlite3_column_int64(s, 0));
+    put_int(t, "at", sqlite3_column_int64(s, 1));
+    put_str(t, "kind", (const char *)sqlite3_column_text(s, 2));
+    put_int_or_null(t, "job", sqlite3_column_int64(s, 3));
+    put_int_or_null(t, "attempt", sqlite3_column_int64(s, 4));
+    put_str(t, "node", (const char *)sqlite3_column_text(s, 5));
+    put_str(t, "text", (const char *)sqlite3_column_text(s, 6));
 }
 
 static int add_events(struct store_reader *r, sqlite3_stmt *stmt, struct text *ret, struct err *err)
@@ -250,11 +250,11 @@ static int add_why(struct store_reader *r, struct job_id id, struct text *t, str
                : count_ahead(r, &j, &ahead, err);
     if (!rc) {
         text_addc(t, '{');
-        json_int(t, "id", (int64_t)id.v);
-        json_str(t, "state", job_state_word(j.state));
+        put_int(t, "id", (int64_t)id.v);
+        put_str(t, "state", job_state_word(j.state));
         query_reason_json(&j.reason, (const char *)sqlite3_column_text(stmt, JOB_COLUMNS_COUNT + 3),
                           j.detail, t);
-        json_int(t, "ahead", ahead);
+        put_int(t, "ahead", ahead);
         text_addc(t, '}');
     }
     sqlite3_reset(stmt);

@@ -36,7 +36,7 @@ int query_rows(struct store_reader *r, sqlite3_stmt *stmt,
 {
     int rc;
     while ((rc = db_step(&r->db, stmt, err)) > 0) {
-        json_open(t, NULL, '{');
+        put_open(t, NULL, '{');
         row(r, stmt, t);
         text_addc(t, '}');
     }
@@ -46,11 +46,11 @@ int query_rows(struct store_reader *r, sqlite3_stmt *stmt,
 
 void query_gpus_json(const char *key, uint64_t gpus, struct text *t)
 {
-    json_open(t, key, '[');
+    put_open(t, key, '[');
     for (int g = 0; g < 64; g++)
         if (gpus >> g & 1) {
-            json_next(t);
-            json_add_int(t, g);
+            put_next(t);
+            put_number(t, g);
         }
     text_addc(t, ']');
 }
@@ -72,16 +72,16 @@ void query_reason_json(const struct reason *reason, const char *node, const char
                        struct text *t)
 {
     if (reason->code == REASON_NONE) {
-        json_null(t, "reason");
+        put_null(t, "reason");
         return;
     }
     AUTO(text) struct text sentence = {0}, hint = {0};
     reason_text(reason, node, detail, &sentence);
     add_hint(reason_hint(reason->code), node, &hint);
-    json_open(t, "reason", '{');
-    json_str(t, "code", reason_word(reason->code));
-    json_str(t, "text", text_str(&sentence));
-    json_str(t, "hint", text_str(&hint));
+    put_open(t, "reason", '{');
+    put_str(t, "code", reason_word(reason->code));
+    put_str(t, "text", text_str(&sentence));
+    put_str(t, "hint", text_str(&hint));
     text_addc(t, '}');
 }
 
@@ -106,44 +106,44 @@ static int add_nodes(struct store_reader *r, const struct job *j, struct text *t
             names_add(&names, (const char *)sqlite3_column_text(stmt, 0));
     }
     hostlist_fold(names.items, names.count, &list);
-    json_str(t, "nodes", names.count ? text_str(&list) : NULL);
+    put_str(t, "nodes", names.count ? text_str(&list) : NULL);
     return rc;
 }
 
 static void add_array(const struct job *j, struct text *t)
 {
     if (j->array_count) {
-        json_open(t, "array", '{');
-        json_int(t, "first", j->array_first);
-        json_int(t, "count", j->array_count);
-        json_int(t, "next", j->array_next);
-        json_int(t, "live", j->array_live);
-        json_int(t, "failed", j->array_failed);
+        put_open(t, "array", '{');
+        put_int(t, "first", j->array_first);
+        put_int(t, "count", j->array_count);
+        put_int(t, "next", j->array_next);
+        put_int(t, "live", j->array_live);
+        put_int(t, "failed", j->array_failed);
         text_addc(t, '}');
     } else {
-        json_null(t, "array");
+        put_null(t, "array");
     }
     if (j->array.v)
-        json_int(t, "element", j->element);
+        put_int(t, "element", j->element);
     else
-        json_null(t, "element");
-    json_int_or_null(t, "array_id", (int64_t)j->array.v);
+        put_null(t, "element");
+    put_int_or_null(t, "array_id", (int64_t)j->array.v);
 }
 
 static void add_request(const struct job *j, struct text *t)
 {
-    json_int(t, "cpus", j->req.cpus);
-    json_int(t, "gpus", j->req.gpus);
-    json_int(t, "memory_mib", j->req.memory_mib);
-    json_int(t, "time_limit_ms", j->req.time_limit_ms);
-    json_int(t, "priority", j->priority);
-    json_int_or_null(t, "submitted_at", j->submitted_at_ms);
-    json_int_or_null(t, "started_at", j->started_at_ms);
-    json_int_or_null(t, "ended_at", j->ended_at_ms);
+    put_int(t, "cpus", j->req.cpus);
+    put_int(t, "gpus", j->req.gpus);
+    put_int(t, "memory_mib", j->req.memory_mib);
+    put_int(t, "time_limit_ms", j->req.time_limit_ms);
+    put_int(t, "priority", j->priority);
+    put_int_or_null(t, "submitted_at", j->submitted_at_ms);
+    put_int_or_null(t, "started_at", j->started_at_ms);
+    put_int_or_null(t, "ended_at", j->ended_at_ms);
     if (job_state_ended(j->state))
-        json_int(t, "exit_code", j->exit_code);
+        put_int(t, "exit_code", j->exit_code);
     else
-        json_null(t, "exit_code");
+        put_null(t, "exit_code");
 }
 
 int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_job, struct text *t,
@@ -155,22 +155,22 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
     int rc = 0;
     if (wrong)
         goto out;
-    json_open(t, NULL, '{');
-    json_int(t, "id", (int64_t)j.id.v);
-    json_str(t, "name", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT));
-    json_str(t, "user", users_name(r->users, j.owner_uid));
-    json_int(t, "uid", j.owner_uid);
-    json_str(t, "queue", queue && *queue ? queue : "main");
-    json_str(t, "state", job_state_word(j.state));
-    json_int(t, "attempt", j.attempt);
-    json_int(t, "tasks", j.req.tasks);
+    put_open(t, NULL, '{');
+    put_int(t, "id", (int64_t)j.id.v);
+    put_str(t, "name", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT));
+    put_str(t, "user", users_name(r->users, j.owner_uid));
+    put_int(t, "uid", j.owner_uid);
+    put_str(t, "queue", queue && *queue ? queue : "main");
+    put_str(t, "state", job_state_word(j.state));
+    put_int(t, "attempt", j.attempt);
+    put_int(t, "tasks", j.req.tasks);
     if ((rc = add_nodes(r, &j, t, err)))
         goto out;
     add_request(&j, t);
     query_reason_json(&j.reason, (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 3),
                       j.detail, t);
     add_array(&j, t);
-    json_str(t, "cwd", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 2));
+    put_str(t, "cwd", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 2));
     rc = 1;
 out:
     job_row_clear(&j);

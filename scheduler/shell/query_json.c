@@ -3,31 +3,31 @@
 #include <stddef.h>
 #include <string.h>
 
-void json_next(struct text *t)
+void put_next(struct text *t)
 {
     char last = t->len ? t->p[t->len - 1] : '{';
     if (last != '{' && last != '[')
         text_addc(t, ',');
 }
 
-void json_key(struct text *t, const char *key)
+void put_key(struct text *t, const char *key)
 {
-    json_next(t);
+    put_next(t);
     text_addc(t, '"');
     text_add(t, key);
     text_add_bytes(t, "\":", 2);
 }
 
-void json_open(struct text *t, const char *key, char bracket)
+void put_open(struct text *t, const char *key, char bracket)
 {
     if (key)
-        json_key(t, key);
+        put_key(t, key);
     else
-        json_next(t);
+        put_next(t);
     text_addc(t, bracket);
 }
 
-void json_add_int(struct text *t, int64_t v)
+void put_number(struct text *t, int64_t v)
 {
     char digits[24];
     size_t at = sizeof digits;
@@ -41,34 +41,34 @@ void json_add_int(struct text *t, int64_t v)
     text_add_bytes(t, digits + at, sizeof digits - at);
 }
 
-void json_int(struct text *t, const char *key, int64_t v)
+void put_int(struct text *t, const char *key, int64_t v)
 {
-    json_key(t, key);
-    json_add_int(t, v);
+    put_key(t, key);
+    put_number(t, v);
 }
 
-void json_null(struct text *t, const char *key)
+void put_null(struct text *t, const char *key)
 {
-    json_key(t, key);
+    put_key(t, key);
     text_add_bytes(t, "null", 4);
 }
 
-void json_int_or_null(struct text *t, const char *key, int64_t v)
+void put_int_or_null(struct text *t, const char *key, int64_t v)
 {
     if (v)
-        json_int(t, key, v);
+        put_int(t, key, v);
     else
-        json_null(t, key);
+        put_null(t, key);
 }
 
-void json_str(struct text *t, const char *key, const char *s)
+void put_str(struct text *t, const char *key, const char *s)
 {
     if (key)
-        json_key(t, key);
+        put_key(t, key);
     else
-        json_next(t);
+        put_next(t);
     if (s)
-        json_add_string(t, s, strlen(s));
+        put_string(t, s, strlen(s));
     else
         text_add_bytes(t, "null", 4);
 }
@@ -108,7 +108,7 @@ static void add_escaped(struct text *t, unsigned char c)
     text_add_bytes(t, code, sizeof code);
 }
 
-void json_add_string(struct text *t, const char *s, size_t len)
+void put_string(struct text *t, const char *s, size_t len)
 {
     const unsigned char *p = (const unsigned char *)s;
     size_t plain = 0; // start of what can be copied as it is

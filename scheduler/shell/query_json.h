@@ -4,8 +4,8 @@
 // hold any bytes: what is not UTF-8 becomes U+FFFD, so that the result always parses.
 //
 //     text_addc(t, '{');
-//     json_int(t, "id", 17);
-//     json_str(t, "name", name);       // NULL: null
+//     put_int(t, "id", 17);
+//     put_str(t, "name", name);       // NULL: null
 //     text_addc(t, '}');
 #pragma once
 
@@ -15,16 +15,16 @@
 #include <stdint.h>
 
 // The comma, if one is due.
-void json_next(struct text *t);
+void put_next(struct text *t);
 // Comma and `"key":`; keys are ours and need no escape.
-void json_key(struct text *t, const char *key);
-void json_open(struct text *t, const char *key, char bracket); // key NULL: an element
-void json_int(struct text *t, const char *key, int64_t v);
+void put_key(struct text *t, const char *key);
+void put_open(struct text *t, const char *key, char bracket); // key NULL: an element
+void put_int(struct text *t, const char *key, int64_t v);
 // null for 0: times, ids.
-void json_int_or_null(struct text *t, const char *key, int64_t v);
+void put_int_or_null(struct text *t, const char *key, int64_t v);
 // key NULL: an element.
-void json_str(struct text *t, const char *key, const char *s);
-void json_null(struct text *t, const char *key);
+void put_str(struct text *t, const char *key, const char *s);
+void put_null(struct text *t, const char *key);
 // The value alone.
-void json_add_int(struct text *t, int64_t v);
-void json_add_string(struct text *t, const char *s, size_t len);
+void put_number(struct text *t, int64_t v);
+void put_string(struct text *t, const char *s, size_t len);

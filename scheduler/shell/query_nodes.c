@@ -36,7 +36,7 @@ static int read_use(struct store_reader *r, struct node_id id, struct use *ret, 
         if (job != last) {
             if (ret->jobs.len)
                 text_addc(&ret->jobs, ',');
-            json_add_int(&ret->jobs, job);
+            put_number(&ret->jobs, job);
         }
         last = job;
     }
@@ -61,24 +61,24 @@ static int64_t wall_of_boot_ms(int64_t boot_ms)
 static void node_json(struct store_reader *r, const struct node *n, const struct use *use,
                       struct text *t)
 {
-    json_open(t, NULL, '{');
-    json_str(t, "name", n->name);
-    json_str(t, "state", node_state_word(shown_state(n, use)));
-    json_str(t, "reason", n->reason[0] ? n->reason : NULL);
-    json_str(t, "reason_user", n->reason_at_ms ? users_name(r->users, n->reason_uid) : NULL);
-    json_int_or_null(t, "reason_at", n->reason_at_ms);
-    json_int(t, "cores", n->cores);
-    json_int(t, "cores_used", use->cores);
-    json_int(t, "memory_mib", n->memory_mib);
-    json_int(t, "memory_used_mib", use->memory_mib);
-    json_int(t, "gpus", n->gpus);
-    json_int(t, "gpus_used", use->gpus);
-    json_open(t, "jobs", '[');
+    put_open(t, NULL, '{');
+    put_str(t, "name", n->name);
+    put_str(t, "state", node_state_word(shown_state(n, use)));
+    put_str(t, "reason", n->reason[0] ? n->reason : NULL);
+    put_str(t, "reason_user", n->reason_at_ms ? users_name(r->users, n->reason_uid) : NULL);
+    put_int_or_null(t, "reason_at", n->reason_at_ms);
+    put_int(t, "cores", n->cores);
+    put_int(t, "cores_used", use->cores);
+    put_int(t, "memory_mib", n->memory_mib);
+    put_int(t, "memory_used_mib", use->memory_mib);
+    put_int(t, "gpus", n->gpus);
+    put_int(t, "gpus_used", use->gpus);
+    put_open(t, "jobs", '[');
     text_add(t, text_str(&use->jobs));
     text_addc(t, ']');
-    json_str(t, "boot_id", n->inc.boot_id);
-    json_str(t, "machine_id", n->inc.machine_id);
-    json_int_or_null(t, "unreachable_since", wall_of_boot_ms(n->unreachable_since_ms));
+    put_str(t, "boot_id", n->inc.boot_id);
+    put_str(t, "machine_id", n->inc.machine_id);
+    put_int_or_null(t, "unreachable_since", wall_of_boot_ms(n->unreachable_since_ms));
 }
 
 static int select_nodes(struct store_reader *r, const char *where, sqlite3_stmt **ret,
@@ -141,10 +141,10 @@ static int add_inventory(struct store_reader *r, struct node_id id, struct text 
         return rc;
     const char *json = rc ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
     if (json && sqlite3_column_int(stmt, 1)) {
-        json_key(t, "inventory");
+        put_key(t, "inventory");
         text_add(t, json);
     } else {
-        json_str(t, "inventory", json);
+        put_str(t, "inventory", json);
     }
     sqlite3_reset(stmt);
     return 0;
@@ -153,14 +153,14 @@ static int add_inventory(struct store_reader *r, struct node_id id, struct text 
 static void placement_row(struct store_reader *r, sqlite3_stmt *s, struct text *t)
 {
     (void)r;
-    json_int_or_null(t, "job", sqlite3_column_int64(s, 0));
-    json_int(t, "attempt", sqlite3_column_int64(s, 1));
-    json_int(t, "first_rank", sqlite3_column_int64(s, 2));
-    json_int(t, "tasks", sqlite3_column_int64(s, 3));
-    json_str(t, "cores", (const char *)sqlite3_column_text(s, 4));
+    put_int_or_null(t, "job", sqlite3_column_int64(s, 0));
+    put_int(t, "attempt", sqlite3_column_int64(s, 1));
+    put_int(t, "first_rank", sqlite3_column_int64(s, 2));
+    put_int(t, "tasks", sqlite3_column_int64(s, 3));
+    put_str(t, "cores", (const char *)sqlite3_column_text(s, 4));
     query_gpus_json("gpus", (uint64_t)sqlite3_column_int64(s, 5), t);
-    json_int(t, "memory_mib", sqlite3_column_int64(s, 6));
-    json_str(t, "state", (const char *)sqlite3_column_text(s, 7));
+    put_int(t, "memory_mib", sqlite3_column_int64(s, 6));
+    put_str(t, "state", (const char *)sqlite3_column_text(s, 7));
 }
 
 static int add_placements(struct store_reader *r, struct node_id id, struct text *t,
@@ -173,7 +173,7 @@ static int add_placements(struct store_reader *r, struct node_id id, struct text
     if (rc)
         return rc;
     sqlite3_bind_int64(stmt, 1, id.v);
-    json_open(t, "placements", '[');
+    put_open(t, "placements", '[');
     return query_rows(r, stmt, placement_row, t, err);
 }
 
@@ -258,9 +258,9 @@ static int count_jobs(struct store_reader *r, int64_t *ret, struct err *err)
 
 static void add_pair(struct text *t, const char *key, int64_t total, int64_t used)
 {
-    json_open(t, key, '{');
-    json_int(t, "total", total);
-    json_int(t, "used", used);
+    put_open(t, key, '{');
+    put_int(t, "total", total);
+    put_int(t, "used", used);
     text_addc(t, '}');
 }
 
@@ -274,8 +274,8 @@ static int add_meta(struct store_reader *r, struct text *t, struct err *err)
         return rc ? rc : fail(err, E_CORRUPT, "the database \"%s\" names no cluster", r->db.path);
     text_addf(t, "{\"cluster_id\":\"%016" PRIx64 "\",\"version\":\"%s\"",
               (uint64_t)sqlite3_column_int64(stmt, 0), MUSTER_VERSION);
-    json_int(t, "term", sqlite3_column_int64(stmt, 1));
-    json_str(t, "state", sqlite3_column_int(stmt, 2) ? "recovery_hold" : "ok");
+    put_int(t, "term", sqlite3_column_int64(stmt, 1));
+    put_str(t, "state", sqlite3_column_int(stmt, 2) ? "recovery_hold" : "ok");
     sqlite3_reset(stmt);
     return 0;
 }
@@ -288,13 +288,13 @@ static int add_cluster(struct store_reader *r, struct text *t, struct err *err)
     if ((rc = add_meta(r, t, err)) || (rc = sum_nodes(r, &sums, err)) ||
         (rc = count_jobs(r, jobs, err)))
         return rc;
-    json_open(t, "nodes", '{');
+    put_open(t, "nodes", '{');
     for (int i = 0; i < NODE_STATE_COUNT; i++)
-        json_int(t, node_state_word((enum node_state)i), sums.states[i]);
+        put_int(t, node_state_word((enum node_state)i), sums.states[i]);
     text_addc(t, '}');
-    json_open(t, "jobs", '{');
+    put_open(t, "jobs", '{');
     for (int i = 0; i < JOB_STATE_COUNT; i++)
-        json_int(t, job_state_word((enum job_state)i), jobs[i]);
+        put_int(t, job_state_word((enum job_state)i), jobs[i]);
     text_addc(t, '}');
     add_pair(t, "cores", sums.cores, sums.use.cores);
     add_pair(t, "gpus", sums.gpus, sums.use.gpus);
