@@ -5,6 +5,9 @@
 #include "common/alloc.h"
 #include "common/hostlist.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 int query_begin(struct store_reader *r, struct err *err)
 {
     return db_exec(&r->db, "BEGIN", err);
@@ -160,6 +163,9 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
     put_str(t, "name", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT));
     put_str(t, "user", users_name(r->users, j.owner_uid));
     put_int(t, "uid", j.owner_uid);
+    char job_uid[24];
+    snprintf(job_uid, sizeof job_uid, "%016" PRIx64, j.uid.v);
+    put_str(t, "job_uid", job_uid);
     put_str(t, "queue", queue && *queue ? queue : "main");
     put_str(t, "state", job_state_word(j.state));
     put_int(t, "attempt", j.attempt);

@@ -1,0 +1,352 @@
+// Requests: paths and methods to questions and inputs, outcomes to answers.
+#include "scheduler/shell/server.h"
+
+#include "common/alloc.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+void api_error(struct server *s, uint64_t handle, int status, const char *code, const char *message,
+               const char *hint)
+{
+    json_t *e = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code, "message", message, "hint",
+                          hint ? hint : "");
+    char *body = e ? json_dumps(e, JSON_COMPACT) : NULL;
+    if (!body) // not UTF-8
+        body = xstrdup("{\"error\":{\"code\":\"invalid\",\"message\":\"the text is not UTF-8\","
+                       "\"hint\":\"\"}}");
+    json_decref(e);
+    http_answer(s, handle, status, "application/json", NULL, body, strlen(body));
+}
+
+static void answer_json(struct server *s, uint64_t handle, int status, json_t *j)
+{
+    char *body = json_dumps(j, JSON_COMPACT);
+    json_decref(j);
+    http_answer(s, handle, status, "application/json", NULL, body, strlen(body));
+}
+
+static void not_found(struct server *s, const struct http_req *r)
+{
+    AUTO_FREE char *message = xasprintf("there is nothing at %s", r->path);
+    api_error(s, r->handle, 404, "not_found", message, "proto/openapi.yaml lists the paths.");
+}
+
+static void wrong_method(struct server *s, const struct http_req *r)
+{
+    AUTO_FREE char *message = xasprintf("%s does not take %s", r->path, r->method);
+    api_error(s, r->handle, 405, "method", message, "proto/openapi.yaml lists the methods.");
+}
+
+static struct caller caller_of(const struct http_req *r)
+{
+    return (struct caller){
+        .reply_to = r->handle, .uid = r->uid, .admin = r->uid == 0 || r->uid == geteuid()};
+}
+
+// ---- parameters ----
+
+static void decode(char *s)
+{
+    char *to = s;
+    for (; *s; s++, to++) {
+        unsigned v;
+        if (*s == '%' && sscanf(s + 1, "%2x", &v) == 1 && s[1] && s[2]) {
+            *to = (char)v;
+            s += 2;
+        } else {
+            *to = *s == '+' ? ' ' : *s;
+        }
+    }
+    *to = 0;
+}
+
+char *api_parameter(const struct http_req *r, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *p = r->query; p && *p;) {
+        const char *end = strchrnul(p, '&');
+        if (strncmp(p, name, len) == 0 && p[len] == '=') {
+            char *value = xstrndup(p + len + 1, (size_t)(end - p) - len - 1);
+            decode(value);
+            return value;
+        }
+        p = *end ? end + 1 : end;
+    }
+    return NULL;
+}
+
+static int64_t parameter_int(const struct http_req *r, const char *name, int64_t otherwise)
+{
+    AUTO_FREE char *v = api_parameter(r, name);
+    return v ? strtoll(v, NULL, 10) : otherwise;
+}
+
+// ---- replies of the core ----
+
+static int status_of(enum reason_code code)
+{
+    switch ((int)code) {
+    case REASON_NO_SUCH_JOB:
+    case REASON_NO_SUCH_NODE:
+        return 404;
+    case REASON_NOT_OWNER:
+        return 403;
+    case REASON_BAD_REQUEST:
+        return 400;
+    case REASON_IN_RECOVERY:
+        return 503;
+    default:
+        return 409;
+    }
+}
+
+void api_reply(struct server *s, const struct effect *e)
+{
+    if (!e->reply.ok) {
+        AUTO(text) struct text t = {0};
+        const struct node *n = cluster_node(s->cluster, e->reply.reason.node);
+        reason_text(&e->reply.reason, n ? n->name : NULL, e->reply.detail, &t);
+        api_error(s, e->reply.to, status_of(e->reply.reason.code),
+                  reason_word(e->reply.reason.code), text_str(&t),
+                  reason_hint(e->reply.reason.code));
+        return;
+    }
+    const struct http_req *r = http_request(s, e->reply.to);
+    bool submission = r && strcmp(r->path, "/v1/jobs") == 0;
+    if (!submission)
+        answer_json(s, e->reply.to, 200, json_object());
+    else if (e->reply.duplicate)
+        answer_json(s, e->reply.to, 200,
+                    json_pack("{s:I,s:b}", "id", (json_int_t)e->reply.job.v, "duplicate", 1));
+    else
+        answer_json(s, e->reply.to, 201, json_pack("{s:I}", "id", (json_int_t)e->reply.job.v));
+}
+
+// ---- bodies ----
+
+// The body as an object; answers and returns NULL otherwise. An empty one is {}.
+static json_t *body_object(struct server *s, const struct http_req *r)
+{
+    json_error_t wrong;
+    if (!r->body.len)
+        return json_object();
+    json_t *j = json_loadb(r->body.p, r->body.len, JSON_REJECT_DUPLICATES, &wrong);
+    if (j && json_is_object(j))
+        return j;
+    AUTO_FREE char *message = j ? xasprintf("the body is not a JSON object")
+                                : xasprintf("the body is not JSON: line %d, column %d: %s",
+                                            wrong.line, wrong.column, wrong.text);
+    json_decref(j);
+    api_error(s, r->handle, 400, "invalid", message, "");
+    return NULL;
+}
+
+// ---- jobs ----
+
+static void submit(struct server *s, struct http_req *r)
+{
+    struct submission sub;
+    struct err err;
+    json_t *body = body_object(s, r);
+    if (!body)
+        return;
+    int rc = translate_submission(body, r->uid, r->gid, &sub, &err);
+    json_decref(body);
+    if (rc) {
+        api_error(s, r->handle, rc == E_TOO_LARGE ? 413 : 400, errcode_word((enum errcode)rc),
+                  err.message, "");
+        return;
+    }
+    static struct store_reader *reader;
+    struct job_id known = {0};
+    if ((sub.submit.request_id.hi || sub.submit.request_id.lo) &&
+        (reader || store_reader_open(s->dir, &reader, &err) == 0) &&
+        store_find_request(reader, sub.submit.request_id, &known, &err) == 0 && known.v) {
+        answer_json(s, r->handle, 200,
+                    json_pack("{s:I,s:b}", "id", (json_int_t)known.v, "duplicate", 1));
+    } else {
+        if (getrandom(&sub.submit.uid, sizeof sub.submit.uid, 0) != sizeof sub.submit.uid)
+            sub.submit.uid.v = 0; // refused by the core
+        store_batch_add_spec(turn_batch(s), &sub.submit.spec, sub.spec, sub.spec_len);
+        struct input in = {.kind = INPUT_SUBMIT, .caller = caller_of(r), .submit = sub.submit};
+        turn_input(s, &in);
+    }
+    submission_free(&sub);
+}
+
+static void list_jobs(struct server *s, struct http_req *r)
+{
+    struct read *q = read_new(s, READ_JOBS, r->handle);
+    AUTO_FREE char *user = api_parameter(r, "user");
+    q->filter_state = api_parameter(r, "state");
+    q->filter_name = api_parameter(r, "name");
+    q->filter.state = q->filter_state;
+    q->filter.name = q->filter_name;
+    q->filter.array.v = (uint64_t)parameter_int(r, "array", 0);
+    q->filter.limit = parameter_int(r, "limit", 0);
+    if (user && api_user(user, &q->filter.uid)) {
+        AUTO_FREE char *message = xasprintf("there is no user \"%s\"", user);
+        api_error(s, r->handle, 400, "invalid", message, "");
+        read_free(q);
+        return;
+    }
+    read_start(q);
+}
+
+// A verb on a job whose number has been found.
+static void job_verb(struct read *q)
+{
+    struct server *s = q->server;
+    const struct http_req *r = http_request(s, q->handle);
+    if (r && q->pending_element) {
+        api_error(s, q->handle, 409, "not_pending", "this element has not been placed yet",
+                  "Act on the whole array.");
+    } else if (r && q->ended && !cluster_job(s->cluster, q->job)) {
+        api_error(s, q->handle, 409, "job_ended", "the job has already ended", "");
+    } else if (r) {
+        struct input in = {.kind = (enum input_kind)q->verb, .caller = caller_of(r), .job = q->job};
+        turn_input(s, &in);
+    }
+    read_free(q);
+}
+
+// Where a task's output lies: from the durable answer about its job.
+static void logs_found(struct read *q)
+{
+    struct server *s = q->server;
+    const struct http_req *r = http_request(s, q->handle);
+    json_t *job = json_loadb(q->body.p, q->body.len, 0, NULL);
+    if (r && job)
+        api_logs(s, r, job);
+    json_decref(job);
+    read_free(q);
+}
+
+static void job_question(struct server *s, struct http_req *r, const char *name, const char *verb)
+{
+    static const struct {
+        const char *verb, *method;
+        enum read_kind kind;
+        int input;
+    } verbs[] = {
+        {"", "GET", READ_JOB, 0},
+        {"events", "GET", READ_EVENTS, 0},
+        {"why", "GET", READ_WHY, 0},
+        {"logs", "GET", READ_RESOLVE, 0},
+        {"cancel", "POST", READ_RESOLVE, INPUT_CANCEL},
+        {"hold", "POST", READ_RESOLVE, INPUT_HOLD},
+        {"release", "POST", READ_RESOLVE, INPUT_RELEASE},
+    };
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        if (strcmp(verb, verbs[i].verb) != 0)
+            continue;
+        if (strcmp(r->method, verbs[i].method) != 0) {
+            wrong_method(s, r);
+            return;
+        }
+        struct read *q = read_new(s, verbs[i].kind, r->handle);
+        q->name = xstrdup(name);
+        q->verb = verbs[i].input;
+        int64_t wait_s = parameter_int(r, "wait", 0);
+        q->wait_ms = wait_s < 0 ? 0 : wait_s > 3600 ? 3600000 : wait_s * 1000;
+        if (verbs[i].kind == READ_RESOLVE)
+            q->then = verbs[i].input ? job_verb : logs_found;
+        read_start(q);
+        return;
+    }
+    not_found(s, r);
+}
+
+// ---- nodes ----
+
+static void node_verb(struct server *s, struct http_req *r, const char *name, const char *verb)
+{
+    static const struct {
+        const char *verb;
+        enum input_kind kind;
+    } verbs[] = {
+        {"drain", INPUT_NODE_DRAIN}, {"resume", INPUT_NODE_RESUME}, {"fence", INPUT_NODE_FENCE}};
+    if (!*verb) {
+        struct read *q = read_new(s, READ_NODE, r->handle);
+        q->name = xstrdup(name);
+        read_start(q);
+        return;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        if (strcmp(verb, verbs[i].verb) != 0)
+            continue;
+        if (strcmp(r->method, "POST") != 0) {
+            wrong_method(s, r);
+            return;
+        }
+        json_t *body = body_object(s, r);
+        if (!body)
+            return;
+        struct input in = {.kind = verbs[i].kind, .caller = caller_of(r)};
+        in.node.name = name;
+        in.node.reason = json_string_value(json_object_get(body, "reason"));
+        turn_input(s, &in);
+        json_decref(body);
+        return;
+    }
+    not_found(s, r);
+}
+
+// ---- paths ----
+
+static void simple_read(struct server *s, struct http_req *r, enum read_kind kind)
+{
+    if (strcmp(r->method, "GET") != 0) {
+        wrong_method(s, r);
+        return;
+    }
+    struct read *q = read_new(s, kind, r->handle);
+    q->after = (uint64_t)parameter_int(r, "after", 0);
+    read_start(q);
+}
+
+void api_request(struct server *s, struct http_req *r)
+{
+    static const char jobs[] = "/v1/jobs/", nodes[] = "/v1/nodes/";
+    bool get = strcmp(r->method, "GET") == 0, post = strcmp(r->method, "POST") == 0;
+    const char *rest = NULL;
+    if (strcmp(r->path, "/v1/jobs") == 0) {
+        if (post)
+            submit(s, r);
+        else if (get)
+            list_jobs(s, r);
+        else
+            wrong_method(s, r);
+    } else if (strcmp(r->path, "/v1/nodes") == 0) {
+        simple_read(s, r, READ_NODES);
+    } else if (strcmp(r->path, "/v1/cluster") == 0) {
+        simple_read(s, r, READ_CLUSTER);
+    } else if (strcmp(r->path, "/v1/events") == 0) {
+        simple_read(s, r, READ_ALL_EVENTS);
+    } else if (strcmp(r->path, "/v1/cluster/recover") == 0) {
+        if (post)
+            turn_input(s, &(struct input){.kind = INPUT_RECOVER, .caller = caller_of(r)});
+        else
+            wrong_method(s, r);
+    } else if (strncmp(r->path, jobs, sizeof jobs - 1) == 0) {
+        rest = r->path + sizeof jobs - 1;
+    } else if (strncmp(r->path, nodes, sizeof nodes - 1) == 0) {
+        rest = r->path + sizeof nodes - 1;
+    } else {
+        not_found(s, r);
+    }
+    if (!rest)
+        return;
+    const char *slash = strchrnul(rest, '/');
+    AUTO_FREE char *name = xstrndup(rest, (size_t)(slash - rest));
+    const char *verb = *slash ? slash + 1 : slash;
+    if (r->path[4] == 'j')
+        job_question(s, r, name, verb);
+    else
+        node_verb(s, r, name, verb);
+}
