@@ -63,6 +63,15 @@ static json_t *env_of(json_t *request)
     return env;
 }
 
+// Names of programs mean in the job what they mean here.
+static void add_path(json_t *request)
+{
+    const char *path = getenv("PATH");
+    json_t *env = env_of(request);
+    if (path && !json_object_get(env, "PATH"))
+        set_variable(env, "PATH", path, NULL);
+}
+
 static const struct request_field *field_of_flag(const char *flag)
 {
     for (size_t i = 0; i < request_fields_count; i++)
@@ -157,6 +166,8 @@ static int build(const struct args *a, json_t *request, struct err *err)
         rc = add_flag(request, &a->options[i], err);
     if (!rc && args_has(a, "env-all"))
         add_environment(env_of(request));
+    if (!rc)
+        add_path(request);
     if (!rc)
         rc = add_cwd(request, err);
     if (!rc)

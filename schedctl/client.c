@@ -6,6 +6,7 @@
 #include "schedctl/pause.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -26,6 +27,7 @@ struct client {
     CURLM *multi;
     bool waiting;
     bool reached; // an answer came at least once
+    char refusal[64];
     int64_t patience_ms;
     volatile int *stop;
     int stop_level;
@@ -132,6 +134,11 @@ void client_patience(struct client *c, int64_t ms)
     c->patience_ms = ms;
 }
 
+const char *client_refusal(const struct client *c)
+{
+    return c->refusal;
+}
+
 void client_stop_when(struct client *c, volatile int *flag, int level)
 {
     c->stop = flag;
@@ -200,11 +207,13 @@ static enum errcode code_of_status(long status)
 }
 
 // The API's error object as one message.
-static int api_failure(long status, const struct transfer *t, struct err *err)
+static int api_failure(struct client *c, long status, const struct transfer *t, struct err *err)
 {
     json_t *root = json_loadb(text_str(&t->body), t->body.len, 0, NULL);
-    const char *message = NULL, *hint = NULL;
-    json_unpack(root, "{s:{s?s,s?s}}", "error", "message", &message, "hint", &hint);
+    const char *message = NULL, *hint = NULL, *code = "";
+    json_unpack(root, "{s:{s?s,s?s,s?s}}", "error", "message", &message, "hint", &hint, "code",
+                &code);
+    snprintf(c->refusal, sizeof c->refusal, "%s", code);
     int rc;
     if (message && hint && *hint)
         rc = fail(err, code_of_status(status), "%s. %s", message, hint);
@@ -224,9 +233,10 @@ static int conclude(struct client *c, struct transfer *t, CURLcode code, struct 
     if (code != CURLE_OK)
         return transport_failure(c, t, code, err);
     c->reached = true;
+    c->refusal[0] = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status < 200 || status > 299)
-        return api_failure(status, t, err);
+        return api_failure(c, status, t, err);
     return 0;
 }
 

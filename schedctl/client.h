@@ -40,6 +40,9 @@ int client_get(struct client *c, const char *path, json_t **ret, struct err *err
 int client_post(struct client *c, const char *path, const json_t *body, json_t **ret,
                 struct err *err);
 
+// The code of the last refusal of a request ("no_output"), "" if the last one was none.
+const char *client_refusal(const struct client *c);
+
 struct log_chunk {
     int64_t offset, size, dropped; // as the X-Muster- headers; offset is that of the first byte
     bool ended;                    // nothing will be added to this stream

@@ -37,7 +37,7 @@ void follow_attempt(struct follow *f, int64_t attempt)
         s->offset = 0;
         s->due_ms = 0;
         s->delay_ms = DELAY_LEAST_MS;
-        s->ended = s->told_failure = s->told_dropped = false;
+        s->ended = s->none = s->told_failure = s->told_dropped = false;
     }
 }
 
@@ -93,7 +93,7 @@ static int take(struct follow *f, struct follow_stream *s, const struct text *by
     int64_t most = DELAY_MOST_MS;
     s->offset = chunk->offset + (int64_t)bytes->len;
     s->ended = chunk->ended && s->offset >= chunk->size;
-    s->told_failure = false;
+    s->told_failure = s->none = false;
     if ((int64_t)f->streams_count * 4 > most) // many streams: about 250 requests a second
         most = (int64_t)f->streams_count * 4;
     if (bytes->len)
@@ -123,9 +123,17 @@ static int fetch(struct follow *f, struct follow_stream *s, struct err *err)
         return take(f, s, &bytes, &chunk, err);
     if (rc != E_REFUSED && rc != E_TIMEOUT)
         return fail(err, (enum errcode)rc, "%s", why.message);
+    if (rc == E_REFUSED && strcmp(client_refusal(f->client), "no_output") == 0) {
+        s->none = true;
+        s->ended = f->final;
+        s->delay_ms = DELAY_MOST_MS;
+        return 0;
+    }
     if (!s->told_failure)
         remark("the %s of task %" PRId64 " cannot be read now: %s",
                s->is_stderr ? "stderr" : "stdout", s->task, why.message);
+    // a node may come back; a refusal by it stays
+    s->ended = f->final && strcmp(client_refusal(f->client), "refused") == 0;
     s->told_failure = true;
     s->delay_ms = FAILURE_DELAY_MS;
     return 0;

@@ -21,7 +21,7 @@ enum follow_which { FOLLOW_STDOUT = 1, FOLLOW_STDERR = 2, FOLLOW_BOTH = 3 };
 
 struct follow_stream {
     int64_t task;
-    bool is_stderr, ended, told_failure, told_dropped;
+    bool is_stderr, ended, none, told_failure, told_dropped; // none: the task has not started
     int64_t offset, due_ms, delay_ms;
     struct text line; // labelled: an unfinished line
 };
@@ -30,6 +30,7 @@ struct follow {
     struct client *client;
     const char *job; // checked name, kept by reference
     bool label;      // "[task] " before each line
+    bool final;      // the job has ended: what has not started never will
     int64_t tail;    // begin so many bytes before the end; -1: at the beginning
     int64_t attempt; // 0: the newest
     struct follow_stream *streams;
@@ -39,8 +40,8 @@ struct follow {
 void follow_streams(struct follow *f, int64_t first_task, int64_t tasks, enum follow_which which);
 // Begins again with another attempt.
 void follow_attempt(struct follow *f, int64_t attempt);
-// Asks the streams that are due. E_UNREACHABLE: the scheduler; E_NOT_FOUND: no such job or task;
-// E_IO: the output cannot be written. A node that cannot be asked is told once on stderr.
+// Asks the streams that are due. E_UNREACHABLE: the scheduler; E_NOT_FOUND: no such job; E_IO: the
+// output cannot be written. A node that cannot be asked is told once on stderr.
 int follow_pump(struct follow *f, struct err *err);
 // Makes all streams due.
 void follow_hurry(struct follow *f);

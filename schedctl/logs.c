@@ -1,4 +1,5 @@
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/units.h"
 #include "schedctl/ctl.h"
 #include "schedctl/follow.h"
@@ -6,10 +7,11 @@
 #include "schedctl/jobname.h"
 #include "schedctl/present.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { LOGS_PATIENCE_MS = 60000, LOGS_PAUSE_MS = 500 };
+enum { LOGS_PATIENCE_MS = 60000, LOGS_PAUSE_MS = 500, LOGS_LOOK_MS = 500 };
 
 static int choose(struct ctl *ctl, const json_t *job, struct follow *f, struct err *err)
 {
@@ -53,25 +55,53 @@ static int print_once(struct follow *f, struct err *err)
                 return rc;
         } while (!one.streams->ended && one.streams->offset > before &&
                  !one.streams->told_failure && one.streams->delay_ms == 0);
+        if (one.streams->none)
+            return fail(err, E_REFUSED,
+                        "task %" PRId64 " has not started. `schedctl job why %s` tells more.",
+                        one.streams->task, f->job);
         if (one.streams->line.len)
             printf("%s\n", text_str(&one.streams->line));
     }
     return 0;
 }
 
+// Whether another attempt has begun, and whether none will.
+static int look(struct follow *f, bool pinned, struct err *err)
+{
+    json_t *job = NULL;
+    AUTO_FREE char *path = job_path(f->job, "");
+    int rc = client_get(f->client, path, &job, err);
+    if (rc)
+        return rc;
+    int64_t attempt = get_int(job, "attempt");
+    bool placed = strcmp(get_str(job, "state"), "pending") != 0;
+    if (!pinned && placed && f->attempt && attempt > f->attempt)
+        follow_attempt(f, attempt);
+    if (!pinned && placed && !f->attempt)
+        f->attempt = attempt;
+    f->final = state_ended(get_str(job, "state"));
+    json_decref(job);
+    return 0;
+}
+
 static int follow_on(struct follow *f, struct err *err)
 {
+    bool pinned = f->attempt != 0;
     int fd = interrupt_catch();
+    int64_t look_at = 0;
+    int rc = 0;
     client_stop_when(f->client, &interrupt_count, 1);
-    while (!follow_ended(f) && !interrupt_count) {
-        int rc = follow_pump(f, err);
-        if (rc == E_NOT_FOUND)
-            interrupt_pause(fd, LOGS_PAUSE_MS); // it has not begun
-        else if (rc && !interrupt_count)
-            return rc;
-        interrupt_pause(fd, follow_due_ms(f, LOGS_PAUSE_MS));
+    while (!rc && !interrupt_count && !(follow_ended(f) && (f->final || pinned))) {
+        if (clock_boot_ms() >= look_at) {
+            rc = look(f, pinned, err);
+            look_at = clock_boot_ms() + LOGS_LOOK_MS;
+        }
+        if (!rc && (f->attempt || f->final))
+            rc = follow_pump(f, err);
+        if (!rc && !(follow_ended(f) && f->final))
+            interrupt_pause(fd, follow_due_ms(f, LOGS_PAUSE_MS));
     }
-    return 0;
+    return interrupt_count ? 0 : rc;
 }
 
 static int run_logs(struct ctl *ctl)

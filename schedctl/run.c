@@ -131,11 +131,10 @@ static int drain(struct run *r, struct err *err)
     int64_t give_up = clock_boot_ms() + DRAIN_MOST_MS;
     if (!r->follow.attempt)
         return 0;
+    r->follow.final = true;
     follow_hurry(&r->follow);
     for (;;) {
         int rc = follow_pump(&r->follow, err);
-        if (rc == E_NOT_FOUND) // it never started
-            return 0;
         if (rc)
             return rc;
         if (follow_ended(&r->follow))
@@ -165,8 +164,6 @@ static int follow_job(struct run *r, struct err *err)
             rc = look(r, err);
         if (!rc && r->follow.attempt) {
             rc = follow_pump(&r->follow, err);
-            if (rc == E_NOT_FOUND)
-                rc = 0;
             if (rc)
                 rc = tolerate(r, rc, err);
         }

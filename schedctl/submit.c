@@ -42,6 +42,7 @@ const struct verb verb_submit = {
     .summary = "submit a job and print its id",
     .text = "FILE is a YAML job file (\"-\": standard input); its keys are named as the options, "
             "with \"_\" for \"-\", and argv or script for the program. Options override the file. "
+            "The job's environment is PATH as it is here, HOME, USER, LANG, and what --env names. "
             "When the connection breaks it is tried again for 10 s; the job is never made twice.",
     .options = {{request_options, REQUEST_OPTIONS_COUNT}},
     .examples = {{"submit -n 4 -t 1h -- ./train --steps 100", "Four tasks, started together."},

@@ -52,11 +52,13 @@ static void refused(char **argv, const char *message)
 static void every_flag(void **state)
 {
     (void)state;
-    BUILT("{\"argv\":[\"true\"],\"cwd\":\"/\",\"request_id\":\"r1\"}", "--cwd", "/", "--request-id",
-          "r1", "--", "true");
+    BUILT("{\"argv\":[\"true\"],\"cwd\":\"/\",\"env\":{\"PATH\":\"/usr/bin:/bin\"},"
+          "\"request_id\":\"r1\"}",
+          "--cwd", "/", "--request-id", "r1", "--", "true");
     setenv("FROM_HERE", "seen", 1);
     BUILT("{\"allow_unsatisfiable\":true,\"argv\":[\"sh\",\"-c\",\"exit 3\"],\"array\":\"0-9\","
-          "\"bind\":false,\"cpus\":3,\"cwd\":\"/\",\"env\":{\"A\":\"b=c\",\"FROM_HERE\":\"seen\"},"
+          "\"bind\":false,\"cpus\":3,\"cwd\":\"/"
+          "\",\"env\":{\"A\":\"b=c\",\"FROM_HERE\":\"seen\",\"PATH\":\"/p\"},"
           "\"gpus\":1,\"grace_ms\":5000,\"hold\":true,\"max_attempts\":3,\"memory_mib\":2048,"
           "\"mpi\":\"pmix\",\"name\":\"x\",\"nodes\":2,\"on_lost\":\"wait\","
           "\"output_limit\":1048576,\"priority\":5,\"queue\":\"q\",\"request_id\":\"r1\","
@@ -64,8 +66,9 @@ static void every_flag(void **state)
           "--cwd", "/", "--request-id", "r1", "-n", "4", "-N2", "-c", "3", "--gpus", "1",
           "--memory", "2GiB", "-t", "1h", "--name", "x", "-p", "5", "--hold", "--on-lost", "wait",
           "--max-attempts", "3", "--array", "0-9", "--mpi", "pmix", "--env", "A=b=c", "--env",
-          "FROM_HERE", "--queue", "q", "--grace", "5s", "--allow-unsatisfiable", "--no-bind",
-          "--output-limit", "1MiB", "--", "sh", "-c", "exit 3");
+          "FROM_HERE", "--env", "PATH=/p", "--no-check", "--queue", "q", "--grace", "5s",
+          "--allow-unsatisfiable", "--no-bind", "--output-limit", "1MiB", "--", "sh", "-c",
+          "exit 3");
 }
 
 static void wrong_flags(void **state)
@@ -97,7 +100,8 @@ static void flags_override_the_file(void **state)
     FILE *f = fopen(path, "w");
     fputs("argv: [\"true\"]\ntasks: 2\ncpus: 3\nenv: {A: file, B: file}\n", f);
     fclose(f);
-    BUILT("{\"argv\":[\"true\"],\"cpus\":3,\"cwd\":\"/\",\"env\":{\"A\":\"flag\",\"B\":\"file\"},"
+    BUILT("{\"argv\":[\"true\"],\"cpus\":3,\"cwd\":\"/"
+          "\",\"env\":{\"A\":\"flag\",\"B\":\"file\",\"PATH\":\"/usr/bin:/bin\"},"
           "\"request_id\":\"r\",\"tasks\":5}",
           path, "-n", "5", "--env", "A=flag", "--cwd", "/", "--request-id", "r");
     unlink(path);
@@ -134,17 +138,22 @@ static void programs_are_looked_for(void **state)
                   "another one, add --no-check.",
                   dir);
     REFUSED(said, "--cwd", dir, "--", "./plain");
+    REFUSED("program \"true\" is not in PATH. Name it with its path, or add --no-check if only the "
+            "nodes have it.",
+            "--env", "PATH=/no/such", "--", "true"); // the job's PATH counts
     REFUSED("program \"/tmp\" cannot be run: it is a directory. If the nodes have another one, add "
             "--no-check.",
             "--", "/tmp");
     REFUSED("directory \"/no/such\" does not exist here. If it does on the nodes, add --no-check.",
             "--cwd", "/no/such", "--", "true");
     REFUSED("the program's name is empty", "--", "");
-    BUILT("{\"argv\":[\"no-such-program\"],\"cwd\":\"/no/such\",\"request_id\":\"r\"}",
+    BUILT("{\"argv\":[\"no-such-program\"],\"cwd\":\"/no/such\",\"env\":{\"PATH\":\"/usr/bin:/"
+          "bin\"},\"request_id\":\"r\"}",
           "--no-check", "--cwd", "/no/such", "--request-id", "r", "--", "no-such-program");
     chmod(file, 0700);
-    AUTO_FREE char *json =
-        xasprintf("{\"argv\":[\"./plain\"],\"cwd\":\"%s\",\"request_id\":\"r\"}", dir);
+    AUTO_FREE char *json = xasprintf("{\"argv\":[\"./plain\"],\"cwd\":\"%s\",\"env\":{\"PATH\":\"/"
+                                     "usr/bin:/bin\"},\"request_id\":\"r\"}",
+                                     dir);
     BUILT(json, "--cwd", dir, "--request-id", "r", "--",
           "./plain"); // relative to the job's directory
     unlink(file);
@@ -162,7 +171,7 @@ static void too_large(void **state)
               &request, &err),
         E_TOO_LARGE);
     assert_string_equal(err.message,
-                        "the request has 4194351 bytes; at most 4194304 can be sent. Put large "
+                        "the request has 4194382 bytes; at most 4194304 can be sent. Put large "
                         "arguments and variables into a file that the job reads.");
     free(big);
 }
@@ -183,7 +192,7 @@ static void names_of_jobs(void **state)
 static int make_dir(void **state)
 {
     (void)state;
-    return mkdtemp(dir) ? 0 : -1;
+    return setenv("PATH", "/usr/bin:/bin", 1) || !mkdtemp(dir) ? -1 : 0;
 }
 
 static int remove_dir(void **state)

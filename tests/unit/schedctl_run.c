@@ -164,6 +164,29 @@ static void arrays_are_not_run(void **state)
     assert_int_equal(SCHEDCTL("run", "--array", "0-3", "--", "true"), 2);
 }
 
+// An ended job of which nothing ever started.
+static void answer_nothing_started(const struct request *q, struct reply *r)
+{
+    if (strstr(q->path, "/logs"))
+        reply_json(r, 409,
+                   "{\"error\":{\"code\":\"no_output\",\"message\":\"the job has not "
+                   "started anything\"}}");
+    else
+        reply_json(r, 200, CANCELLED);
+}
+
+static void logs_of_nothing(void **state)
+{
+    (void)state;
+    fake_start(answer_nothing_started);
+    assert_int_equal(SCHEDCTL("logs", "17"), 4);
+    assert_string_equal(text_str(&ctl_err), "schedctl: task 0 has not started. `schedctl job why "
+                                            "17` tells more.\n");
+    assert_int_equal(SCHEDCTL("logs", "17", "-f"), 0); // and it ends
+    assert_string_equal(text_str(&ctl_out), "");
+    fake_stop();
+}
+
 static void logs(void **state)
 {
     (void)state;
@@ -193,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_new_attempt_is_followed),
         cmocka_unit_test(a_broken_connection_is_no_end),
         cmocka_unit_test(logs),
+        cmocka_unit_test(logs_of_nothing),
         cmocka_unit_test(arrays_are_not_run),
         cmocka_unit_test(an_interrupt_cancels),
     };
