@@ -88,8 +88,8 @@ $(B)/muster-agent: $(B)/obj/agent/shell/main.o $(L_ashell) $(L_acore) $(L_host) 
 	$(call link,$(LIBS_agent))
 $(B)/muster-shepherd: $(B)/obj/agent/shepherd/main.o $(L_shep) $(L_acore) $(L_host) $(L_proto) $(L_common)
 	$(call link,$(LIBS_shepherd))
-$(B)/muster-pmix.so: $(B)/obj/agent/shepherd/plugin_pmix.o
-	$(Q)echo "  LINK $@"; $(CC) $(LDFLAGS) -shared -o $@ $^ $(PMIX_LIBS) -lhwloc
+$(B)/muster-pmix.so: $(B)/obj/agent/shepherd/plugin_pmix.o $(L_common)
+	$(Q)echo "  LINK $@"; $(CC) $(LDFLAGS) -shared -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PMIX_LIBS) -lhwloc
 $(B)/schedctl: $(B)/obj/schedctl/main.o $(L_ctl) $(L_common)
 	$(call link,$(LIBS_schedctl))
 $(B)/muster-ml: $(B)/obj/kernels/main.o $(L_ml) $(L_common)

@@ -267,11 +267,24 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
 
 // ---- agents' links ----
 
+// libwebsockets gives "name=n1" or "n1", by version.
+static bool node_name(struct lws *wsi, char *buf, int size, const char **ret)
+{
+    static const char key[] = "name=", allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    const char *name = lws_get_urlarg_by_name(wsi, key, buf, size);
+    if (name && strncmp(name, key, sizeof key - 1) == 0)
+        name += sizeof key - 1;
+    *ret = name;
+    return name && *name && strlen(name) <= NODE_NAME_MAX && !name[strspn(name, allowed)];
+}
+
 static int link_begin(struct server *s, struct conn *c, struct lws *wsi)
 {
-    char name[256] = "";
+    char buf[256];
+    const char *name;
     uint32_t uid, gid;
-    if (!lws_get_urlarg_by_name(wsi, "name=", name, sizeof name) || !credentials(wsi, &uid, &gid) ||
+    if (!node_name(wsi, buf, sizeof buf, &name) || !credentials(wsi, &uid, &gid) ||
         (uid != 0 && uid != geteuid())) {
         log_warning("link", "refused", "an agent without name or right");
         return -1;

@@ -132,7 +132,7 @@ static int open_database(struct store *s, const char *vfs, const struct store_sc
     int rc = db_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs, &s->db, err);
     if (!rc) { // a leftover log must not flow into a damaged file when this fails
         sqlite3_db_config(s->db.h, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        rc = db_exec(&s->db, "PRAGMA mmap_size = 0; PRAGMA synchronous = FULL;", err);
+        rc = db_exec(&s->db, "PRAGMA mmap_size = 0; PRAGMA synchronous = EXTRA;", err);
     }
     if (!rc)
         rc = check_integrity(&s->db, err);
@@ -140,7 +140,8 @@ static int open_database(struct store *s, const char *vfs, const struct store_sc
         rc = store_schema_bring_up(&s->db, schema, err);
     if (!rc)
         rc = db_exec(&s->db,
-                     "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 2000;"
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                     "PRAGMA wal_autocheckpoint = 2000;"
                      "PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = ON;"
                      "PRAGMA cache_size = -32768;",
                      err);
