@@ -1,5 +1,6 @@
 // What an attempt needs on this machine: deadline, cgroup, spool, shepherd; and their end.
 #include "agent/host/procs.h"
+#include "agent/host/scratch.h"
 #include "agent/shell/node.h"
 
 #include "common/alloc.h"
@@ -230,6 +231,10 @@ void attempt_release(struct node *n, struct attempt_id id)
     if (n->cgroups && h->launch) {
         AUTO_FREE char *name = attempt_cgroup(n, id);
         cgroup_remove(n->cgroups, name);
+    }
+    if (h->launch && h->launch->pmix) {
+        struct scratch left = scratch_name(id, n->name, h->launch->uid);
+        scratch_remove(&left);
     }
     attempt_files_remove(n->run_dir, id);
 }

@@ -226,6 +226,12 @@ static int read_topology(struct server *s, struct err *err)
     hwloc_topology_set_io_types_filter(s->topology, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
     if (hwloc_topology_load(s->topology))
         return fail(err, E_SYSTEM, "hwloc cannot read the machine's topology");
+    return 0;
+}
+
+// Only a server that runs can name it.
+static void name_locality(struct server *s)
+{
     pmix_cpuset_t set = {.source = (char *)"hwloc",
                          .bitmap =
                              hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(s->topology))};
@@ -234,7 +240,6 @@ static int read_topology(struct server *s, struct err *err)
         s->locality = xstrdup(locality);
     free(locality);
     hwloc_bitmap_free(set.bitmap);
-    return 0;
 }
 
 // ---- the namespace ----
@@ -394,6 +399,8 @@ static int plugin_open(const struct plugin_job *job, void **ret, struct err *err
     int rc = read_topology(s, err);
     if (rc == 0)
         rc = init_server(s, err);
+    if (rc == 0)
+        name_locality(s);
     if (rc == 0)
         rc = register_namespace(s, err);
     if (rc == 0)

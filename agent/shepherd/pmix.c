@@ -1,18 +1,16 @@
 #include "agent/shepherd/pmix.h"
 
+#include "agent/host/scratch.h"
 #include "agent/shepherd/plugin.h"
 #include "common/alloc.h"
 #include "common/log.h"
 
 #include <dlfcn.h>
-#include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 // A collective that waits for the other nodes.
@@ -27,7 +25,8 @@ struct pmix {
     const struct plugin_ops *ops;
     void *server;
     uv_async_t wake;
-    char *nspace, *dir, *shm_dir;
+    char *nspace;
+    struct scratch scratch;
     struct waiting *waiting;
     size_t waiting_count, waiting_cap;
 };
@@ -53,49 +52,6 @@ static int load(const struct plugin_ops **ret, struct err *err)
         return fail(err, E_VERSION, "muster-pmix.so in \"%s\" is of another version", self);
     *ret = ops;
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    remove(path);
-    return 0;
-}
-
-static void remove_tree(const char *path)
-{
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static int make_dirs(struct pmix *p, struct err *err)
-{
-    struct run *r = p->run;
-    char name[ATTEMPT_NAME_MAX];
-    attempt_name(r->id, name);
-    AUTO_FREE char *top = xasprintf("/tmp/muster-%u", geteuid());
-    struct stat st;
-    if (mkdir(top, 0700) && errno != EEXIST)
-        return fail(err, E_IO, "cannot make \"%s\": %m", top);
-    if (lstat(top, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
-        return fail(err, E_DENIED, "\"%s\" belongs to somebody else. Remove it.", top);
-    // A short path: socket addresses hold 107 bytes.
-    p->dir = xasprintf("%s/%s.%s", top, name, r->node);
-    p->shm_dir = xasprintf("/dev/shm/muster-%s.%s", name, r->node);
-    if ((mkdir(p->dir, 0700) || mkdir(p->shm_dir, 0700)) && errno != EEXIST)
-        return fail(err, E_IO, "cannot make \"%s\" or \"%s\": %m", p->dir, p->shm_dir);
-    return 0;
-}
-
-static void remove_dirs(struct pmix *p)
-{
-    if (p->dir)
-        remove_tree(p->dir);
-    if (p->shm_dir)
-        remove_tree(p->shm_dir);
-    AUTO_FREE char *top = xasprintf("/tmp/muster-%u", geteuid());
-    rmdir(top); // the last one out
 }
 
 // ---- events of the server ----
@@ -174,7 +130,7 @@ static int open_server(struct pmix *p, struct err *err)
     }
     struct plugin_job job = {
         .nspace = p->nspace,
-        .dir = p->dir,
+        .dir = p->scratch.dir,
         .node = p->run->node,
         .nodes = names,
         .first_rank = first,
@@ -197,15 +153,16 @@ int pmix_open(struct run *r, struct pmix **ret, struct err *err)
     p->wake.data = p;
     p->nspace = xasprintf("muster-%" PRIu64 "-%u-%016" PRIx64, r->launch->job_id, r->id.number,
                           r->launch->secret);
+    p->scratch = scratch_name(r->id, r->node, geteuid());
     uv_async_init(r->loop, &p->wake, on_wake);
     r->fences = fences_new(r->launch->node_index);
     int rc = load(&p->ops, err);
     if (rc == 0)
-        rc = make_dirs(p, err);
+        rc = scratch_make(&p->scratch, err);
     if (rc == 0)
         rc = open_server(p, err);
     if (rc) {
-        remove_dirs(p);
+        scratch_remove(&p->scratch);
         return rc;
     }
     *ret = p;
@@ -235,8 +192,8 @@ int pmix_task(struct pmix *p, int32_t local, char ***env, struct err *err)
     environment_default(env, "JSM_JSRUN_PORT", "0");
     if (access("/sys/class/infiniband", F_OK))
         environment_default(env, "OMPI_MCA_pml", "ob1");
-    environment_default(env, "OMPI_MCA_btl_vader_backing_directory", p->shm_dir);
-    environment_default(env, "OMPI_MCA_orte_tmpdir_base", p->dir);
+    environment_default(env, "OMPI_MCA_btl_vader_backing_directory", p->scratch.shm);
+    environment_default(env, "OMPI_MCA_orte_tmpdir_base", p->scratch.dir);
     if (p->run->order->shared_host)
         environment_default(env, "OMPI_MCA_btl_tcp_if_include", "lo");
     if (oversubscribed(p->run))
@@ -263,5 +220,5 @@ void pmix_close(struct pmix *p)
         pmix_fence_done(p, p->waiting[0].collective, p->waiting[0].sequence, NULL, 0, true);
     // libpmix can hang in its teardown, more often after a killed client; the process ends soon and
     // the kernel gives everything back. Only the files must go.
-    remove_dirs(p);
+    scratch_remove(&p->scratch);
 }
