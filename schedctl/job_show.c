@@ -43,6 +43,21 @@ static void print_request(const json_t *job)
     line("time limit", text_str(&t));
 }
 
+static void print_array(const json_t *job)
+{
+    const json_t *a = json_object_get(job, "array");
+    AUTO(text) struct text t = {0};
+    if (!json_is_object(a))
+        return;
+    int64_t first = get_int(a, "first"), count = get_int(a, "count");
+    text_addf(&t,
+              "%" PRId64 "-%" PRId64 ": %" PRId64 " not placed yet, %" PRId64 " live, %" PRId64
+              " failed",
+              first, first + count - 1, count - get_int(a, "next"), get_int(a, "live"),
+              get_int(a, "failed"));
+    line("array", text_str(&t));
+}
+
 static void print_program(const json_t *job)
 {
     AUTO(text) struct text t = {0};
@@ -144,6 +159,7 @@ static void print(const json_t *job)
     text_addf(&t, "%" PRId64, get_int(job, "priority"));
     line("priority", text_str(&t));
     print_request(job);
+    print_array(job);
     print_program(job);
     line("nodes", get_str(job, "nodes"));
     time_line("submitted", job, "submitted_at");

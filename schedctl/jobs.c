@@ -33,7 +33,7 @@ static void add_query(struct text *path, const char *key, const char *value)
 static int make_path(const struct args *a, struct text *path, struct err *err)
 {
     const char *state = args_value(a, "state");
-    if (!state && !args_has(a, "all"))
+    if (!state && !args_has(a, "all") && !args_has(a, "array"))
         state = "live";
     if (state && check_state(state, err))
         return E_INVALID;
@@ -80,7 +80,7 @@ static void print(const json_t *jobs)
         table_cell(&t, "%s", text_str(&submitted));
         table_cell(&t, "%s", text_str(&elapsed));
         table_cell(&t, "%s", get_str(job, "nodes"));
-        table_cell(&t, "%s", reason_of(job));
+        table_cell(&t, "%s", strcmp(get_str(job, "state"), "completed") ? reason_of(job) : "");
     }
     table_print(&t);
 }
@@ -107,7 +107,7 @@ static const struct opt OPTIONS[] = {
     {'s', "state", "STATE", "only jobs in this state; live and ended are groups of states"},
     {'u', "user", "USER", "only jobs of this user"},
     {0, "name", "NAME", "only jobs with this name"},
-    {0, "array", "ID", "the elements of this array"},
+    {0, "array", "ID", "the elements of this array, ended ones too"},
     {0, "limit", "N", "at most N, the newest"},
 };
 
