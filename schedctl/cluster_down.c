@@ -16,6 +16,7 @@ enum {
     AGENT_LAST_MS = 10000,  // after the second signal
     SHEPHERD_GRACE_MS = 15000,
     STOP_MS = 5000, // from SIGTERM to SIGKILL, without tasks to wait for
+    AGAIN_MS = 250,
     PAUSE_MS = 20,
 };
 
@@ -47,14 +48,15 @@ static bool wait_free(const struct private_paths *locks, int64_t most_ms)
     return true;
 }
 
-// Signals, waits, and kills what is left; true: none is held any more.
+// Signals, waits, and kills what is left; true: none is held any more. SIGTERM is repeated: a
+// shepherd that has ended its tasks goes at the second one, where no agent takes its report.
 static bool stop(const struct private_paths *locks, int64_t grace_ms)
 {
-    if (held(locks) == 0)
-        return true;
-    signal_all(locks, SIGTERM);
-    if (wait_free(locks, grace_ms))
-        return true;
+    int64_t end = clock_boot_ms() + grace_ms;
+    do {
+        if (signal_all(locks, SIGTERM) == 0 || wait_free(locks, AGAIN_MS))
+            return held(locks) == 0;
+    } while (clock_boot_ms() < end);
     signal_all(locks, SIGKILL);
     return wait_free(locks, STOP_MS);
 }

@@ -156,8 +156,9 @@ static void check_programs(struct doctor *d)
         if (daemon_find(names[i], &path, &err))
             find(d, FINDING_PROBLEM, "", "%s", err.message);
     }
-    AUTO_FREE char *plugin = daemon_beside("muster-pmix.so");
-    if (plugin && access(plugin, R_OK) == 0)
+    AUTO_FREE char *beside = daemon_beside("muster-pmix.so");
+    AUTO_FREE char *installed = daemon_beside("../lib/muster/muster-pmix.so");
+    if ((beside && access(beside, R_OK) == 0) || (installed && access(installed, R_OK) == 0))
         find(d, FINDING_OK, "", "the MPI plugin is there");
     else
         find(d, FINDING_PROBLEM,
