@@ -241,7 +241,7 @@ static int add_why(struct store_reader *r, struct job_id id, struct text *t, str
 {
     sqlite3_stmt *stmt;
     struct job j;
-    int64_t ahead;
+    int64_t ahead = 0;
     int rc = select_job(r, id, &stmt, err);
     if (rc)
         return rc;

@@ -45,11 +45,8 @@ static struct job plain_job(uint64_t id, enum job_state state)
 
 // 1 completed, 2 runs on n1 and n2, 3 waits, 4 is an array of 10 of which one element (5) runs on
 // n3 and one (6) failed, 7 is held, 8 waits with a high priority.
-static void fill(struct fixture *f)
+static void fill_jobs(struct job j[8])
 {
-    struct job j[8];
-    struct node n[4] = {0};
-    struct placement p[4] = {0};
     for (uint64_t i = 0; i < 8; i++)
         j[i] = plain_job(i + 1, JOB_PENDING);
     j[0].state = JOB_COMPLETED;
@@ -79,6 +76,10 @@ static void fill(struct fixture *f)
     j[6].reason.code = REASON_HELD;
     j[7].priority = 10;
     j[7].reason = (struct reason){.code = REASON_ENDING, .node = {2}};
+}
+
+static void fill_nodes(struct node n[4], struct placement p[4])
+{
     for (uint32_t i = 0; i < 4; i++) {
         n[i] = (struct node){.id = {i + 1}, .cores = 8, .gpus = 2, .memory_mib = 4096};
         snprintf(n[i].name, sizeof n[i].name, "n%u", i + 1);
@@ -109,6 +110,15 @@ static void fill(struct fixture *f)
     n[1].reason_at_ms = 777;
     n[2].unreachable_since_ms = clock_boot_ms();
     n[3].fenced = true;
+}
+
+static void fill(struct fixture *f)
+{
+    struct job j[8];
+    struct node n[4] = {0};
+    struct placement p[4] = {0};
+    fill_jobs(j);
+    fill_nodes(n, p);
     struct task_row tasks[] = {
         {{1}, 2, {4}, {.rank = 1, .user_ms = 5, .system_ms = -1, .peak_kib = 9}},
         {{1}, 2, {1}, {.rank = 0, .exit_code = 1, .signal = 9, .started_at_ms = 5}},
