@@ -245,7 +245,8 @@ static void orphans(void **state)
     struct private_paths locks = {items, 1};
     pid_t ours = task("0123456789abcdef-00000000000000ab-1");
     pid_t others[] = {task("0123456789abcdef-00000000000000ab-12"),
-                      task("0123456789abcdef-00000000000000ac-1"), task("x"), task("")};
+                      task("0123456789abcdef-00000000000000ac-1"),
+                      task("0123456789abcdef-00000000000000ab-"), task("x"), task("")};
     assert_int_equal(orphans_kill(&locks), 1);
     assert_int_equal(WTERMSIG(status_of(ours)), SIGKILL);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
