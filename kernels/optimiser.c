@@ -1,0 +1,60 @@
+#include "kernels/optimiser.h"
+
+#include "common/alloc.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void optimiser_init(struct optimiser *o, enum optimiser_kind kind, size_t count, float rate,
+                    float momentum)
+{
+    *o = (struct optimiser){
+        .kind = kind,
+        .rate = rate > 0                ? rate
+                : kind == OPTIMISER_SGD ? 0.1f
+                                        : 0.001f,
+        .momentum = momentum,
+        .beta1 = 0.9f,
+        .beta2 = 0.999f,
+        .epsilon = 1e-8f,
+        .count = count,
+        .m = xcalloc(count, sizeof(float)),
+        .v = kind == OPTIMISER_ADAM ? xcalloc(count, sizeof(float)) : NULL,
+    };
+}
+
+void optimiser_fini(struct optimiser *o)
+{
+    free(o->m);
+    free(o->v);
+    *o = (struct optimiser){0};
+}
+
+static void sgd(struct optimiser *o, float *params, const float *grads, float scale)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        o->m[i] = o->momentum * o->m[i] + grads[i] * scale;
+        params[i] -= o->rate * o->m[i];
+    }
+}
+
+static void adam(struct optimiser *o, float *params, const float *grads, float scale)
+{
+    float c1 = 1 - powf(o->beta1, (float)o->step), c2 = 1 - powf(o->beta2, (float)o->step);
+    float rate = o->rate * sqrtf(c2) / c1, epsilon = o->epsilon * sqrtf(c2);
+    for (size_t i = 0; i < o->count; i++) {
+        float g = grads[i] * scale;
+        o->m[i] = o->beta1 * o->m[i] + (1 - o->beta1) * g;
+        o->v[i] = o->beta2 * o->v[i] + (1 - o->beta2) * g * g;
+        params[i] -= rate * o->m[i] / (sqrtf(o->v[i]) + epsilon);
+    }
+}
+
+void optimiser_step(struct optimiser *o, float *params, const float *grads, float scale)
+{
+    o->step++;
+    if (o->kind == OPTIMISER_SGD)
+        sgd(o, params, grads, scale);
+    else
+        adam(o, params, grads, scale);
+}

@@ -1,0 +1,22 @@
+// First-order optimisers over one flat parameter buffer, float32.
+#pragma once
+
+#include <stddef.h>
+
+enum optimiser_kind { OPTIMISER_SGD, OPTIMISER_ADAM };
+
+struct optimiser {
+    enum optimiser_kind kind;
+    float rate;
+    float momentum;              // SGD: v = momentum * v + g; p -= rate * v
+    float beta1, beta2, epsilon; // Adam: Kingma and Ba 2015, with bias correction
+    size_t count, step;
+    float *m, *v;
+};
+
+// rate 0: the default, 0.1 for SGD and 0.001 for Adam.
+void optimiser_init(struct optimiser *o, enum optimiser_kind kind, size_t count, float rate,
+                    float momentum);
+void optimiser_fini(struct optimiser *o);
+// grads are multiplied by scale first (1 / samples of the global batch).
+void optimiser_step(struct optimiser *o, float *params, const float *grads, float scale);
