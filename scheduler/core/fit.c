@@ -2,6 +2,7 @@
 #include "scheduler/core/state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 bool node_usable(const struct node *n)
 {
@@ -33,6 +34,13 @@ static int by_id(const void *a, const void *b)
 {
     const struct fit_node *x = a, *y = b;
     return x->node->id.v < y->node->id.v ? -1 : x->node->id.v > y->node->id.v;
+}
+
+// As people count: n2 before n10.
+static int by_name(const void *a, const void *b)
+{
+    const struct fit_node *x = a, *y = b;
+    return strverscmp(x->node->name, y->node->name);
 }
 
 // Roomiest first: the fewest nodes hold the gang.
@@ -138,7 +146,7 @@ bool fit(struct cluster *c, const struct request *r, enum fit_view view,
     size_t n = r->nodes ? choose_exactly(r, f, count) : choose_fewest(r, f, count);
     if (!n)
         return false;
-    qsort(f, n, sizeof *f, by_id);
+    qsort(f, n, sizeof *f, by_name);
     *ret = f;
     *ret_count = n;
     return true;

@@ -116,7 +116,7 @@ enum fit_view {
     FIT_USABLE, // usable nodes as if empty
     FIT_ALL,    // every node known, as if empty
 };
-// Chooses nodes for the whole gang, in order of node id; *ret lives until the next call. False if
+// Chooses nodes for the whole gang, in order of name; *ret lives until the next call. False if
 // it does not fit.
 bool fit(struct cluster *c, const struct request *r, enum fit_view view,
          const struct fit_node **ret, size_t *ret_count);

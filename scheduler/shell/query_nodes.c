@@ -114,7 +114,7 @@ int query_nodes(struct store_reader *r, struct text *ret, struct err *err)
     if (rc)
         return rc;
     text_add(ret, "{\"nodes\":[");
-    rc = select_nodes(r, "ORDER BY n.id", &stmt, err);
+    rc = select_nodes(r, "ORDER BY length(n.name), n.name", &stmt, err);
     while (!rc && (rc = db_step(&r->db, stmt, err)) > 0) {
         rc = add_node(r, stmt, ret, &n, err);
         if (rc > 0) {

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Plain jobs on real processes: what a user sees, and that nothing is left."""
+import os
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from muster import Cluster, Tap, eventually, processes
+
+tap = Tap()
+
+
+def simple(c):
+    run = c.ctl("run", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+    tap.equal((run.returncode, run.stdout), (3, "out\n"), "run gives output and exit code")
+    tap.ok("err\n" in run.stderr, "run gives standard error", run.stderr)
+    run = c.ctl("run", "--", "sh", "-c", "kill -9 $$")
+    tap.equal(run.returncode, 137, "run gives 128 + signal")
+    run = c.ctl("run", "--", "./there-is-no-such-program")
+    tap.ok(run.returncode == 2 and "there-is-no-such-program" in run.stderr,
+           "a program that does not exist is named", run.stderr)
+    run = c.ctl("run", "--no-check", "--", "/there/is/none")
+    tap.ok(run.returncode == 1 and "/there/is/none" in run.stderr,
+           "the same when only the node finds out", f"{run.returncode} {run.stderr}")
+    run = c.ctl("submit", "-n", "3", "-N", "3", "-c", "2", "--", "true")
+    tap.ok(run.returncode == 4 and "needs 3 node(s) with 2 cores; the cluster has 2" in run.stderr,
+           "what can never run is refused with numbers", f"{run.returncode} {run.stderr}")
+    job = c.submit("-n", "3", "-N", "3", "--allow-unsatisfiable", "--", "true")
+    tap.equal(c.state(job), "pending", "unless that is allowed")
+    tap.ok("3 node(s)" in c.ctl("job", "why", str(job)).stdout, "and why says it")
+    tap.equal(c.ctl("job", "cancel", str(job)).returncode, 0, "a pending job is cancelled")
+    tap.equal(c.state(job), "cancelled", "at once")
+
+
+def environment(c):
+    run = c.ctl("run", "-n", "2", "-N", "2", "--mpi", "none", "--env", "MINE=7", "--", "sh", "-c",
+                "echo $MUSTER_TASK/$MUSTER_TASKS $MUSTER_NODE $MINE $RANK $WORLD_SIZE")
+    tap.equal(sorted(run.stdout.split("\n")),
+              ["", "0/2 n1 7 0 2", "1/2 n2 7 1 2"], "tasks know their place")
+
+
+def time_limit(c):
+    run = c.ctl("run", "--time", "500ms", "--grace", "300ms", "--", "sh", "-c",
+                "trap '' TERM; sleep 100 & while :; do wait; done")
+    tap.ok("time limit" in run.stderr, "a time limit ends what ignores SIGTERM", run.stderr)
+
+
+def hostile(c):
+    mark = f"muster-hostile-{os.getpid()}"
+    job = c.submit("--time", "1s", "--grace", "200ms", "--", "sh", "-c",
+                   f"trap '' TERM; setsid setsid sh -c 'trap \"\" TERM; exec -a {mark} sleep 1000' & "
+                   "while :; do sleep 1; done")
+    c.wait(job, timeout=10)
+    tap.equal(c.state(job), "timed_out", "daemons that ignore SIGTERM do not hold the job up")
+    tap.equal(processes("sleep 1000"), [], "and none is left")
+    job = c.submit("--output-limit", "1MiB", "--", "sh", "-c", "head -c 30000000 /dev/zero")
+    c.wait(job)
+    tap.equal(c.state(job), "completed", "a flood of output does not block")
+    kept = c.ctl("logs", str(job)).stdout
+    tap.ok(len(kept) == 1 << 20, "and is bounded", len(kept))
+    job = c.submit("--memory", "64MiB", "--", "python3", "-c",
+                   "x = bytearray(300 << 20)\nimport time\ntime.sleep(20)")
+    c.wait(job, timeout=15)
+    shown = c.job(job)
+    tap.ok(shown["state"] == "failed" and "MiB of 64 MiB" in shown["reason"]["text"],
+           "memory beyond the limit ends the task and says so", shown["reason"])
+
+
+def arrays(c):
+    job = c.submit("--array", "0-199", "--", "sh", "-c", f"echo $MUSTER_ARRAY_INDEX >> {c.file('a')}")
+    tap.equal(c.wait(job, timeout=60), 0, "an array of 200 completes")
+    tap.equal(sorted(map(int, c.read("a").split())), list(range(200)), "each element once")
+
+
+def many(c):
+    def shell(i):
+        for k in range(25):
+            c.submit("--", "sh", "-c", f"echo {i}.{k} >> {c.file('m')}")
+    threads = [threading.Thread(target=shell, args=(i,)) for i in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    eventually(lambda: not [j for j in c.jobs() if j["state"] in
+                            ("pending", "starting", "running", "stopping")], 60)
+    tap.equal(len(set(c.read("m").split())), 200, "200 jobs from 8 shells at once all ran")
+    tap.equal(len(c.read("m").split()), 200, "each once")
+    tap.ok(never_over(c), "no core was given out twice, by the events")
+    tap.ok(eventually(c.all_free, 5), "everything is free again")
+
+
+def never_over(c):
+    """Recounts what was given out from the event table."""
+    held = {}
+    path = os.path.join(c.root, "scheduler", "muster.db")
+    out = subprocess.run(["sqlite3", "-readonly", path,
+                          "select kind, node, cores from event order by id"],
+                         capture_output=True, text=True, check=True).stdout
+    for line in out.splitlines():
+        kind, node, cores = line.split("|")
+        members = {(node, i) for part in cores.split(",") if part
+                   for i in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)}
+        for m in members:
+            if kind == "job_placed":
+                if held.get(m):
+                    return False
+                held[m] = True
+            elif kind == "part_ended":
+                held[m] = False
+    return bool(held)
+
+
+def requests(c):
+    first = c.ctl("submit", "--request-id", "same", "--", "true").stdout
+    tap.equal(c.ctl("submit", "--request-id", "same", "--", "true").stdout, first,
+              "a repeated request id gives the same job")
+    status, answer = c.api("POST", "/v1/jobs", {"argv": ["true"], "memmory": 1})
+    tap.ok(status == 400 and "memmory" in answer["error"]["message"], "an unknown key is named",
+           answer)
+    status, answer = c.api("POST", "/v1/jobs", b"{\"argv\": [}")
+    tap.ok(status == 400 and "line 1" in answer["error"]["message"], "broken JSON: where", answer)
+    status, answer = c.api("POST", "/v1/jobs", b"x" * (7 << 20), timeout=20)
+    tap.equal(status, 413, "a body beyond the bound is refused")
+    tap.equal(c.api("GET", "/v1/nothing")[0], 404, "an unknown path is 404")
+    tap.equal(c.api("DELETE", "/v1/jobs")[0], 405, "a wrong method is 405")
+    status, answer = c.api("POST", "/v1/jobs", {"argv": ["true"] + ["y" * 100000] * 50})
+    tap.ok(status == 413 and "at most" in answer["error"]["message"],
+           "arguments beyond the bound are refused", answer)
+
+
+def drain(c):
+    c.ctl("node", "drain", "n1", "--reason", "a new disk")
+    run = c.ctl("run", "--", "sh", "-c", "echo $MUSTER_NODE")
+    tap.equal(run.stdout, "n2\n", "a drained node gets no work")
+    job = c.submit("-n", "2", "-N", "2", "--mpi", "none", "--", "true")
+    tap.ok("usable" in c.ctl("job", "why", str(job)).stdout, "a job that needs it says so",
+           c.ctl("job", "why", str(job)).stdout)
+    c.ctl("node", "resume", "n1")
+    tap.equal(c.wait(job), 0, "and runs when the node is back")
+
+
+with Cluster(nodes=2, cpus=2) as cluster:
+    simple(cluster)
+    environment(cluster)
+    time_limit(cluster)
+    hostile(cluster)
+    arrays(cluster)
+    many(cluster)
+    requests(cluster)
+    drain(cluster)
+    tap.equal(cluster.down().returncode, 0, "the cluster goes down")
+    tap.equal(cluster.left_over(), [], "and leaves no process")
+tap.done()
