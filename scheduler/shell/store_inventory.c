@@ -2,7 +2,7 @@
 //
 //     {"packages": [{"model"}],
 //      "numa": [{"package", "memory_mib", "cores"}],
-//      "cores": [{"package", "numa", "cpus"}],
+//      "cores": [{"package", "numa", "pus"}],
 //      "gpus": [{"vendor", "model", "uuid", "memory_mib", "pci", "numa", "driver", "health"}],
 //      "tpus": [{"model", "device", "pci", "numa"}],
 //      "volumes": [{"mount", "device", "kind", "size_mib", "free_mib", "read_mib_s",
@@ -11,6 +11,7 @@
 //
 // An entry's number is its "index", else its place in the array. What is absent, null or of another
 // type is unknown: NULL. A list of strings becomes "a,b". Other members stay in the text alone.
+// Packages and NUMA nodes that only the cores name get rows too.
 #include "scheduler/shell/store_internal.h"
 
 #include "common/alloc.h"
@@ -46,9 +47,9 @@ static const struct inventory_table {
      {{"package", FIELD_INT}, {"memory_mib", FIELD_INT}, {"cores", FIELD_TEXT}}},
     {"core",
      "cores",
-     "INSERT OR REPLACE INTO core (node, idx, package, numa, cpus) VALUES (?, ?, ?, ?, ?)",
+     "INSERT OR REPLACE INTO core (node, idx, package, numa, pus) VALUES (?, ?, ?, ?, ?)",
      "DELETE FROM core WHERE node = ?",
-     {{"package", FIELD_INT}, {"numa", FIELD_INT}, {"cpus", FIELD_TEXT}}},
+     {{"package", FIELD_INT}, {"numa", FIELD_INT}, {"pus", FIELD_TEXT}}},
     {"gpu",
      "gpus",
      "INSERT OR REPLACE INTO gpu (node, idx, vendor, model, uuid, memory_mib, pci, numa, driver,"
@@ -167,6 +168,26 @@ static int keep_text(struct store *s, const struct store_inventory *in, bool rea
     return rc;
 }
 
+static int derive(struct store *s, struct node_id node, struct err *err)
+{
+    static const char *const sql[] = {
+        "INSERT OR IGNORE INTO package (node, idx) SELECT DISTINCT node, package FROM core"
+        " WHERE node = ? AND package IS NOT NULL",
+        "INSERT OR IGNORE INTO numa (node, idx, package) SELECT node, numa, min(package) FROM core"
+        " WHERE node = ? AND numa IS NOT NULL GROUP BY node, numa",
+    };
+    for (size_t i = 0; i < sizeof sql / sizeof *sql; i++) {
+        sqlite3_stmt *stmt;
+        int rc = db_stmt(&s->db, sql[i], &stmt, err);
+        if (rc)
+            return rc;
+        sqlite3_bind_int64(stmt, 1, node.v);
+        if ((rc = db_run(&s->db, stmt, err)))
+            return rc;
+    }
+    return 0;
+}
+
 int store_write_inventory(struct store *s, const struct store_inventory *in, struct err *err)
 {
     json_error_t wrong;
@@ -178,6 +199,8 @@ int store_write_inventory(struct store *s, const struct store_inventory *in, str
     int rc = keep_text(s, in, readable, err);
     for (size_t i = 0; readable && !rc && i < sizeof tables / sizeof *tables; i++)
         rc = write_table(s, &tables[i], in->node, inventory, err);
+    if (readable && !rc)
+        rc = derive(s, in->node, err);
     json_decref(inventory);
     return rc;
 }

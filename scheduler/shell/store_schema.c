@@ -60,7 +60,7 @@ static const char other_tables[] =
     "CREATE TABLE numa (node INTEGER NOT NULL REFERENCES node (id), idx INTEGER NOT NULL,"
     " package INTEGER, memory_mib INTEGER, cores TEXT, PRIMARY KEY (node, idx)) STRICT;"
     "CREATE TABLE core (node INTEGER NOT NULL REFERENCES node (id), idx INTEGER NOT NULL,"
-    " package INTEGER, numa INTEGER, cpus TEXT, PRIMARY KEY (node, idx)) STRICT;"
+    " package INTEGER, numa INTEGER, pus TEXT, PRIMARY KEY (node, idx)) STRICT;"
     "CREATE TABLE gpu (node INTEGER NOT NULL REFERENCES node (id), idx INTEGER NOT NULL,"
     " vendor TEXT, model TEXT, uuid TEXT, memory_mib INTEGER, pci TEXT, numa INTEGER,"
     " driver TEXT, health TEXT, PRIMARY KEY (node, idx)) STRICT;"

@@ -201,6 +201,8 @@ static void test_a_full_disk(void **state)
             last = space;
         else
             assert_int_equal(rc, E_NO_SPACE);
+        if (rc && (!strstr(test_err.message, dir) || !strstr(test_err.message, "free space")))
+            fail_msg("%s", test_err.message);
         assert_int_equal(assert_recovered(dir, acked, "full disk", space), acked);
         after_open += rc && acked;
         fault_end();

@@ -460,7 +460,7 @@ static void test_inventory(void **state)
     json_decref(v);
     static const char text[] =
         "{\"packages\":[{\"model\":\"x\"}],\"numa\":[{\"index\":1,\"memory_mib\":2048}],"
-        "\"cores\":[{\"cpus\":\"0,4\",\"package\":0},{\"cpus\":\"1,5\",\"numa\":null}],"
+        "\"cores\":[{\"pus\":\"0,4\",\"package\":0},{\"pus\":\"1,5\",\"numa\":null}],"
         "\"gpus\":[{\"vendor\":\"nvidia\",\"memory_mib\":81559,\"model\":7}],\"tpus\":[],"
         "\"volumes\":[{\"mount\":\"/\",\"size_mib\":10,\"read_mib_s\":null}],"
         "\"network\":[{\"name\":\"eth0\",\"addresses\":[\"10.0.0.1\",\"fe80::1\"],\"up\":true}]}";
@@ -475,7 +475,7 @@ static void test_inventory(void **state)
         "SELECT count(*) FROM numa WHERE node = 1 AND idx = 1 AND memory_mib = 2048"
         " AND package IS NULL AND cores IS NULL",
         "SELECT count(*) = 2 FROM core WHERE node = 1 AND numa IS NULL",
-        "SELECT count(*) FROM core WHERE idx = 1 AND cpus = '1,5' AND package IS NULL",
+        "SELECT count(*) FROM core WHERE idx = 1 AND pus = '1,5' AND package IS NULL",
         "SELECT count(*) FROM gpu WHERE vendor = 'nvidia' AND memory_mib = 81559"
         " AND model IS NULL AND health IS NULL",
         "SELECT count(*) = 0 FROM tpu",
@@ -487,10 +487,18 @@ static void test_inventory(void **state)
         if (store_int(f->s, facts[i]) != 1)
             fail_msg("%s", facts[i]);
     give_inventory(f, 1, "{\"cores\":[{}]}"); // replaces
-    assert_int_equal(store_int(f->s, "SELECT count(*) FROM core"), 1);
+    assert_int_equal(store_int(f->s, "SELECT count(*) FROM core WHERE node = 1"), 1);
     assert_int_equal(store_int(f->s, "SELECT count(*) FROM gpu"), 0);
+    give_inventory(f, 2,
+                   "{\"packages\":2,\"numa_nodes\":3,\"memory_mib\":null,\"cores\":["
+                   "{\"index\":0,\"package\":0,\"numa\":2,\"pus\":\"0,4\"},"
+                   "{\"index\":1,\"package\":0,\"numa\":2,\"pus\":\"1,5\"},"
+                   "{\"index\":2,\"package\":1,\"numa\":null,\"pus\":\"2,6\"}]}");
+    assert_int_equal(store_int(f->s, "SELECT count(*) FROM package WHERE node = 2"), 2);
+    assert_int_equal(store_int(f->s, "SELECT count(*) FROM numa WHERE node = 2"), 1);
+    assert_int_equal(store_int(f->s, "SELECT idx FROM numa WHERE node = 2 AND package = 0"), 2);
     give_inventory(f, 1, "{\"cores\": oops");
-    assert_int_equal(store_int(f->s, "SELECT count(*) FROM core"), 1);
+    assert_int_equal(store_int(f->s, "SELECT count(*) FROM core WHERE node = 1"), 1);
     MUST(query_node(f->r, "n1", &t, &test_err));
     v = parse(&t);
     assert_member(v, "inventory", "\"{\\\"cores\\\": oops\"");
