@@ -216,16 +216,28 @@ static int64_t nodes_up(struct up *u)
     return up;
 }
 
+static bool in_recovery_hold(struct up *u)
+{
+    json_t *answer = NULL;
+    struct err err;
+    if (client_get(u->ctl->client, "/v1/cluster", &answer, &err))
+        return false;
+    bool hold = strcmp(get_str(answer, "state"), "recovery_hold") == 0;
+    json_decref(answer);
+    return hold;
+}
+
 static int give_up(struct up *u, const char *what, struct err *err)
 {
     AUTO(text) struct text words = {0};
     for (int64_t i = 0; i <= u->p.nodes; i++)
         if (words.len < 600)
             daemon_last_words(&u->daemons[i], &words);
-    for (int64_t i = u->p.nodes; i >= 0; i--)
+    // A cluster that has state may have tasks: its parts stay.
+    for (int64_t i = u->p.nodes; i >= 0 && u->made; i--)
         daemon_stop(&u->daemons[i]);
-    return fail(err, E_TIMEOUT, "%s; what was started is ended again.%.800s", what,
-                text_str(&words));
+    return fail(err, E_TIMEOUT, "%s; what was started %s.%.800s", what,
+                u->made ? "is ended again" : "goes on: see `schedctl nodes`", text_str(&words));
 }
 
 static int wait_until_up(struct up *u, struct err *err)
@@ -238,6 +250,10 @@ static int wait_until_up(struct up *u, struct err *err)
         up = nodes_up(u);
         if (up >= u->p.nodes)
             return 0;
+        if (up >= 0 && in_recovery_hold(u))
+            return fail(err, E_REFUSED,
+                        "the scheduler is in recovery hold: its database is older than the "
+                        "cluster. Check the database, then `schedctl recover --accept`.");
         if (clock_boot_ms() > give_up_at)
             break;
         pause_ms(UP_PAUSE_MS);

@@ -336,6 +336,8 @@ static void grant(struct agent *a, const struct agent_input *in)
         if (!t || t->phase >= ATTEMPT_ENDING || t->deadline_ms == AGENT_NEVER ||
             t->deadline_ms <= a->now_ms) // an expired lease is never renewed
             continue;
+        if (t->order.lease_ms < 0) // adopted, and its shepherd has not told the order yet
+            continue;
         bool waits = t->order.prepare && !t->go;
         int64_t until =
             lease_end(a, in->request, waits ? t->order.prepare_lease_ms : t->order.lease_ms);
@@ -579,6 +581,13 @@ void agent_load_end(struct agent *a, struct attempt_id id, bool started, struct 
     t->end = end;
     t->end_durable = true;
     snprintf(t->detail, sizeof t->detail, "%s", detail ? detail : "");
+}
+
+void agent_adopt(struct agent *a, const struct agent_order *order)
+{
+    struct agent_attempt *t = agent_find(a, order->id);
+    if (t)
+        t->order = *order;
 }
 
 void agent_start(struct agent *a, int64_t now_ms)

@@ -145,6 +145,8 @@ void agent_load_order(struct agent *a, const struct agent_order *order, enum att
 // An END that is journaled and not acknowledged.
 void agent_load_end(struct agent *a, struct attempt_id id, bool started, struct reason end,
                     const char *detail);
+// The order of an attempt that was loaded by name alone, from its shepherd.
+void agent_adopt(struct agent *a, const struct agent_order *order);
 // Acts on what was loaded; outputs as of a step.
 void agent_start(struct agent *a, int64_t now_ms);
 

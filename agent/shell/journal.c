@@ -128,6 +128,7 @@ void journal_write(struct node *n, const struct agent_output *o)
     fill_id(&id, o->id);
     switch (o->what) {
     case AGENT_RECORD_TERM:
+        restore_keep_cluster(n);
         term.cluster = agent_cluster(n->core).v;
         term.term = agent_term_seen(n->core);
         term.nonce = agent_nonce_seen(n->core);
@@ -149,6 +150,15 @@ void journal_write(struct node *n, const struct agent_output *o)
         break;
     }
     journal_append(n->journal, &record, o->record);
+}
+
+void journal_adopt(struct node *n, Muster__Launch *order)
+{
+    Muster__JournalRecord record = MUSTER__JOURNAL_RECORD__INIT;
+    record.body_case = MUSTER__JOURNAL_RECORD__BODY_ORDER;
+    record.order = order;
+    journal_append(n->journal, &record, 0);
+    journal_flush(n);
 }
 
 // ---- start ----

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -59,7 +60,6 @@ static void read_cores(struct machine *m, hwloc_topology_t t)
     }
     m->packages = hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_PACKAGE);
     m->numa_nodes = hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_NUMANODE);
-    m->memory_mib = (int64_t)(hwloc_get_root_obj(t)->total_memory >> 20);
 }
 
 int machine_read(struct machine *ret, struct err *err)
@@ -71,6 +71,10 @@ int machine_read(struct machine *ret, struct err *err)
     snprintf(m.kernel, sizeof m.kernel, "%s", u.release);
     snprintf(m.architecture, sizeof m.architecture, "%s", u.machine);
     read_machine_id(m.machine_id);
+    struct sysinfo info;
+    if (sysinfo(&info))
+        return fail(err, E_SYSTEM, "cannot read the size of the memory: %m");
+    m.memory_mib = (int64_t)((uint64_t)info.totalram * info.mem_unit >> 20);
     hwloc_topology_t t;
     if (hwloc_topology_init(&t))
         return fail(err, E_SYSTEM, "hwloc cannot start");

@@ -77,6 +77,7 @@ void message_hello(struct node *n, uint64_t request)
     hello.boot_id = n->boot_id;
     hello.state_id = n->state_id;
     hello.term_seen = agent_term_seen(n->core);
+    hello.nonce_seen = agent_nonce_seen(n->core);
     hello.journal_intact = n->journal_intact;
     hello.request = request;
     hello.cores = (uint32_t)n->machine.given_cores;

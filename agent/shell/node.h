@@ -89,12 +89,15 @@ int journal_open(struct node *n, struct err *err); // replays into the core thro
 // Appends in memory of the kernel; journal_flush() brings it to disk.
 void journal_append(struct journal *j, const Muster__JournalRecord *record, uint64_t number);
 void journal_write(struct node *n, const struct agent_output *o);
+// An order that the journal had lost.
+void journal_adopt(struct node *n, Muster__Launch *order);
 // Releases what waits: at once if all is on disk, else when the fsync that it starts is done.
 void journal_flush(struct node *n);
 void journal_close(struct journal *j);
 // restore.c
 void restore_record(struct node *n, const Muster__JournalRecord *record);
 void restore_finish(struct node *n);
+void restore_keep_cluster(struct node *n);
 // Writes what is still true into a fresh journal.
 void restore_rewrite(struct node *n, struct journal *j);
 

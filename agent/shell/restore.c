@@ -6,8 +6,11 @@
 #include "common/log.h"
 
 #include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct {
     bool other_boot;
@@ -116,9 +119,34 @@ static void load_order(struct node *n, struct held *h)
     }
 }
 
+// Beside the journal, for when it is lost: attempts are named by it.
+void restore_keep_cluster(struct node *n)
+{
+    AUTO_FREE char *path = xasprintf("%s/cluster", n->dir);
+    FILE *f = access(path, F_OK) ? fopen(path, "we") : NULL;
+    if (!f)
+        return;
+    if (fprintf(f, "%016" PRIx64 "\n", agent_cluster(n->core).v) < 0 || fflush(f) ||
+        fsync(fileno(f)))
+        log_error("restore", "cluster", "cannot write \"%s\"", path);
+    fclose(f);
+}
+
+static void read_cluster(struct node *n)
+{
+    AUTO_FREE char *path = xasprintf("%s/cluster", n->dir);
+    struct cluster_id id;
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%" SCNx64, &id.v) == 1 && !agent_cluster(n->core).v)
+        agent_load_term(n->core, id, 0, 0);
+    if (f)
+        fclose(f);
+}
+
 // The journal is lost: shepherds that live are found by their locks.
 static void adopt(struct node *n)
 {
+    read_cluster(n);
     DIR *dir = opendir(n->run_dir);
     struct dirent *d;
     while (dir && (d = readdir(dir))) {
@@ -135,7 +163,7 @@ static void adopt(struct node *n)
             continue;
         log_warning("restore", "adopted", "a shepherd lives: %s, pid %d", name, (int)pid);
         struct held *h = held_add(n, id);
-        struct agent_order order = {.id = id};
+        struct agent_order order = {.id = id, .lease_ms = -1};
         agent_load_order(n->core, &order, ATTEMPT_FORKED, restore_deadline(n, h),
                          (struct reason){0});
         shepherd_connect(n, h);

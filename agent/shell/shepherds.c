@@ -93,6 +93,13 @@ static void take_end(struct node *n, struct held *h, const Muster__End *end)
 static void take(struct node *n, struct held *h, const Muster__FromShepherd *m)
 {
     if (m->body_case == MUSTER__FROM_SHEPHERD__BODY_STATUS) {
+        if (!h->launch && m->status->launch && m->status->launch->attempt &&
+            attempt_id_eq(attempt_of(m->status->launch->attempt), h->id)) {
+            struct agent_order order = order_of(m->status->launch);
+            h->launch = launch_copy(m->status->launch);
+            agent_adopt(n->core, &order);
+            journal_adopt(n, h->launch);
+        }
         struct agent_input in = {.kind = AGENT_IN_STATUS,
                                  .id = h->id,
                                  .phase = phase_of(m->status->state),

@@ -18,7 +18,7 @@ enum { ORPHAN_MS = 60000 }; // without an order for so long: nobody wants us
 
 // ---- performing what the core decided ----
 
-static void report(struct run *r)
+static void report_with(struct run *r, Muster__Launch *launch)
 {
     if (r->end) {
         peer_send_bytes(r, r->end, r->end_len);
@@ -38,9 +38,15 @@ static void report(struct run *r)
     status.state = states[r->core.phase];
     status.started = r->core.started;
     status.pid = (uint32_t)getpid();
+    status.launch = launch;
     message.body_case = MUSTER__FROM_SHEPHERD__BODY_STATUS;
     message.status = &status;
     peer_send(r, &message);
+}
+
+static void report(struct run *r)
+{
+    report_with(r, NULL);
 }
 
 static void prepare(struct run *r)
@@ -244,7 +250,7 @@ void run_message(struct run *r, const Muster__ToShepherd *m)
 
 void run_connected(struct run *r)
 {
-    report(r);
+    report_with(r, r->launch);
     if (r->fences) {
         fences_resend(r->fences);
         run_fences(r);

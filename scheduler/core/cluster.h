@@ -112,7 +112,7 @@ struct input_hello {
     uint64_t session;          // echoed
     struct cluster_id cluster; // the agent's; 0: it joined none yet
     struct incarnation inc;
-    uint64_t term_seen;
+    uint64_t term_seen, nonce_seen; // the highest that it obeys; 0: none yet
     bool journal_intact;
     uint64_t request; // HELLO counts as the first heartbeat of the session
     int32_t cores, gpus;

@@ -42,6 +42,9 @@ static const char *knows_more(struct cluster *c, const struct input_hello *h)
         return arena_printf(&c->arena,
                             "an agent has seen term %" PRIu64 ", this database is at %" PRIu64,
                             h->term_seen, c->meta.term);
+    if (h->term_seen == c->meta.term && h->nonce_seen && h->nonce_seen != c->meta.nonce)
+        return arena_printf(&c->arena, "an agent has seen another start of term %" PRIu64,
+                            h->term_seen);
     for (size_t i = 0; i < h->attempts_count; i++) {
         const struct agent_attempt *a = &h->attempts[i];
         const struct job *j = a->id.cluster.v == c->meta.id.v ? job_find_uid(c, a->id.job) : NULL;

@@ -104,6 +104,7 @@ static void take_hello(struct server *s, struct link *l, uint64_t session, const
         .cluster = {h->cluster},
         .inc = {.state_id = h->state_id},
         .term_seen = h->term_seen,
+        .nonce_seen = h->nonce_seen,
         .journal_intact = h->journal_intact,
         .request = h->request,
         .cores = (int32_t)(h->cores < CORESET_MAX ? h->cores : CORESET_MAX),

@@ -103,10 +103,13 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Cluster:
+    roots = []
+
     def __init__(self, nodes=2, cpus=2, memory=None, start=True, flags=()):
         self.dir = tempfile.mkdtemp(prefix="mt.", dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.root = os.path.join(self.dir, "c")
+        Cluster.roots.append(self.root)
         self.nodes = [f"n{i + 1}" for i in range(nodes)]
         self.up_flags = ["--nodes", str(nodes), "--cpus", str(cpus), *flags]
         if memory:
@@ -171,6 +174,8 @@ class Cluster:
                 if not processes_is_zygote(p) and (not node or f" {node} " in cmdline(p))]
 
     def kill(self, pid, sig=signal.SIGKILL):
+        if pid <= 0:
+            raise RuntimeError("there is no such process to signal")
         os.kill(pid, sig)
         if sig == signal.SIGKILL:
             eventually(lambda: not alive(pid), 5)

@@ -394,6 +394,17 @@ static void an_older_database_holds(void **state)
     assert_int_equal(s->h.meta.term, 10);
 }
 
+static void a_copy_of_the_database_started_twice_holds(void **state)
+{
+    struct stage *s = *state;
+    connect_node(s, 0);
+    struct input_hello h = hello_of(s, 0);
+    h.nonce_seen = 41;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->h.story, "recovery hold: an agent has seen another start of term 1\n");
+}
+
 static void unknown_attempts_are_left_alone(void **state)
 {
     struct stage *s = *state;
@@ -473,6 +484,7 @@ int main(void)
         STORY(a_lost_launch_is_sent_again_and_a_cancelled_one_killed),
         STORY(a_clone_and_a_foreigner_are_refused),
         STORY(an_older_database_holds),
+        STORY(a_copy_of_the_database_started_twice_holds),
         STORY(unknown_attempts_are_left_alone),
         STORY(an_array_is_one_record),
         STORY(order_is_priority_then_submission_and_the_head_is_not_passed),
