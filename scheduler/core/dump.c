@@ -78,7 +78,8 @@ static void dump_jobs(const struct cluster *c, struct text *t)
     for (const struct job *j = c->jobs_by_id; j; j = j->by_id.next)
         if (!job_state_ended(j->state) || !TAILQ_EMPTY(&j->parts))
             jobs[i++] = j;
-    qsort(jobs, i, sizeof(void *), job_order);
+    if (i)
+        qsort(jobs, i, sizeof(void *), job_order);
     for (size_t k = 0; k < i; k++)
         dump_job(jobs[k], t);
     free(jobs);
@@ -98,7 +99,8 @@ void cluster_dump(const struct cluster *c, struct text *t)
     for (size_t i = 0; i < c->nodes_count; i++)
         TAILQ_FOREACH(p, &c->nodes[i]->parts, node_link)
     parts[count++] = p;
-    qsort(parts, count, sizeof(void *), placement_order);
+    if (count)
+        qsort(parts, count, sizeof(void *), placement_order);
     for (size_t i = 0; i < count; i++)
         dump_placement(parts[i], t);
     free(parts);

@@ -143,6 +143,8 @@ bool fit(struct cluster *c, const struct request *r, enum fit_view view,
 {
     size_t count;
     struct fit_node *f = candidates(c, r, view, &count);
+    if (!count)
+        return false;
     size_t n = r->nodes ? choose_exactly(r, f, count) : choose_fewest(r, f, count);
     if (!n)
         return false;

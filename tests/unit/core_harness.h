@@ -124,7 +124,8 @@ static inline struct cluster *harness_load(struct harness *h)
     cluster_load_meta(c, &h->meta);
     for (size_t i = 0; i < h->nodes_count; i++)
         CHECKF(cluster_load_node(c, &h->nodes[i], &err) == 0, "%s", err.message);
-    qsort(h->parts, h->parts_count, sizeof *h->parts, harness_job_order);
+    if (h->parts_count)
+        qsort(h->parts, h->parts_count, sizeof *h->parts, harness_job_order);
     AUTO_FREE bool *has_parts = xcalloc(h->jobs_cap + 1, sizeof *has_parts);
     for (size_t i = 0; i < h->parts_count; i++)
         has_parts[h->parts[i].job.v] = true;

@@ -21,7 +21,7 @@ struct held {
 };
 
 struct agent {
-    char name[8];
+    char name[16];
     uint64_t link, session; // 0: not connected
     uint64_t welcome;       // session of a WELCOME to answer
     uint64_t request;
