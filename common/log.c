@@ -1,6 +1,7 @@
 #include "common/log.h"
 
 #include "common/alloc.h"
+#include "common/json.h"
 #include "common/text.h"
 
 #include <stdio.h>
@@ -33,21 +34,6 @@ bool log_level_parse(const char *word, enum log_level *ret)
     return false;
 }
 
-static void add_json_string(struct text *t, const char *s)
-{
-    text_addc(t, '"');
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\')
-            text_addf(t, "\\%c", c);
-        else if (c < 0x20)
-            text_addf(t, "\\u%04x", c);
-        else
-            text_addc(t, (char)c);
-    }
-    text_addc(t, '"');
-}
-
 void log_event(enum log_level level, const char *area, const char *event, const char *fmt, ...)
 {
     if (level < settings.least)
@@ -68,12 +54,13 @@ void log_event(enum log_level level, const char *area, const char *event, const 
 
     AUTO(text) struct text line = {0};
     if (settings.json) {
-        text_addf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"area\":\"%s\",",
-                  when, level_words[level], settings.program, area);
-        text_add(&line, "\"event\":");
-        add_json_string(&line, event);
-        text_add(&line, ",\"detail\":");
-        add_json_string(&line, text_str(&detail));
+        text_addc(&line, '{');
+        put_str(&line, "time", when);
+        put_str(&line, "level", level_words[level]);
+        put_str(&line, "program", settings.program);
+        put_str(&line, "area", area);
+        put_str(&line, "event", event);
+        put_str(&line, "detail", text_str(&detail));
         text_add(&line, "}\n");
     } else {
         text_addf(&line, "%s %-7s %s %s: %s%s%s\n", when, level_words[level], settings.program,

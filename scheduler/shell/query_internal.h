@@ -1,7 +1,7 @@
 // What the queries share: a job or a placement as JSON, snapshots.
 #pragma once
 
-#include "scheduler/shell/query_json.h"
+#include "common/json.h"
 #include "scheduler/shell/store_internal.h"
 
 // All statements between see one state of the database. query_end ends it in any case and passes

@@ -1,4 +1,4 @@
-#include "scheduler/shell/query_json.h"
+#include "common/json.h"
 
 #include <stddef.h>
 #include <string.h>
