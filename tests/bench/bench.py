@@ -1,0 +1,160 @@
+"""What the parts measure with: the small C programs, and private clusters in a scratch directory."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
+import muster  # noqa: E402  (the system tests' private cluster)
+
+TOP = muster.TOP
+SCHEDCTL = muster.SCHEDCTL
+TOOLS = ("sync", "spawn", "load")
+CONNECTIONS = 16
+
+
+class Bench:
+    def __init__(self, scratch, quick):
+        self.quick = quick
+        self.repetitions = 2 if quick else 5
+        self.build = os.path.join(TOP, "build", "bench")
+        os.makedirs(self.build, exist_ok=True)
+        self.scratch = tempfile.mkdtemp(prefix="r.", dir=scratch or self.build)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def size(self, full, quick):
+        return quick if self.quick else full
+
+    def compile(self):
+        for name in TOOLS:
+            source, program = os.path.join(HERE, name + ".c"), os.path.join(self.build, name)
+            if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(source):
+                subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra",
+                                "-pthread", "-o", program, source], check=True, timeout=120)
+
+    def tool(self, name, *args, env=None, timeout=300):
+        """Runs a C program of this directory; what it printed, decoded."""
+        return json.loads(self.finish([os.path.join(self.build, name), *map(str, args)],
+                                      env=env, timeout=timeout))
+
+    def finish(self, command, env=None, timeout=300):
+        """Runs a command with its children to the end, whatever happens; its stdout."""
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               stdin=subprocess.DEVNULL, start_new_session=True, cwd=self.scratch,
+                               env=dict(os.environ, **(env or {})))
+        try:
+            out, errors = run.communicate(timeout=timeout)
+        except BaseException:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+            raise
+        if run.returncode:
+            raise RuntimeError(f"{' '.join(command)[:200]} ended with {run.returncode}: "
+                               f"{errors.strip()[-500:]}")
+        return out
+
+    def syncs_per_s(self, *how):
+        """Appending loop on the file system of the clusters."""
+        return self.tool("sync", os.path.join(self.scratch, "sync"), self.size(1.0, 0.3), 4096,
+                         *how)["per_s"]
+
+    def cluster(self):
+        return PrivateCluster(self)
+
+
+class PrivateCluster(muster.Cluster):
+    """Two nodes of two cores, ended with everything in it on leaving, interrupted or not."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.scheduler = None  # of restart_scheduler()
+        self.dir = tempfile.mkdtemp(prefix="c", dir=bench.scratch)
+        self.root = os.path.join(self.dir, "c")
+        self.nodes = ["n1", "n2"]
+        self.cores = 4
+        self.up_flags = ["--nodes", "2", "--cpus", "2"]
+        self.socket = os.path.join(self.root, "scheduler.sock")
+        self.env = {"MUSTER_HOME": self.root}
+
+    def __enter__(self):
+        try:
+            self.up()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind, value, trace):
+        names = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+        before = {name: signal.signal(name, signal.SIG_IGN) for name in names}
+        try:
+            self.down("--now")
+        finally:
+            for pid in self.left_over():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except OSError:
+                    pass
+            if self.scheduler:
+                self.scheduler.wait()
+            if kind and issubclass(kind, Exception):
+                self.show_logs()
+            shutil.rmtree(self.dir, ignore_errors=True)
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+    # ---- load ----
+
+    def load(self, count, connections, **fields):
+        """Submits `count` jobs over kept connections; each has its own arguments and request id."""
+        body = {"argv": ["true", "@@@@@@@@"], "cwd": "/", "env": {"PATH": "/usr/bin:/bin"},
+                "request_id": f"{self.batch()}-@@@@@@@@", **fields}
+        return self.bench.tool("load", self.socket, connections, count, "POST", "/v1/jobs", 201,
+                               json.dumps(body))
+
+    def batch(self):
+        self.batches = getattr(self, "batches", 0) + 1
+        return self.batches
+
+    def fill(self):
+        """Every core gets a job that sleeps: what follows stays pending."""
+        answer = self.api("POST", "/v1/jobs", {"argv": ["sleep", "3600"], "tasks": self.cores,
+                                               "mpi": "none", "cwd": "/"})[1]
+        self.need(lambda: self.state(answer["id"]) == "running", "the filling job runs")
+
+    def need(self, predicate, what, seconds=60):
+        value = muster.eventually(predicate, seconds)
+        if not value:
+            raise RuntimeError(f"not within {seconds} s: {what}")
+        return value
+
+    def ctl_out(self, *args):
+        return self.bench.finish([SCHEDCTL, *args], env=self.env)
+
+    # ---- the scheduler's process ----
+
+    def memory(self):
+        """Bytes: (resident, proportional)."""
+        kib = {}
+        with open(f"/proc/{self.scheduler_pid()}/smaps_rollup", encoding="utf-8") as f:
+            for line in f:
+                words = line.split()
+                if words[0] in ("Rss:", "Pss:"):
+                    kib[words[0]] = int(words[1])
+        return kib["Rss:"] * 1024, kib["Pss:"] * 1024
+
+    def restart_scheduler(self):
+        """Starts a killed scheduler as it was started before."""
+        with open(os.path.join(self.root, "scheduler.log"), "ab") as log:
+            self.scheduler = subprocess.Popen(
+                [os.path.join(muster.BIN, "muster-scheduler"), "--dir", self.root], stdout=log,
+                stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, cwd="/")
