@@ -176,8 +176,10 @@ static void tell_kill(struct agent *a, struct agent_attempt *t, int64_t grace_ms
                       const char *detail)
 {
     int64_t left = t->deadline_ms == AGENT_NEVER ? grace_ms : t->deadline_ms - a->now_ms;
-    if (grace_ms > left)
-        grace_ms = left > 0 ? left : 0; // any grace lies inside the lease (Lease 3)
+    if (grace_ms > left) // any grace lies inside the lease (Lease 3)
+        grace_ms = left;
+    if (grace_ms < 0)
+        grace_ms = 0;
     struct agent_output *o = out(a, AGENT_OUT_KILL, t->order.id);
     o->grace_ms = grace_ms;
     o->reason = r;
@@ -329,6 +331,16 @@ static void kill_order(struct agent *a, const struct agent_input *in)
     }
 }
 
+// By how much a grant renews. A GO of before a restart is not remembered: until the shepherd says
+// that it runs, the shorter lease holds.
+static int64_t renewal_ms(const struct agent_attempt *t)
+{
+    int64_t lease = t->order.lease_ms, waiting = t->order.prepare_lease_ms;
+    if (!t->order.prepare || t->go || t->phase == ATTEMPT_RUNNING)
+        return lease;
+    return lease && lease < waiting ? lease : waiting;
+}
+
 static void grant(struct agent *a, const struct agent_input *in)
 {
     for (size_t i = 0; i < in->ids_count; i++) {
@@ -338,9 +350,7 @@ static void grant(struct agent *a, const struct agent_input *in)
             continue;
         if (t->order.lease_ms < 0) // adopted, and its shepherd has not told the order yet
             continue;
-        bool waits = t->order.prepare && !t->go;
-        int64_t until =
-            lease_end(a, in->request, waits ? t->order.prepare_lease_ms : t->order.lease_ms);
+        int64_t until = lease_end(a, in->request, renewal_ms(t));
         if (until > t->deadline_ms)
             set_deadline(a, t, until);
     }
@@ -361,9 +371,15 @@ static void end_ack(struct agent *a, const struct agent_input *in)
 static void status(struct agent *a, const struct agent_input *in)
 {
     struct agent_attempt *t = agent_find(a, in->id);
-    if (!t || t->phase == ATTEMPT_ENDED || t->phase == ATTEMPT_ENDING)
+    if (!t || t->phase == ATTEMPT_ENDED)
         return;
     t->started |= in->started;
+    if (t->phase == ATTEMPT_ENDING) {
+        // The KILL found no shepherd connected: it is told what is left of its grace.
+        if (in->phase < ATTEMPT_ENDING && t->killed)
+            tell_kill(a, t, t->kill_check_ms - KILL_PATIENCE_MS - a->now_ms, t->end, NULL);
+        return;
+    }
     bool news = false;
     if (in->phase == ATTEMPT_PREPARED && t->phase == ATTEMPT_FORKED)
         news = true;
@@ -381,7 +397,7 @@ static void shepherd_gone(struct agent *a, const struct agent_input *in)
     struct agent_attempt *t = agent_find(a, in->id);
     if (!t || t->phase == ATTEMPT_ENDED)
         return;
-    if (!in->started) {
+    if (!in->started && !t->started) { // a lock file that vanished takes no start back
         ended(a, t, false, (struct reason){.code = REASON_SHEPHERD_LOST}, NULL);
         return;
     }
