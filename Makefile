@@ -47,7 +47,7 @@ BLAS_LIBS := -lopenblas
 
 # ---- parts -------------------------------------------------------------------------------------
 # A part is a directory that becomes a static library; its main*.c stays out of it.
-PARTS := common proto scheduler/core scheduler/shell agent/core agent/host agent/shell agent/shepherd \
+PARTS := common proto scheduler/core scheduler/shell agent/core agent/host agent/inventory agent/shell agent/shepherd \
     schedctl kernels
 part_lib = $(B)/lib$(subst /,_,$(1)).a
 part_src = $(filter-out $(1)/main.c $(1)/plugin_%.c,$(wildcard $(1)/*.c))
@@ -66,6 +66,7 @@ L_score := $(call part_lib,scheduler/core)
 L_sshell := $(call part_lib,scheduler/shell)
 L_acore := $(call part_lib,agent/core)
 L_host := $(call part_lib,agent/host)
+L_inventory := $(call part_lib,agent/inventory)
 L_ashell := $(call part_lib,agent/shell)
 L_shep := $(call part_lib,agent/shepherd)
 L_ctl := $(call part_lib,schedctl)
@@ -84,7 +85,7 @@ link = $(Q)echo "  LINK $@"; $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.
 
 $(B)/muster-scheduler: $(B)/obj/scheduler/shell/main.o $(L_sshell) $(L_score) $(L_proto) $(L_common)
 	$(call link,$(LIBS_scheduler))
-$(B)/muster-agent: $(B)/obj/agent/shell/main.o $(L_ashell) $(L_acore) $(L_host) $(L_proto) $(L_common)
+$(B)/muster-agent: $(B)/obj/agent/shell/main.o $(L_ashell) $(L_acore) $(L_host) $(L_inventory) $(L_proto) $(L_common)
 	$(call link,$(LIBS_agent))
 $(B)/muster-shepherd: $(B)/obj/agent/shepherd/main.o $(L_shep) $(L_acore) $(L_host) $(L_proto) $(L_common)
 	$(call link,$(LIBS_shepherd))
@@ -121,8 +122,9 @@ AREA_core := $(L_score) $(L_common)
 AREA_store := $(L_sshell) $(L_score) $(L_proto) $(L_common)
 AREA_scheduler := $(L_sshell) $(L_score) $(L_proto) $(L_common)
 AREA_acore := $(L_acore) $(L_proto) $(L_common)
-AREA_agent := $(L_ashell) $(L_acore) $(L_host) $(L_proto) $(L_common)
+AREA_agent := $(L_ashell) $(L_acore) $(L_host) $(L_inventory) $(L_proto) $(L_common)
 AREA_host := $(L_host) $(L_common)
+AREA_inventory := $(L_inventory) $(L_common)
 AREA_shepherd := $(L_shep) $(L_acore) $(L_host) $(L_proto) $(L_common)
 AREA_schedctl := $(L_ctl) $(L_common)
 AREA_ml := $(L_ml) $(L_common)
@@ -132,6 +134,7 @@ AREALIBS_scheduler := $(LIBS_scheduler)
 AREALIBS_acore := -lprotobuf-c
 AREALIBS_agent := $(LIBS_agent)
 AREALIBS_shepherd := $(LIBS_shepherd)
+AREALIBS_inventory := -lhwloc -ldl
 AREALIBS_schedctl := $(LIBS_schedctl)
 AREALIBS_ml = $(LIBS_ml)
 area = $(firstword $(subst _, ,$(1)))

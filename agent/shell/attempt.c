@@ -132,11 +132,9 @@ static void split(const struct machine *m, const Muster__Launch *l, bool bind, c
             struct coreset pus = machine_pus(m, &own);
             text_add_coreset(&t, &pus);
         }
-        for (uint32_t k = 0; k < l->gpus_per_task; k++) {
-            size_t at = i * l->gpus_per_task + k;
-            if (l->resources && at < l->resources->n_gpus)
-                text_addf(&g, "%s%u", k ? "," : "", l->resources->gpus[at]);
-        }
+        size_t from = (size_t)i * l->gpus_per_task;
+        if (l->resources && from + l->gpus_per_task <= l->resources->n_gpus)
+            machine_gpu_environment(m, l->resources->gpus + from, l->gpus_per_task, &g);
         cpus[i] = text_take(&t);
         gpus[i] = text_take(&g);
     }

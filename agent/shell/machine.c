@@ -1,102 +1,51 @@
 #include "agent/shell/machine.h"
 
 #include "common/alloc.h"
+#include "common/json.h"
 #include "common/units.h"
 
-#include <fcntl.h>
-#include <hwloc.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysinfo.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
-static void read_machine_id(char ret[40])
-{
-    static const char *const paths[] = {"/etc/machine-id", "/var/lib/dbus/machine-id"};
-    snprintf(ret, 40, "unknown");
-    for (size_t i = 0; i < 2; i++) {
-        FILE *f = fopen(paths[i], "re");
-        bool found = f && fscanf(f, "%39s", ret) == 1;
-        if (f)
-            fclose(f);
-        if (found)
-            return;
-    }
-    gethostname(ret, 39); // containers without one
-}
-
-static struct coreset to_coreset(hwloc_const_bitmap_t bits)
-{
-    struct coreset s = {0};
-    int i;
-    for (i = hwloc_bitmap_first(bits); i >= 0 && i < CORESET_MAX; i = hwloc_bitmap_next(bits, i))
-        coreset_add(&s, (unsigned)i);
-    return s;
-}
-
-static int32_t above(hwloc_obj_t core, hwloc_topology_t t, hwloc_obj_type_t type)
-{
-    hwloc_obj_t o = hwloc_get_ancestor_obj_by_type(t, type, core);
-    return o ? (int32_t)o->os_index : -1;
-}
-
-static void read_cores(struct machine *m, hwloc_topology_t t)
-{
-    int n = hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_CORE);
-    hwloc_obj_type_t type = n > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
-    n = hwloc_get_nbobjs_by_type(t, type);
-    m->cores = xcalloc((size_t)n, sizeof *m->cores);
-    for (int i = 0; i < n && i < CORESET_MAX; i++) {
-        hwloc_obj_t core = hwloc_get_obj_by_type(t, type, (unsigned)i);
-        int numa = hwloc_bitmap_first(core->nodeset);
-        m->cores[m->cores_count++] = (struct machine_core){
-            .pus = to_coreset(core->cpuset),
-            .package = above(core, t, HWLOC_OBJ_PACKAGE),
-            .numa = numa,
-        };
-    }
-    m->packages = hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_PACKAGE);
-    m->numa_nodes = hwloc_get_nbobjs_by_type(t, HWLOC_OBJ_NUMANODE);
-}
-
-int machine_read(struct machine *ret, struct err *err)
+int machine_read(const char *root, struct machine *ret, struct err *err)
 {
     struct machine m = {0};
-    struct utsname u;
-    uname(&u);
-    snprintf(m.hostname, sizeof m.hostname, "%s", u.nodename);
-    snprintf(m.kernel, sizeof m.kernel, "%s", u.release);
-    snprintf(m.architecture, sizeof m.architecture, "%s", u.machine);
-    read_machine_id(m.machine_id);
-    struct sysinfo info;
-    if (sysinfo(&info))
-        return fail(err, E_SYSTEM, "cannot read the size of the memory: %m");
-    m.memory_mib = (int64_t)((uint64_t)info.totalram * info.mem_unit >> 20);
-    hwloc_topology_t t;
-    if (hwloc_topology_init(&t))
-        return fail(err, E_SYSTEM, "hwloc cannot start");
-    if (hwloc_topology_load(t)) {
-        hwloc_topology_destroy(t);
-        return fail(err, E_SYSTEM, "hwloc cannot read the machine's topology");
-    }
-    read_cores(&m, t);
-    hwloc_topology_destroy(t);
-    *ret = m;
-    return 0;
+    int rc = inventory_read(root, &m.has, err);
+    if (rc == 0)
+        *ret = m;
+    return rc;
+}
+
+static int32_t *count_up(int32_t count)
+{
+    int32_t *map = xcalloc((size_t)count + 1, sizeof *map);
+    for (int32_t i = 0; i < count; i++)
+        map[i] = i;
+    return map;
 }
 
 static void give_all(struct machine *m)
 {
-    int64_t reserve = m->memory_mib / 16 < 1024 ? m->memory_mib / 16 : 1024;
-    m->given_cores = m->cores_count;
-    m->given_memory_mib = m->memory_mib - reserve;
-    m->core_map = xcalloc((size_t)m->cores_count, sizeof *m->core_map);
-    for (int32_t i = 0; i < m->cores_count; i++)
-        m->core_map[i] = i;
+    int64_t memory_mib = m->has.memory_limit_mib >= 0 ? m->has.memory_limit_mib : m->has.memory_mib;
+    int64_t reserve_mib = memory_mib / 16 < 1024 ? memory_mib / 16 : 1024;
+    m->given_cores = m->has.cores_count;
+    m->given_gpus = m->has.gpus_count;
+    m->given_memory_mib = memory_mib - reserve_mib;
+    m->core_map = count_up(m->given_cores);
+    m->gpu_map = count_up(m->given_gpus);
     m->bound = true;
+}
+
+// The set as a map from given number to the machine's; returns how many.
+static int32_t to_map(const struct coreset *set, int32_t **ret)
+{
+    int32_t *map = xcalloc(coreset_count(set) + 1, sizeof *map), k = 0;
+    for (unsigned i = coreset_next(set, 0); i < CORESET_MAX; i = coreset_next(set, i + 1))
+        map[k++] = (int32_t)i;
+    free(*ret);
+    *ret = map;
+    return k;
 }
 
 static int declare_cores(struct machine *m, const char *list, struct err *err)
@@ -105,15 +54,37 @@ static int declare_cores(struct machine *m, const char *list, struct err *err)
     int rc = coreset_parse(list, "cores", &set, err);
     if (rc)
         return rc;
-    m->given_cores = (int32_t)coreset_count(&set);
+    m->given_cores = to_map(&set, &m->core_map);
     m->bound = true;
-    m->core_map = xreallocarray(m->core_map, (size_t)m->given_cores + 1, sizeof *m->core_map);
-    int32_t k = 0;
-    for (unsigned i = coreset_next(&set, 0); i < CORESET_MAX; i = coreset_next(&set, i + 1)) {
-        m->bound = m->bound && (int32_t)i < m->cores_count;
-        m->core_map[k++] = (int32_t)i;
-    }
+    for (int32_t i = 0; i < m->given_cores; i++)
+        m->bound = m->bound && m->core_map[i] < m->has.cores_count;
     return 0;
+}
+
+static int declare_gpus(struct machine *m, const struct coreset *set, struct err *err)
+{
+    if (coreset_count(set) > INVENTORY_GPUS_MAX)
+        return fail(err, E_INVALID, "--resources: %u GPUs; a node gives out %d at most.",
+                    coreset_count(set), INVENTORY_GPUS_MAX);
+    m->given_gpus = to_map(set, &m->gpu_map);
+    return 0;
+}
+
+static int declare_gpu_list(struct machine *m, const char *list, struct err *err)
+{
+    struct coreset set;
+    int rc = coreset_parse(list, "gpu-list", &set, err);
+    return rc ? rc : declare_gpus(m, &set, err);
+}
+
+static int declare_gpu_count(struct machine *m, const char *value, struct err *err)
+{
+    int64_t n;
+    int rc = parse_int(value, "gpus", 0, INVENTORY_GPUS_MAX, &n, err);
+    if (rc)
+        return rc;
+    struct coreset set = coreset_first((unsigned)n);
+    return declare_gpus(m, &set, err);
 }
 
 static int declare_one(struct machine *m, char *word, struct err *err)
@@ -127,15 +98,12 @@ static int declare_one(struct machine *m, char *word, struct err *err)
         return declare_cores(m, value, err);
     if (strcmp(word, "memory") == 0)
         return parse_size_mib(value, "memory", &m->given_memory_mib, err);
-    if (strcmp(word, "gpus") == 0) {
-        int64_t n;
-        int rc = parse_int(value, "gpus", 0, 64, &n, err);
-        if (rc == 0)
-            m->given_gpus = (int32_t)n;
-        return rc;
-    }
-    return fail(err, E_INVALID, "--resources: \"%s\" is unknown. Known are cores, memory, gpus.",
-                word);
+    if (strcmp(word, "gpus") == 0)
+        return declare_gpu_count(m, value, err);
+    if (strcmp(word, "gpu-list") == 0)
+        return declare_gpu_list(m, value, err);
+    return fail(err, E_INVALID,
+                "--resources: \"%s\" is unknown. Known are cores, memory, gpus, gpu-list.", word);
 }
 
 // A comma separates keys; within a list of cores it is followed by a digit.
@@ -165,42 +133,61 @@ struct coreset machine_pus(const struct machine *m, const struct coreset *given)
     for (unsigned i = coreset_next(given, 0); m->bound && i < CORESET_MAX;
          i = coreset_next(given, i + 1))
         if ((int32_t)i < m->given_cores)
-            coreset_union(&pus, &m->cores[m->core_map[i]].pus);
+            coreset_union(&pus, &m->has.cores[m->core_map[i]].pus);
     return pus;
 }
 
-static void add_number(struct text *t, const char *key, int64_t v, const char *end)
+static const char *device_name(const struct machine *m, int32_t gpu, char number[16])
 {
-    if (v < 0)
-        text_addf(t, "\"%s\":null%s", key, end);
-    else
-        text_addf(t, "\"%s\":%" PRId64 "%s", key, v, end);
+    const struct inventory_gpu *g = gpu < m->has.gpus_count ? &m->has.gpus[gpu] : NULL;
+    if (g && g->vendor == GPU_NVIDIA && *g->uuid)
+        return g->uuid;
+    snprintf(number, 16, "%d", gpu);
+    return number;
+}
+
+void machine_gpu_environment(const struct machine *m, const uint32_t *given, size_t count,
+                             struct text *ret)
+{
+    static const char *const variables[GPU_VENDOR_COUNT] = {
+        "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"};
+    enum gpu_vendor vendor = m->has.gpus_count ? m->has.gpus[0].vendor : GPU_NVIDIA;
+    if (count == 0 && m->has.gpus_count == 0)
+        return;
+    text_addf(ret, "%s=", variables[vendor]);
+    for (size_t i = 0; i < count; i++) {
+        char number[16];
+        if ((int32_t)given[i] < m->given_gpus)
+            text_addf(ret, "%s%s", i ? "," : "", device_name(m, m->gpu_map[given[i]], number));
+    }
+}
+
+static void put_map(struct text *t, const char *key, const int32_t *map, int32_t count)
+{
+    AUTO(text) struct text list = {0};
+    struct coreset set = {0};
+    for (int32_t i = 0; i < count; i++)
+        coreset_add(&set, (unsigned)map[i]);
+    text_add_coreset(&list, &set);
+    put_str(t, key, text_str(&list));
 }
 
 void machine_json(const struct machine *m, const char *execution, struct text *t)
 {
-    text_addf(t, "{\"hostname\":\"%s\",\"machine_id\":\"%s\",\"kernel\":\"%s\",", m->hostname,
-              m->machine_id, m->kernel);
-    text_addf(t, "\"architecture\":\"%s\",", m->architecture);
-    add_number(t, "memory_mib", m->memory_mib, ",");
-    add_number(t, "packages", m->packages, ",");
-    add_number(t, "numa_nodes", m->numa_nodes, ",");
-    text_addf(t, "\"bound\":%s,\"execution\":\"%s\",\"cores\":[", m->bound ? "true" : "false",
-              execution);
-    for (int32_t i = 0; i < m->cores_count; i++) {
-        text_addf(t, "%s{\"index\":%d,", i ? "," : "", i);
-        add_number(t, "package", m->cores[i].package, ",");
-        add_number(t, "numa", m->cores[i].numa, ",");
-        text_add(t, "\"pus\":\"");
-        text_add_coreset(t, &m->cores[i].pus);
-        text_add(t, "\"}");
-    }
-    text_add(t, "]}");
+    text_addc(t, '{');
+    put_key(t, "bound");
+    text_add(t, m->bound ? "true" : "false");
+    put_str(t, "execution", execution);
+    put_map(t, "given_cores", m->core_map, m->given_cores);
+    put_map(t, "given_gpus", m->gpu_map, m->given_gpus);
+    inventory_json(&m->has, t);
+    text_addc(t, '}');
 }
 
 void machine_free(struct machine *m)
 {
-    free(m->cores);
+    inventory_free(&m->has);
     free(m->core_map);
+    free(m->gpu_map);
     *m = (struct machine){0};
 }

@@ -1,37 +1,32 @@
-// The machine this agent is on, and what of it may be given out.
+// What of this machine the agent gives out.
 //
 // A core of the scheduler is one physical core, numbered as hwloc numbers them logically; its
-// hardware threads are the PUs that a task bound to it may use. Only what can be read is reported:
-// an unknown number is -1 and null in the JSON.
+// hardware threads are the PUs that a task bound to it may use. A GPU's number is its place in the
+// inventory (PCI order).
 #pragma once
 
-#include "common/coreset.h"
-#include "common/err.h"
-#include "common/text.h"
-
-struct machine_core {
-    struct coreset pus;
-    int32_t package, numa; // OS indexes; -1: unknown
-};
+#include "agent/inventory/inventory.h"
 
 struct machine {
-    char hostname[65], machine_id[40], kernel[72], architecture[72];
-    struct machine_core *cores;
-    int32_t cores_count;
-    int64_t memory_mib;
-    int32_t packages, numa_nodes;
+    struct inventory has;
 
-    // What may be given out: all of it, or what --resources declares.
+    // All of it, or what --resources declares.
     int32_t given_cores, given_gpus;
     int64_t given_memory_mib;
-    int32_t *core_map; // given core -> core of the machine
-    bool bound;        // tasks are bound to their cores; false when more is declared than there is
+    int32_t *core_map, *gpu_map; // given number -> the machine's
+    bool bound; // tasks are bound to their cores; false when more is declared than there is
 };
 
-int machine_read(struct machine *ret, struct err *err);
-// "cores=0-1,memory=2GiB,gpus=2"; NULL: everything but a memory reserve of 1/16, at most 1 GiB.
+int machine_read(const char *root, struct machine *ret, struct err *err);
+// "cores=0-1,memory=2GiB,gpus=2" or "gpu-list=2-3"; NULL: everything but a memory reserve of 1/16,
+// at most 1 GiB. Within a cgroup with a memory limit, that is everything.
 int machine_declare(struct machine *m, const char *resources, struct err *err);
 // The PUs of a set of given cores; empty if they are not bound.
 struct coreset machine_pus(const struct machine *m, const struct coreset *given);
+// "CUDA_VISIBLE_DEVICES=GPU-...,GPU-..." for these given GPUs: NVIDIA's by UUID if it is known,
+// else by number; AMD's ROCR_VISIBLE_DEVICES; Intel's ZE_AFFINITY_MASK. For none, the variable is
+// empty where the machine has GPUs: a task without GPUs sees none.
+void machine_gpu_environment(const struct machine *m, const uint32_t *given, size_t count,
+                             struct text *ret);
 void machine_json(const struct machine *m, const char *execution, struct text *ret);
 void machine_free(struct machine *m);

@@ -22,19 +22,22 @@
 const char *argp_program_version = "muster-agent " MUSTER_VERSION;
 
 struct options {
-    const char *dir, *name, *resources, *socket, *run_dir;
+    const char *dir, *name, *resources, *socket, *run_dir, *sysroot;
     enum log_level level;
-    bool json;
+    bool json, inventory;
 };
 
 static const struct argp_option option_list[] = {
     {"dir", 'd', "DIR", 0, "state of the cluster (default /var/lib/muster)", 0},
     {"name", 'n', "NAME", 0, "the node's name (default: the host's)", 0},
-    {"resources", 'r', "LIST", 0, "what may be given out: cores=0-3,memory=8GiB,gpus=1", 0},
+    {"resources", 'r', "LIST", 0,
+     "what may be given out: cores=0-3,memory=8GiB,gpus=1 (or gpu-list=2-3)", 0},
     {"scheduler", 's', "SOCKET", 0, "the scheduler's socket (default DIR/scheduler.sock)", 0},
     {"run-dir", 'R', "DIR", 0, "locks and deadlines (default in the state directory)", 0},
     {"log", 'l', "LEVEL", 0, "debug, info, warning or error", 0},
     {"log-json", 'j', 0, 0, "log as JSON objects", 0},
+    {"inventory", 'i', 0, 0, "print what the machine has, as JSON, and end", 0},
+    {"sysroot", 'S', "DIR", 0, "with --inventory: a recorded tree of /proc and /sys", 0},
     {0},
 };
 
@@ -63,6 +66,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case 'j':
         o->json = true;
+        break;
+    case 'i':
+        o->inventory = true;
+        break;
+    case 'S':
+        o->sysroot = arg;
         break;
     case ARGP_KEY_ARG:
         argp_error(state, "there is no argument \"%s\"", arg);
@@ -234,7 +243,7 @@ static int start(struct node *n, const struct options *o, struct err *err)
     if (rc == 0)
         rc = read_state_id(n, err);
     if (rc == 0)
-        rc = machine_read(&n->machine, err);
+        rc = machine_read("", &n->machine, err);
     if (rc == 0)
         rc = machine_declare(&n->machine, o->resources, err);
     if (rc)
@@ -258,6 +267,29 @@ static int start(struct node *n, const struct options *o, struct err *err)
     return link_start(n, err);
 }
 
+static int print_inventory(const struct options *o, struct err *err)
+{
+    struct machine m;
+    AUTO(text) struct text json = {0};
+    int rc = machine_read(o->sysroot ? o->sysroot : "", &m, err);
+    if (rc)
+        return rc;
+    rc = machine_declare(&m, o->resources, err);
+    machine_json(&m, "not started", &json);
+    if (rc == 0)
+        puts(text_str(&json));
+    machine_free(&m);
+    return rc;
+}
+
+static bool is_node_name(const char *s)
+{
+    return *s && *s != '.' && *s != '-' && strlen(s) <= 63 &&
+           !s[strspn(s, "abcdefghijklmnopqrstuvwxyz"
+                        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                        "0123456789-_.")];
+}
+
 int main(int argc, char **argv)
 {
     static struct node node;
@@ -270,13 +302,16 @@ int main(int argc, char **argv)
     argp_err_exit_status = 2;
     argp_parse(&arguments, argc, argv, 0, NULL, &o);
     log_init("muster-agent", o.level, o.json);
-    if (!*o.name || strlen(o.name) > 63 ||
-        o.name[strspn(o.name, "abcdefghijklmnopqrstuvwxyz"
-                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                              "0123456789-_.")]) {
+    if (!is_node_name(o.name)) {
         fprintf(stderr, "muster-agent: \"%s\" is no node name. Use letters, digits, - _ . (63).\n",
                 o.name);
         return 2;
+    }
+    if (o.inventory) {
+        if (print_inventory(&o, &err) == 0)
+            return 0;
+        fprintf(stderr, "muster-agent: %s\n", err.message);
+        return err.code == E_INVALID ? 2 : 1;
     }
     signal(SIGPIPE, SIG_IGN);
     n->name = o.name;

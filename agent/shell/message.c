@@ -73,7 +73,7 @@ void message_hello(struct node *n, uint64_t request)
     Muster__Hello hello = MUSTER__HELLO__INIT;
     Muster__FromAgent message = MUSTER__FROM_AGENT__INIT;
     hello.cluster = agent_cluster(n->core).v;
-    hello.machine_id = n->machine.machine_id;
+    hello.machine_id = n->machine.has.machine_id;
     hello.boot_id = n->boot_id;
     hello.state_id = n->state_id;
     hello.term_seen = agent_term_seen(n->core);

@@ -193,7 +193,7 @@ void restore_rewrite(struct node *n, struct journal *j)
     header.state_id = n->state_id;
     header.boot_id = n->boot_id;
     header.cluster = agent_cluster(n->core).v;
-    header.machine_id = n->machine.machine_id;
+    header.machine_id = n->machine.has.machine_id;
     record.body_case = MUSTER__JOURNAL_RECORD__BODY_HEADER;
     record.header = &header;
     journal_append(j, &record, 0);

@@ -34,9 +34,10 @@ static void append(char ***env, char *entry)
     (*env)[n + 1] = NULL;
 }
 
-static void set(char ***env, const char *name, const char *value)
+// Takes the entry "NAME=VALUE".
+static void set_entry(char ***env, char *entry)
 {
-    char *entry = xasprintf("%s=%s", name, value);
+    AUTO_FREE char *name = xstrndup(entry, strcspn(entry, "="));
     char **old = find(*env, name);
     if (!old) {
         append(env, entry);
@@ -44,6 +45,11 @@ static void set(char ***env, const char *name, const char *value)
     }
     free(*old);
     *old = entry;
+}
+
+static void set(char ***env, const char *name, const char *value)
+{
+    set_entry(env, xasprintf("%s=%s", name, value));
 }
 
 static void set_number(char ***env, const char *name, int64_t value)
@@ -105,8 +111,8 @@ static void set_place(struct run *r, char ***env, int32_t i)
     char threads[16];
     snprintf(threads, sizeof threads, "%u", l->cpus_per_task);
     environment_default(env, "OMP_NUM_THREADS", threads);
-    if (l->gpus_per_task && (size_t)i < r->order->n_gpu_devices)
-        set(env, "CUDA_VISIBLE_DEVICES", r->order->gpu_devices[i]);
+    if ((size_t)i < r->order->n_gpu_devices && *r->order->gpu_devices[i])
+        set_entry(env, xstrdup(r->order->gpu_devices[i]));
 }
 
 char **environment_make(struct run *r, int32_t i)
