@@ -22,6 +22,17 @@
       "is next and waits for free resources: it needs %a cores on %b node(s); %c cores are free "  \
       "on usable nodes",                                                                           \
       "")                                                                                          \
+    X(RESOURCES_GPUS, "resources_gpus",                                                            \
+      "is next and waits for free GPUs: it needs %a on %b node(s); %c are free on usable nodes",   \
+      "")                                                                                          \
+    X(RESOURCES_MEMORY, "resources_memory",                                                        \
+      "is next and waits for free memory: it needs %a MiB on %b node(s); %c MiB are free on "      \
+      "usable nodes",                                                                              \
+      "")                                                                                          \
+    X(RESOURCES_SCATTERED, "resources_scattered",                                                  \
+      "is next and waits: enough is free altogether (%c cores for its %a), but not as it needs "   \
+      "it, on %b node(s) with all of a task's resources together",                                 \
+      "")                                                                                          \
     X(NODES_UNUSABLE, "nodes_unusable",                                                            \
       "waits for nodes: it needs %a node(s) of this size; %b of the %c known are usable",          \
       "See `schedctl nodes` for nodes that are down, unreachable or drained.")                     \

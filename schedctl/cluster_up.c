@@ -184,8 +184,11 @@ static int start_one(struct up *u, int64_t node, struct err *err)
     int64_t first = cores_first(node, u->p.nodes, u->p.cpus, cores_here());
     text_addf(&resources, "cores=%" PRId64 "-%" PRId64 ",memory=%" PRId64 "MiB", first,
               first + u->p.cpus - 1, u->p.memory_mib);
-    if (u->p.gpus)
-        text_addf(&resources, ",gpus=%" PRId64, u->p.gpus);
+    if (u->p.gpus) // each node its own
+        text_addf(&resources, ",gpu-list=%" PRId64 "-%" PRId64, (node - 1) * u->p.gpus,
+                  node * u->p.gpus - 1);
+    else
+        text_add(&resources, ",gpus=0");
     char *scheduler[] = {u->scheduler, (char *)"--dir", (char *)dir, NULL};
     char *agent[] = {u->agent,
                      (char *)"--dir",

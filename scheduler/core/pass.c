@@ -3,13 +3,22 @@
 // not usable now stands aside. Bounded: a pass that uses up its budget asks to be continued.
 #include "scheduler/core/state.h"
 
-static int64_t free_cores(const struct cluster *c)
+struct room {
+    int64_t cores, gpus, memory_mib;
+};
+
+static struct room free_room(const struct cluster *c)
 {
-    int64_t n = 0;
-    for (size_t i = 0; i < c->nodes_count; i++)
-        if (node_usable(c->nodes[i]))
-            n += c->nodes[i]->cores - (int64_t)coreset_count(&c->nodes[i]->used_cores);
-    return n;
+    struct room free = {0};
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        const struct node *n = c->nodes[i];
+        if (!node_usable(n))
+            continue;
+        free.cores += n->cores - (int64_t)coreset_count(&n->used_cores);
+        free.gpus += n->gpus - __builtin_popcountll(n->used_gpus);
+        free.memory_mib += n->memory_mib - n->used_memory_mib;
+    }
+    return free;
 }
 
 static int64_t usable_nodes(const struct cluster *c)
@@ -20,12 +29,27 @@ static int64_t usable_nodes(const struct cluster *c)
     return n;
 }
 
+// Names the first resource of which there is too little altogether.
 static void explain_blocked(struct cluster *c, struct job *j)
 {
-    struct reason r = {.code = REASON_RESOURCES,
-                       .a = (int64_t)j->req.tasks * j->req.cpus,
-                       .b = j->req.nodes ? j->req.nodes : 1,
-                       .c = free_cores(c)};
+    const struct request *q = &j->req;
+    struct room free = free_room(c);
+    struct reason r = {.code = REASON_RESOURCES_SCATTERED,
+                       .a = (int64_t)q->tasks * q->cpus,
+                       .b = q->nodes ? q->nodes : 1,
+                       .c = free.cores};
+    int64_t gpus = (int64_t)q->tasks * q->gpus, memory_mib = q->tasks * q->memory_mib;
+    if (r.a > free.cores) {
+        r.code = REASON_RESOURCES;
+    } else if (gpus > free.gpus) {
+        r.code = REASON_RESOURCES_GPUS;
+        r.a = gpus;
+        r.c = free.gpus;
+    } else if (memory_mib > free.memory_mib) {
+        r.code = REASON_RESOURCES_MEMORY;
+        r.a = memory_mib;
+        r.c = free.memory_mib;
+    }
     job_set_reason(c, j, r, NULL);
 }
 
