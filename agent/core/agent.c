@@ -482,6 +482,8 @@ static void shepherd_input(struct agent *a, const struct agent_input *in)
         status(a, in);
     else if (in->kind == AGENT_IN_SHEPHERD_GONE)
         shepherd_gone(a, in);
+    else if (t && in->kind == AGENT_IN_SHEPHERD_END && t->phase == ATTEMPT_ENDED)
+        out(a, AGENT_OUT_RELEASE, in->id); // it still waits to be told that it may go
     else if (t && in->kind == AGENT_IN_SHEPHERD_END)
         ended(a, t, in->started, in->reason, in->detail);
     else if (t && in->kind == AGENT_IN_FORK_FAILED)
@@ -618,6 +620,8 @@ void agent_start(struct agent *a, int64_t now_ms)
             t->phase = ATTEMPT_FORKED;
         } else if (t->phase == ATTEMPT_ENDING) {
             out(a, AGENT_OUT_SWEEP, t->order.id)->urgent = true;
+        } else if (t->phase == ATTEMPT_ENDED) {
+            out(a, AGENT_OUT_RELEASE, t->order.id); // it may not have come to that
         }
     }
 }

@@ -87,8 +87,14 @@ static bool take_end_file(struct node *n, struct held *h)
 
 static void load_ended(struct node *n, struct held *h)
 {
+    enum attempt_lock_state lock;
+    pid_t pid;
+    struct err err;
     agent_load_end(n->core, h->id, h->end->started, reason_of(h->end->reason),
                    h->end->reason ? h->end->reason->detail : NULL);
+    // Its shepherd waits for the word that the end is on disk; the last agent did not come to it.
+    if (attempt_lock_look(n->run_dir, h->id, &lock, &pid, &err) == 0 && lock == ATTEMPT_LOCK_HELD)
+        shepherd_connect(n, h);
 }
 
 // An order without END: what became of it on this machine?
