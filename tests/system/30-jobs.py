@@ -47,13 +47,13 @@ def time_limit(c):
 
 
 def hostile(c):
-    mark = f"muster-hostile-{os.getpid()}"
+    mark = f"sleep {1000000 + os.getpid()}"
     job = c.submit("--time", "1s", "--grace", "200ms", "--", "sh", "-c",
-                   f"trap '' TERM; setsid setsid sh -c 'trap \"\" TERM; exec -a {mark} sleep 1000' & "
+                   f"trap '' TERM; setsid setsid sh -c 'trap \"\" TERM; exec {mark}' & "
                    "while :; do sleep 1; done")
     c.wait(job, timeout=10)
     tap.equal(c.state(job), "timed_out", "daemons that ignore SIGTERM do not hold the job up")
-    tap.equal(processes("sleep 1000"), [], "and none is left")
+    tap.equal(processes(mark), [], "and none is left")
     job = c.submit("--output-limit", "1MiB", "--", "sh", "-c", "head -c 30000000 /dev/zero")
     c.wait(job)
     tap.equal(c.state(job), "completed", "a flood of output does not block")

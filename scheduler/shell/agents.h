@@ -1,0 +1,24 @@
+// What the files about agents share: the links, and how a frame goes out.
+//
+// agents.c keeps the links and takes frames; wire_in.c turns a frame into an input of the core;
+// wire_out.c an effect into a frame; outputs.c asks nodes for the output of tasks.
+#pragma once
+
+#include "scheduler/shell/server.h"
+
+#include <sys/queue.h>
+
+struct link {
+    uint64_t id;
+    char name[NODE_NAME_MAX + 1];
+    struct node_id node;
+    uint64_t session; // newest WELCOME sent
+    uint64_t dropped;
+    TAILQ_ENTRY(link) list;
+};
+
+struct link *link_find(uint64_t id);
+// Where other agents reach a node's agent; "" before its first HELLO.
+const char *link_address(struct node_id node);
+void link_send(struct server *s, uint64_t link, uint64_t session, Muster__ToAgent *m);
+void output_arrived(struct server *s, const Muster__OutputData *d);
