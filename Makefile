@@ -1,6 +1,6 @@
 # Muster's one build graph. `make help` lists the targets.
 #
-# Everything built lands in build/MODE/ (MODE = release, debug, asan, tsan, cov). A directory's
+# Everything built lands in build/MODE/ (MODE = release, debug, asan, tsan, cov, fuzz). A directory's
 # sources are all its *.c; a new file needs no line here.
 
 SHELL := /bin/bash
@@ -34,6 +34,12 @@ CFLAGS_debug := -O0 -g3
 CFLAGS_asan := -O1 -g3 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g3 -fsanitize=thread
 CFLAGS_cov := -O0 -g3 --coverage
+CFLAGS_fuzz := -O1 -g3 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
+    -fno-omit-frame-pointer
+ifeq ($(MODE),fuzz) # gcc judges the warnings
+CC := clang
+WARN := -w
+endif
 CFLAGS = -std=gnu17 $(WARN) $(CFLAGS_$(MODE)) -fPIC -fvisibility=hidden -pthread
 LDFLAGS = $(CFLAGS_$(MODE)) -pthread -Wl,--as-needed
 
@@ -144,7 +150,18 @@ $(B)/tests/$(1): $(B)/obj/tests/unit/$(1).o $(AREA_$(call area,$(1)))
 	$$(call link,$$(AREALIBS_$(call area,$(1))) -lcmocka -lm)
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
-unit-programs: $(addprefix $(B)/tests/,$(UNIT))
+
+# tests/fuzz/fuzz_NAME.c: with libFuzzer as build/fuzz/fuzz_NAME, over the kept corpus as
+# build/MODE/tests/fuzz_NAME.
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_LIBS := $(L_ctl) $(L_sshell) $(L_score) $(L_proto) $(L_common)
+FUZZ_LINK := $(LIBS_scheduler) $(LIBS_schedctl) -lcmocka
+$(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_LIBS)
+	$(call link,-fsanitize=fuzzer $(FUZZ_LINK))
+$(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay.o $(FUZZ_LIBS)
+	@mkdir -p $(@D)
+	$(call link,$(FUZZ_LINK))
+unit-programs: $(addprefix $(B)/tests/,$(UNIT) $(FUZZ))
 
 .PHONY: all deps deps-test unit-programs check check-unit check-system check-long lint bench asan \
     tsan fuzz sim demo demo-failure install help clean tests-built
@@ -153,14 +170,14 @@ TAP := CMOCKA_MESSAGE_OUTPUT=TAP
 
 check: deps-test ## install what tests need, run them all
 	$(Q)$(MAKE) --no-print-directory tests-built
-	$(Q)$(TAP) tests/run-tests.py $(patsubst %,build/debug/tests/%,$(UNIT)) \
+	$(Q)$(TAP) tests/run-tests.py $(patsubst %,build/debug/tests/%,$(UNIT) $(FUZZ)) \
 	  $(wildcard tests/model/run.py) $(wildcard tests/system/[0-9]*.py)
 tests-built:
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=debug all unit-programs
 check-unit: deps-test ## the unit tests alone (MODE=debug, asan, tsan)
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
-	$(Q)$(TAP) tests/run-tests.py $(patsubst %,$(B)/tests/%,$(UNIT))
+	$(Q)$(TAP) tests/run-tests.py $(patsubst %,$(B)/tests/%,$(UNIT) $(FUZZ))
 check-long: deps-test ## the slow proofs
 	$(Q)$(MAKE) --no-print-directory tests-built
 	$(Q)tests/run-tests.py $(wildcard tests/long/[0-9]*.py)
@@ -176,6 +193,14 @@ part_lib_of = build/$(1)/lib$(subst /,_,$(2)).a
 bench: deps-test ## measure; the table is docs/benchmarks.md
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
 	$(Q)tests/bench/run.py
+fuzz: deps-test ## libFuzzer on the decoders, FUZZ_SECONDS=60 each; finds are kept in build/corpus/
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=fuzz $(addprefix build/fuzz/,$(FUZZ))
+	$(Q)set -e; for t in $(FUZZ); do \
+	  mkdir -p build/corpus/$$t; echo "$$t: $${FUZZ_SECONDS:-60} s"; \
+	  build/fuzz/$$t -max_total_time=$${FUZZ_SECONDS:-60} -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 \
+	    -artifact_prefix=build/corpus/$$t- build/corpus/$$t tests/fuzz/corpus/$${t#fuzz_} >build/corpus/$$t.log 2>&1 || \
+	  { tail -40 build/corpus/$$t.log; echo "$$t failed: the input is build/corpus/$$t-*"; exit 1; }; \
+	  grep -E 'number_of_executed_units|new_units_added|peak_rss' build/corpus/$$t.log; done
 sim: ## random walks over the core: SEEDS=1-20 STEPS=1000000
 	$(Q)$(MAKE) --no-print-directory -s MODE=release build/release/tests/core_walk
 	$(Q)range="$${SEEDS:-1-20}"; for seed in $$(seq $${range%-*} $${range#*-}); do \
