@@ -2,8 +2,8 @@
 #include "tests/unit/store_fixture.h"
 
 #include "common/clock.h"
+#include "common/json.h"
 #include "proto/muster.pb-c.h"
-#include "scheduler/shell/query_json.h"
 
 #include <jansson.h>
 #include <pwd.h>
