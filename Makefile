@@ -183,8 +183,11 @@ check-long: deps-test ## the slow proofs
 	$(Q)tests/run-tests.py $(wildcard tests/long/[0-9]*.py)
 asan: ## the unit tests under AddressSanitizer and UBSan
 	$(Q)WALK_STEPS=$${WALK_STEPS:-100000} $(MAKE) --no-print-directory MODE=asan check-unit
-tsan: ## the unit tests under ThreadSanitizer
+tsan: ## unit tests and jobs on a real cluster under ThreadSanitizer
 	$(Q)WALK_STEPS=$${WALK_STEPS:-20000} $(MAKE) --no-print-directory MODE=tsan check-unit
+	$(Q)rm -f build/tsan/report.*; MODE=tsan TSAN_OPTIONS='atexit_sleep_ms=0 log_path=$(CURDIR)/build/tsan/report' \
+	  tests/run-tests.py tests/system/30-jobs.py
+	$(Q)if ls build/tsan/report.* 2>/dev/null; then cat build/tsan/report.*; exit 1; fi
 lint: deps-test ## formatting, layers, purity of the cores, banned functions
 	$(Q)$(MAKE) --no-print-directory -s MODE=release $(call part_lib_of,release,scheduler/core) \
 	  $(call part_lib_of,release,agent/core)

@@ -1,4 +1,5 @@
 """What the parts measure with: the small C programs, and private clusters in a scratch directory."""
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ TOP = muster.TOP
 SCHEDCTL = muster.SCHEDCTL
 TOOLS = ("sync", "spawn", "load")
 CONNECTIONS = 16
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 class Bench:
@@ -29,7 +31,8 @@ class Bench:
         return self
 
     def __exit__(self, *unused):
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        with signals_later():
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def size(self, full, quick):
         return quick if self.quick else full
@@ -71,6 +74,20 @@ class Bench:
         return PrivateCluster(self)
 
 
+@contextlib.contextmanager
+def signals_later():
+    """What would end the program waits until the body is done."""
+    came = []
+    before = {s: signal.signal(s, lambda number, _: came.append(number)) for s in SIGNALS}
+    try:
+        yield
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+        for number in came:
+            os.kill(os.getpid(), number)
+
+
 class PrivateCluster(muster.Cluster):
     """Two nodes of two cores, ended with everything in it on leaving, interrupted or not."""
 
@@ -94,23 +111,23 @@ class PrivateCluster(muster.Cluster):
         return self
 
     def __exit__(self, kind, value, trace):
-        names = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-        before = {name: signal.signal(name, signal.SIG_IGN) for name in names}
-        try:
-            self.down("--now")
-        finally:
-            for pid in self.left_over():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except OSError:
-                    pass
-            if self.scheduler:
-                self.scheduler.wait()
-            if kind and issubclass(kind, Exception):
-                self.show_logs()
-            shutil.rmtree(self.dir, ignore_errors=True)
-            for name, handler in before.items():
-                signal.signal(name, handler)
+        with signals_later():
+            try:
+                self.down("--now")
+            finally:
+                self.clean_up(show=kind and issubclass(kind, Exception))
+
+    def clean_up(self, show):
+        for pid in self.left_over():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        if self.scheduler:
+            self.scheduler.wait()
+        if show:
+            self.show_logs()
+        shutil.rmtree(self.dir, ignore_errors=True)
 
     # ---- load ----
 
@@ -139,6 +156,15 @@ class PrivateCluster(muster.Cluster):
 
     def ctl_out(self, *args):
         return self.bench.finish([SCHEDCTL, *args], env=self.env)
+
+    def get_bytes(self, path):
+        """The body of an answer as it came: decoding JSON is not what is measured."""
+        c = muster.UnixConnection(self.socket, 60)
+        try:
+            c.request("GET", path)
+            return c.getresponse().read()
+        finally:
+            c.close()
 
     # ---- the scheduler's process ----
 

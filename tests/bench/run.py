@@ -14,7 +14,7 @@ import signal
 import sys
 
 sys.dont_write_bytecode = True
-from bench import SCHEDCTL, TOP, Bench  # noqa: E402
+from bench import SCHEDCTL, SIGNALS, TOP, Bench  # noqa: E402
 from figures import machine, machine_line, table, write_json  # noqa: E402
 from parts import PARTS  # noqa: E402
 
@@ -63,8 +63,8 @@ def main():
     o = options()
     if not os.path.exists(SCHEDCTL):
         sys.exit(f"{SCHEDCTL} is not built: run `make` first")
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
-        signal.signal(name, stop)
+    for number in SIGNALS:
+        signal.signal(number, stop)
     signal.alarm(o.time)
     try:
         measure(o)

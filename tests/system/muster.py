@@ -19,7 +19,7 @@ import tempfile
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BIN = os.path.join(TOP, "build", "release")
+BIN = os.path.join(TOP, "build", os.environ.get("MODE", "release"))
 SCHEDCTL = os.path.join(BIN, "schedctl")
 
 

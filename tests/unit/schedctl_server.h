@@ -162,13 +162,24 @@ static inline void fake_start(answer_fn *answer)
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     snprintf(a.sun_path, sizeof a.sun_path, "%s/scheduler.sock", fake_dir);
     unlink(a.sun_path);
+    pthread_mutex_lock(&fake.lock); // a connection of the test before may still be closing
     fake.answer = answer;
     fake.requests = 0;
+    pthread_mutex_unlock(&fake.lock);
     fake.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(fake.listener >= 0);
     CHECK(bind(fake.listener, (struct sockaddr *)&a, sizeof a) == 0);
     CHECK(listen(fake.listener, 16) == 0);
     CHECK(pthread_create(&fake.acceptor, NULL, fake_accept, (void *)(intptr_t)fake.listener) == 0);
+}
+
+// A counter that answers write.
+static inline int fake_seen(const int *v)
+{
+    pthread_mutex_lock(&fake.lock);
+    int seen = *v;
+    pthread_mutex_unlock(&fake.lock);
+    return seen;
 }
 
 static inline void fake_stop(void)

@@ -127,7 +127,7 @@ static void a_submission_is_repeated_with_its_id(void **state)
     assert_int_equal(SCHEDCTL("submit", "--", "true"), 0);
     assert_out("17\n");
     assert_err("");
-    assert_int_equal(fake.requests, 2);
+    assert_int_equal(fake_seen(&fake.requests), 2);
     assert_int_equal(strlen(sent_ids[1]), 32);
     assert_string_equal(sent_ids[1], sent_ids[2]);
     fake_stop();
@@ -147,7 +147,7 @@ static void an_order_is_not_repeated(void **state)
     fake_start(answer_hang_up);
     hang_ups = 0;
     assert_int_equal(SCHEDCTL("job", "cancel", "17"), 3);
-    assert_int_equal(hang_ups, 1);
+    assert_int_equal(fake_seen(&hang_ups), 1);
     fake_stop();
 }
 
