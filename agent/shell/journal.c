@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { HEADER = 8, RECORD_MAX = FRAME_MAX, RESERVE_BYTES = 4 << 20 };
+enum { HEADER = 8, RECORD_MAX = FRAME_MAX, RESERVE_BYTES = 4 << 20, SEARCH_BYTES = 256 << 20 };
 
 struct journal {
     struct node *node;
@@ -163,30 +163,55 @@ void journal_adopt(struct node *n, Muster__Launch *order)
 
 // ---- start ----
 
+// Is there a whole record anywhere in [at, end)? Then what is before it was no tail.
+static bool record_follows(const uint8_t *bytes, size_t at, size_t end)
+{
+    size_t work = SEARCH_BYTES;
+    for (; end - at >= HEADER; at++) {
+        size_t len = read_u32(bytes + at);
+        if (len == 0 || len > end - at - HEADER)
+            continue;
+        if (len > work || checksum(bytes + at + HEADER, len) == read_u32(bytes + at + 4))
+            return true; // or too much to look at
+        work -= len;
+    }
+    return false;
+}
+
+// Do the bytes from `at`, where no good record is, look like one whose writing was cut off? Then
+// nothing but zeros (of the reserve) follows a part of it.
+static bool torn(const uint8_t *bytes, size_t at, size_t size)
+{
+    size_t end = size;
+    while (end > at && bytes[end - 1] == 0)
+        end--;
+    if (end - at < HEADER)
+        return true;
+    size_t len = read_u32(bytes + at);
+    return len && len <= RECORD_MAX && end - at - HEADER < len &&
+           !record_follows(bytes, at + 1, end);
+}
+
 // Replays the records; *ret_good is where the good part ends. False: damaged before the tail.
 static bool replay(struct node *n, const uint8_t *bytes, size_t size, size_t *ret_good)
 {
     size_t at = 0;
-    bool intact = true;
     while (size - at >= HEADER) {
         size_t len = read_u32(bytes + at);
-        if (len == 0 || len > RECORD_MAX || len > size - at - HEADER)
+        if (len == 0 || len > RECORD_MAX || len > size - at - HEADER ||
+            checksum(bytes + at + HEADER, len) != read_u32(bytes + at + 4))
             break;
-        if (checksum(bytes + at + HEADER, len) != read_u32(bytes + at + 4)) {
-            intact = at + HEADER + len >= size; // only the last one may be torn
-            break;
-        }
         Muster__JournalRecord *r = muster__journal_record__unpack(NULL, len, bytes + at + HEADER);
         if (!r) {
-            intact = false;
-            break;
+            *ret_good = at;
+            return false;
         }
         restore_record(n, r);
         muster__journal_record__free_unpacked(r, NULL);
         at += HEADER + len;
     }
     *ret_good = at;
-    return intact;
+    return torn(bytes, at, size);
 }
 
 static int read_file(const char *path, uint8_t **ret, size_t *ret_size, struct err *err)

@@ -97,17 +97,37 @@ static void load_ended(struct node *n, struct held *h)
         shepherd_connect(n, h);
 }
 
+// Nothing outlives a boot. Its end stands in the journal from now on, so that no later start takes
+// it for an order of this boot.
+static void load_rebooted(struct node *n, struct held *h)
+{
+    Muster__End *end;
+    agent_load_end(n->core, h->id, true, (struct reason){.code = REASON_NODE_REBOOTED}, NULL);
+    message_end_make(n, h->id, &end); // kept in h->end
+    muster__end__free_unpacked(end, NULL);
+}
+
+// Its shepherd took the order and is gone: it left word of the end, or its tasks are swept.
+static void load_lost(struct node *n, struct held *h, const struct agent_order *order,
+                      int64_t deadline_ms)
+{
+    if (take_end_file(n, h))
+        load_ended(n, h);
+    else
+        agent_load_order(n->core, order, ATTEMPT_ENDING, deadline_ms,
+                         (struct reason){.code = REASON_SHEPHERD_LOST});
+}
+
 // An order without END: what became of it on this machine?
 static void load_order(struct node *n, struct held *h)
 {
     struct agent_order order = order_of(h->launch);
-    struct reason none = {0}, lost = {.code = REASON_SHEPHERD_LOST};
+    struct reason none = {0};
     enum attempt_lock_state lock = ATTEMPT_LOCK_ABSENT;
     pid_t pid;
     struct err err;
     if (restored.other_boot) {
-        agent_load_order(n->core, &order, ATTEMPT_ENDING, AGENT_NEVER,
-                         (struct reason){.code = REASON_NODE_REBOOTED});
+        load_rebooted(n, h);
         return;
     }
     int64_t deadline = restore_deadline(n, h);
@@ -116,10 +136,8 @@ static void load_order(struct node *n, struct held *h)
     if (lock == ATTEMPT_LOCK_HELD) {
         agent_load_order(n->core, &order, ATTEMPT_FORKED, deadline, none);
         shepherd_connect(n, h);
-    } else if (lock == ATTEMPT_LOCK_ORDERED && take_end_file(n, h)) {
-        load_ended(n, h);
     } else if (lock == ATTEMPT_LOCK_ORDERED) {
-        agent_load_order(n->core, &order, ATTEMPT_ENDING, deadline, lost);
+        load_lost(n, h, &order, deadline);
     } else {
         agent_load_order(n->core, &order, ATTEMPT_ORDERED, deadline, none);
     }
@@ -149,7 +167,27 @@ static void read_cluster(struct node *n)
         fclose(f);
 }
 
-// The journal is lost: shepherds that live are found by their locks.
+static void adopt_one(struct node *n, struct attempt_id id, const char *name)
+{
+    struct agent_order order = {.id = id, .lease_ms = -1};
+    enum attempt_lock_state lock;
+    pid_t pid;
+    struct err err;
+    if (agent_find(n->core, id) || attempt_lock_look(n->run_dir, id, &lock, &pid, &err))
+        return;
+    if (lock == ATTEMPT_LOCK_HELD) {
+        log_warning("restore", "adopted", "a shepherd lives: %s, pid %d", name, (int)pid);
+        struct held *h = held_add(n, id);
+        agent_load_order(n->core, &order, ATTEMPT_FORKED, restore_deadline(n, h),
+                         (struct reason){0});
+        shepherd_connect(n, h);
+    } else if (lock == ATTEMPT_LOCK_ORDERED) {
+        log_warning("restore", "adopted", "a shepherd has lived: %s, pid %d", name, (int)pid);
+        load_lost(n, held_add(n, id), &order, AGENT_NEVER);
+    }
+}
+
+// The journal is lost, or a part of it: what it does not say is found by the shepherds' locks.
 static void adopt(struct node *n)
 {
     read_cluster(n);
@@ -161,18 +199,8 @@ static void adopt(struct node *n)
             continue;
         AUTO_FREE char *name = xstrndup(d->d_name, len - 5);
         struct attempt_id id = {.cluster = agent_cluster(n->core)};
-        enum attempt_lock_state lock;
-        pid_t pid;
-        struct err err;
-        if (!attempt_name_parse(name, &id.job, &id.number) ||
-            attempt_lock_look(n->run_dir, id, &lock, &pid, &err) || lock != ATTEMPT_LOCK_HELD)
-            continue;
-        log_warning("restore", "adopted", "a shepherd lives: %s, pid %d", name, (int)pid);
-        struct held *h = held_add(n, id);
-        struct agent_order order = {.id = id, .lease_ms = -1};
-        agent_load_order(n->core, &order, ATTEMPT_FORKED, restore_deadline(n, h),
-                         (struct reason){0});
-        shepherd_connect(n, h);
+        if (attempt_name_parse(name, &id.job, &id.number))
+            adopt_one(n, id, name);
     }
     if (dir)
         closedir(dir);
