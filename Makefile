@@ -178,9 +178,11 @@ tests-built:
 check-unit: deps-test ## the unit tests alone (MODE=debug, asan, tsan)
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
 	$(Q)$(TAP) tests/run-tests.py $(patsubst %,$(B)/tests/%,$(UNIT) $(FUZZ))
-check-long: deps-test ## the slow proofs
+check-long: deps-test ## the slow proofs: every crash point, 200 acknowledged submissions, 20 seeds
 	$(Q)$(MAKE) --no-print-directory tests-built
-	$(Q)tests/run-tests.py $(wildcard tests/long/[0-9]*.py)
+	$(Q)CRASH_STEP=1 ACKNOWLEDGED=200 TEST_TIMEOUT=1800 tests/run-tests.py tests/system/45-crash.py \
+	  tests/system/40-survival.py $(wildcard tests/long/[0-9]*.py)
+	$(Q)$(MAKE) --no-print-directory sim
 asan: ## the unit tests under AddressSanitizer and UBSan
 	$(Q)WALK_STEPS=$${WALK_STEPS:-100000} $(MAKE) --no-print-directory MODE=asan check-unit
 tsan: ## unit tests and jobs on a real cluster under ThreadSanitizer

@@ -182,12 +182,20 @@ def journal_deleted():
 
 
 def stopped_agent():
-    with Cluster(nodes=2, cpus=1) as c:
+    with Cluster(nodes=3, cpus=2) as c:
         job = waiter(c, "--on-lost", "requeue:30s")
         eventually(lambda: runs(c))
         first = runs(c)[job][0][1]
         node = c.job(job)["nodes"]
+        other, spare = [n for n in c.nodes if n != node]
         c.kill(c.agent_pid(node), signal.SIGSTOP)
+        # An order that reaches its agent only after its lease.
+        c.ctl("node", "drain", f"{node},{spare}", "--reason", "test")
+        c.kill(c.agent_pid(other), signal.SIGSTOP)
+        late = waiter(c, "--on-lost", "requeue:30s")
+        tap.ok(eventually(lambda: c.job(late)["nodes"] == other), "a job is sent to a stopped agent",
+               c.job(late))
+        c.ctl("node", "resume", f"{node},{spare}")
         overlap = []
 
         def second():
@@ -199,10 +207,15 @@ def stopped_agent():
         tap.ok(eventually(second, 60), "an agent stopped past the lease: the next attempt starts",
                c.job(job))
         tap.ok(overlap == [False], "after the shepherd has killed the first")
+        tap.ok(eventually(lambda: late in runs(c), 60), "so does that of the other job", c.job(late))
+        c.kill(c.agent_pid(other), signal.SIGCONT)
+        tap.ok(eventually(lambda: c.node(other)["state"] == "up", 20), "its agent comes back")
+        tap.equal([a for a, _ in runs(c)[late]], [2], "and refuses the order that came too late")
         c.kill(c.agent_pid(node), signal.SIGCONT)
         open(c.file("go"), "w").close()
-        tap.equal(c.wait(job), 0, "and completes")
-        tap.ok(eventually(c.nodes_up) and eventually(c.all_free, 15), "the stopped node is free again")
+        tap.equal(c.wait(job, late), 0, "both complete")
+        tap.equal(len(runs(c)[late]), 1, "the late one ran once")
+        tap.ok(eventually(c.nodes_up) and eventually(c.all_free, 15), "every node is free again")
 
 
 def second_scheduler():

@@ -67,10 +67,11 @@ def select_pause(seconds):
 
 
 def alive(pid):
-    """Is the process there and not a zombie?"""
+    """Is the process there and not a zombie with all its threads?"""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+            ended = f.read().rsplit(")", 1)[1].split()[0] in "ZX"
+        return not ended or len(os.listdir(f"/proc/{pid}/task")) > 1
     except OSError:
         return False
 
