@@ -103,7 +103,7 @@ static bool has_variable(const char *env, size_t len, const char *variable)
 
 static bool carries(pid_t pid, const char *variable)
 {
-    enum { ENV_MAX = 1 << 20 };
+    enum { ENV_MAX = 8 << 20 }; // the kernel allows 6 MiB
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -2,12 +2,15 @@
 
 #include "agent/host/attempt_files.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { DEPTH_MAX = 100 }; // of directories; each takes a descriptor while it is emptied
 
 struct scratch scratch_name(struct attempt_id id, const char *node, uid_t uid)
 {
@@ -44,23 +47,46 @@ int scratch_make(const struct scratch *s, struct err *err)
     }
     if (mkdir(s->shm, 0700) && errno != EEXIST)
         return fail(err, E_IO, "cannot make \"%s\": %m", s->shm);
+    if (lstat(s->shm, &st) || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+        return fail(err, E_DENIED, "\"%s\" belongs to somebody else. Remove it.", s->shm);
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+// By descriptors all the way: a link that a user puts in the way is removed, never followed.
+static void remove_tree(int above, const char *name, int depth)
 {
-    (void)st;
-    (void)type;
-    (void)ftw;
-    remove(path);
-    return 0;
+    if (unlinkat(above, name, 0) == 0 || depth > DEPTH_MAX)
+        return;
+    int fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *d;
+    if (!dir && fd >= 0)
+        close(fd);
+    while (dir && (d = readdir(dir)))
+        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+            remove_tree(dirfd(dir), d->d_name, depth + 1);
+    if (dir)
+        closedir(dir);
+    unlinkat(above, name, AT_REMOVEDIR);
+}
+
+static void remove_path(const char *path)
+{
+    char top[SCRATCH_PATH_MAX];
+    const char *name = strrchr(path, '/') + 1;
+    snprintf(top, sizeof top, "%.*s", (int)(name - path - 1), path);
+    int fd = open(top, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    remove_tree(fd, name, 0);
+    close(fd);
 }
 
 void scratch_remove(const struct scratch *s)
 {
     char top[SCRATCH_PATH_MAX];
     parent(s, top);
-    nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    nftw(s->shm, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    remove_path(s->dir);
+    remove_path(s->shm);
     rmdir(top); // the last one out
 }
