@@ -1,5 +1,6 @@
 """What the parts measure with: the small C programs, and private clusters in a scratch directory."""
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -178,9 +179,22 @@ class PrivateCluster(muster.Cluster):
                     kib[words[0]] = int(words[1])
         return kib["Rss:"] * 1024, kib["Pss:"] * 1024
 
+    def wait_for_lock(self):
+        """A killed process keeps its lock until its last thread is gone."""
+        with open(os.path.join(self.root, "scheduler", "lock"), encoding="utf-8") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+
     def restart_scheduler(self):
         """Starts a killed scheduler as it was started before."""
         with open(os.path.join(self.root, "scheduler.log"), "ab") as log:
+            self.log_before = log.tell()
             self.scheduler = subprocess.Popen(
                 [os.path.join(muster.BIN, "muster-scheduler"), "--dir", self.root], stdout=log,
                 stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, cwd="/")
+
+    def nodes_heard(self):
+        """Has every node come up since the restart? The table may still show the time before it."""
+        with open(os.path.join(self.root, "scheduler.log"), encoding="utf-8") as log:
+            log.seek(self.log_before)
+            lines = log.read()
+        return all(f"node {name} is up" in lines for name in self.nodes)

@@ -155,13 +155,14 @@ def restart(bench):
     cat = Figure(part, "`cat` of the database and its log", "ms")
     size = Figure(part, "database and its log", "MiB")
     first = Figure(part, "until 20 jobs are listed", "ms", cat)
-    up = Figure(part, "until both nodes are up", "ms", cat)
+    up = Figure(part, "until both nodes are heard and up", "ms", cat)
     whole = Figure(part, "list of all jobs, one request", "ms", cat)
     for _ in range(bench.repetitions):
         with bench.cluster() as c:
             c.fill()
             c.load(count, CONNECTIONS)
             c.kill_scheduler()
+            c.wait_for_lock()
             files = [os.path.join(c.root, "scheduler", "muster.db" + end) for end in ("", "-wal")]
             files = [f for f in files if os.path.exists(f)]
             size.add(sum(map(os.path.getsize, files)) / (1 << 20))
@@ -170,7 +171,7 @@ def restart(bench):
             c.restart_scheduler()
             c.need(lambda: len(listed(c, "?limit=20")) == 20, "the list is answered")
             first.add((time.monotonic() - start) * 1000)
-            c.need(c.nodes_up, "the nodes are up again")
+            c.need(c.nodes_heard, "the nodes are up again")
             up.add((time.monotonic() - start) * 1000)
             start = time.monotonic()
             answer = c.get_bytes("/v1/jobs")
