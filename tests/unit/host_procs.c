@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PIDS_MAX = 256 };
+enum { PIDS_MAX = 256, LIFE_S = 60 }; // of what a failed test leaves behind
 
 static bool holds(const pid_t *pids, size_t count, pid_t pid)
 {
@@ -62,6 +62,7 @@ static pid_t sleeper(char *const env[])
     assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
     pid_t pid = fork();
     if (pid == 0) {
+        alarm(LIFE_S);
         execle("/bin/sleep", "sleep", "600", (char *)NULL, env);
         _exit(127);
     }
@@ -86,6 +87,7 @@ static pid_t daemonise(void)
         if (write(pair[1], &me, sizeof me) != sizeof me)
             _exit(1);
         char *env[] = {(char *)"MUSTER_ATTEMPT=daemon-1", NULL};
+        alarm(LIFE_S);
         execle("/bin/sleep", "sleep", "600", (char *)NULL, env);
         _exit(127);
     }
@@ -175,10 +177,13 @@ static void descendants_are_found_at_any_depth(void **state)
     assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
     pid_t child = fork();
     if (child == 0) {
-        for (int i = 0; i < 5; i++)
+        for (int i = 0; i < 5; i++) {
+            alarm(LIFE_S);
             if (fork())
                 for (;;)
                     pause();
+        }
+        alarm(LIFE_S);
         pid_t me = getpid();
         if (write(pair[1], &me, sizeof me) == sizeof me)
             for (;;)
@@ -234,6 +239,7 @@ static void a_name_that_looks_like_a_state_is_only_a_name(void **state)
     child = fork();
     if (child == 0) {
         prctl(PR_SET_NAME, ") Z 1 (x\n)");
+        alarm(LIFE_S);
         pid_t me = getpid();
         if (write(pair[1], &me, sizeof me) == sizeof me)
             for (;;)
