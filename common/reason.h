@@ -33,6 +33,8 @@
       "is next and waits: enough is free altogether (%c cores for its %a), but not as it needs "   \
       "it, on %b node(s) with all of a task's resources together",                                 \
       "")                                                                                          \
+    X(NO_NODES, "no_nodes", "waits for nodes: none of the %a known is usable",                     \
+      "See `schedctl nodes` for nodes that are down, unreachable or drained.")                     \
     X(NODES_UNUSABLE, "nodes_unusable",                                                            \
       "waits for nodes: it needs %a node(s) of this size; %b of the %c known are usable",          \
       "See `schedctl nodes` for nodes that are down, unreachable or drained.")                     \

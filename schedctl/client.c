@@ -161,6 +161,24 @@ static bool is_connection_loss(CURLcode code)
            code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE;
 }
 
+// A private cluster's log lies beside the socket.
+static int no_scheduler(const struct client *c, struct err *err)
+{
+    const char *slash = strrchr(c->socket, '/');
+    AUTO_FREE char *log =
+        xasprintf("%.*s/scheduler.log", slash ? (int)(slash - c->socket) : 0, c->socket);
+    if (access(log, R_OK) == 0)
+        return fail(
+            err, E_UNREACHABLE,
+            "no scheduler answers at \"%s\". The end of \"%s\" says why; `schedctl cluster up` "
+            "starts it again.",
+            c->socket, log);
+    return fail(err, E_UNREACHABLE,
+                "no scheduler answers at \"%s\". Start one with `schedctl cluster up`, or name the "
+                "cluster's directory with --dir or MUSTER_HOME.",
+                c->socket);
+}
+
 static int transport_failure(const struct client *c, const struct transfer *t, CURLcode code,
                              struct err *err)
 {
@@ -171,10 +189,7 @@ static int transport_failure(const struct client *c, const struct transfer *t, C
                     "cluster with --dir.",
                     c->socket);
     if (code == CURLE_COULDNT_CONNECT)
-        return fail(err, E_UNREACHABLE,
-                    "no scheduler answers at \"%s\". Start one with `schedctl cluster up`, or name "
-                    "the cluster's directory with --dir or MUSTER_HOME.",
-                    c->socket);
+        return no_scheduler(c, err);
     if (is_connection_loss(code))
         return fail(err, E_UNREACHABLE,
                     "the connection to the scheduler at \"%s\" broke: %s. Try again.", c->socket,

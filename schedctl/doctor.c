@@ -172,7 +172,8 @@ static void print(const json_t *findings)
     json_t *f;
     json_array_foreach(findings, i, f)
     {
-        printf("%-8s %s.\n", get_str(f, "finding"), get_str(f, "text"));
+        const char *text = get_str(f, "text"), *end = text + strlen(text);
+        printf("%-8s %s%s\n", get_str(f, "finding"), text, end > text && end[-1] == '.' ? "" : ".");
         if (*get_str(f, "remedy"))
             printf("%-8s %s\n", "", get_str(f, "remedy"));
     }

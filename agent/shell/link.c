@@ -1,8 +1,10 @@
 // The link to the scheduler: a WebSocket over its Unix socket, by libwebsockets on our loop. It is
-// made again for ever, with a pause of 0.1 s that doubles to 5 s.
+// made again for ever, with a pause of 0.1 s that doubles to 5 s; after a link that
+// lasted, with the short one again.
 #include "agent/shell/node.h"
 
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <libwebsockets.h>
@@ -32,6 +34,7 @@ struct link {
     struct text in;
     uv_timer_t retry;
     uint64_t pause_ms;
+    int64_t since_ms; // when it was established
 };
 
 static void clear_queue(struct link *l)
@@ -55,7 +58,8 @@ static void lost(struct link *l)
     text_clear(&l->in);
     if (was) {
         log_warning("link", "down", "the scheduler is not reachable; tasks go on");
-        l->pause_ms = PAUSE_FIRST_MS;
+        if (clock_boot_ms() - l->since_ms >= PAUSE_LAST_MS)
+            l->pause_ms = PAUSE_FIRST_MS;
         node_step(l->node, &(struct agent_input){.kind = AGENT_IN_LINK_DOWN});
     }
     uv_timer_start(&l->retry, connect_now, l->pause_ms, 0);
@@ -102,7 +106,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     switch ((int)reason) {
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         l->established = true;
-        l->pause_ms = PAUSE_FIRST_MS;
+        l->since_ms = clock_boot_ms();
         log_info("link", "up", "%s", l->node->socket);
         break;
     case LWS_CALLBACK_CLIENT_RECEIVE:

@@ -33,6 +33,9 @@ struct cluster_meta {
     uint64_t next_job, next_node, next_placement, next_session, next_event;
     bool recovery_hold;
     uint64_t term_seen; // highest term known to anyone (hold); 0: none above ours
+    // The pending job that the last pass stopped at: what follows it in the queue waits for its
+    // turn and was not looked at, so its own reason may be old. 0: the pass came to the end.
+    struct job_id blocked;
 };
 #define META_COLUMNS(X)                    \
     X(cluster_id, I64, id.v)               \
@@ -44,7 +47,8 @@ struct cluster_meta {
     X(next_session, I64, next_session)     \
     X(next_event, I64, next_event)         \
     X(recovery_hold, I64, recovery_hold)   \
-    X(term_seen, I64, term_seen)
+    X(term_seen, I64, term_seen)           \
+    X(blocked, I64, blocked.v)
 
 // ---- inputs ----
 

@@ -6,7 +6,9 @@
 static void refuse(struct cluster *c, struct node *n, enum reason_code code)
 {
     struct reason r = {.code = code, .node = n->id};
-    emit(c, EVENT_NODE_REFUSED, NULL, n, "agent refused: %s", reason_say(c, &r, NULL));
+    if (n->refused != code) // said once; it comes again every few seconds
+        emit(c, EVENT_NODE_REFUSED, NULL, n, "agent refused: %s", reason_say(c, &r, NULL));
+    n->refused = code;
     struct effect *e = effect_add(c, EFFECT_CLOSE);
     e->node = n->id;
     e->link = n->new_link;
@@ -165,6 +167,7 @@ static void take_link(struct cluster *c, struct node *n, const struct input_hell
     n->new_link = n->new_session = 0;
     n->ready = true;
     n->fenced = false;
+    n->refused = REASON_NONE;
     n->request = h->request;
     n->heard_ms = c->now.boot_ms;
     n->unreachable_since_ms = 0;

@@ -113,6 +113,9 @@ struct job {
     UT_hash_handle by_id, by_uid, by_request;
 };
 
+// Which of two pending jobs is considered first: negative: a.
+int job_queue_order(const struct job *a, const struct job *b);
+
 // The stored columns: name, kind (I64 any integer or bool, SPEC, REQID, STR), member.
 #define JOB_COLUMNS(X)                               \
     X(id, I64, id.v)                                 \

@@ -9,6 +9,7 @@
 
 #include "common/coreset.h"
 #include "common/ids.h"
+#include "common/reason.h"
 #include "scheduler/core/placement.h"
 
 #include <stdbool.h>
@@ -66,9 +67,10 @@ struct node {
     uint64_t link;               // the shell's handle; 0: none
     uint64_t new_link;           // connected, its HELLO not yet accepted
     uint64_t new_session;
-    bool ready;       // HELLO of this session was reconciled
-    uint64_t request; // number of the newest heartbeat of this session
-    int64_t heard_ms; // boot clock
+    bool ready;               // HELLO of this session was reconciled
+    uint64_t request;         // number of the newest heartbeat of this session
+    int64_t heard_ms;         // boot clock
+    enum reason_code refused; // the last agent that was; NONE: it was not
     bool dirty;
     UT_hash_handle by_name;
 };

@@ -99,6 +99,22 @@ static enum considered consider(struct cluster *c, struct job *j)
     return CONSIDERED_ASIDE;
 }
 
+static void pass_over(struct cluster *c, struct job *blocked)
+{
+    queue_set_blocked(c, blocked ? blocked->id : (struct job_id){0});
+    c->pass_wanted = false;
+}
+
+// No agent is there: one reason for all, said once.
+static void explain_no_nodes(struct cluster *c)
+{
+    struct job *first = RB_MIN(job_queue, &c->queue);
+    struct reason r = {.code = REASON_NO_NODES, .a = (int64_t)c->nodes_count};
+    if (first)
+        job_set_reason(c, first, r, NULL);
+    pass_over(c, first);
+}
+
 void pass(struct cluster *c)
 {
     c->pass_wanted = false;
@@ -106,6 +122,10 @@ void pass(struct cluster *c)
         return;
     struct job *j = c->pass_at ? c->pass_at : RB_MIN(job_queue, &c->queue);
     c->pass_at = NULL;
+    if (!usable_nodes(c)) {
+        explain_no_nodes(c);
+        return;
+    }
     for (int32_t budget = c->limits.pass_budget; j; budget--) {
         if (!budget) {
             c->pass_at = j;
@@ -120,5 +140,5 @@ void pass(struct cluster *c)
         if (what == CONSIDERED_ASIDE || !j->array_count || !j->queued)
             j = next;
     }
-    c->pass_wanted = false;
+    pass_over(c, j);
 }

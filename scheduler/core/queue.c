@@ -19,6 +19,14 @@ int job_queue_order(const struct job *a, const struct job *b)
 
 RB_GENERATE(job_queue, job, queue_link, job_queue_order)
 
+void queue_set_blocked(struct cluster *c, struct job_id job)
+{
+    if (c->meta.blocked.v == job.v)
+        return;
+    c->meta.blocked = job;
+    meta_mark(c);
+}
+
 void queue_insert(struct cluster *c, struct job *j)
 {
     CHECK(!j->queued &&
@@ -35,5 +43,7 @@ void queue_remove(struct cluster *c, struct job *j)
         c->pass_at = RB_NEXT(job_queue, &c->queue, j);
     RB_REMOVE(job_queue, &c->queue, j);
     j->queued = false;
+    if (c->meta.blocked.v == j->id.v)
+        queue_set_blocked(c, (struct job_id){0});
     c->pass_wanted = true;
 }

@@ -78,6 +78,16 @@ static void keep_results(struct cluster *c, const struct job *j, const struct in
     }
 }
 
+// A start that was never reported: the tasks' own time of it, by the node's clock, within reason.
+static void take_start_time(struct job *j, const struct input_end *in)
+{
+    for (size_t i = 0; i < in->tasks_count; i++) {
+        int64_t at_ms = in->tasks[i].started_at_ms;
+        if (at_ms >= j->submitted_at_ms && at_ms < j->started_at_ms)
+            j->started_at_ms = at_ms;
+    }
+}
+
 static void part_ended(struct cluster *c, struct node *n, struct placement *p,
                        const struct input_end *in)
 {
@@ -98,8 +108,12 @@ static void part_ended(struct cluster *c, struct node *n, struct placement *p,
     }
     keep_results(c, j, in);
     bool current = part_current(j, p);
-    if (current && in->started)
+    if (current && in->started) {
+        bool unheard = !j->started_at_ms;
         attempt_started(c, j, p);
+        if (unheard)
+            take_start_time(j, in);
+    }
     part_remove(c, p);
     if (current && !(r.code == REASON_EXITED && r.a == 0))
         attempt_condemn(c, j, r, in->detail);

@@ -22,7 +22,6 @@ enum {
 
 RB_HEAD(job_queue, job);
 RB_PROTOTYPE(job_queue, job, queue_link, job_queue_order)
-int job_queue_order(const struct job *a, const struct job *b);
 
 struct pointers {
     void **items;
@@ -102,6 +101,8 @@ const char *job_label(struct cluster *c, const struct job *j);
 // ---- deciding ----
 void submit(struct cluster *c, const struct caller *who, const struct input_submit *in); // submit.c
 void queue_insert(struct cluster *c, struct job *j);                                     // queue.c
+// Where the pass stopped; 0: it came to the end.
+void queue_set_blocked(struct cluster *c, struct job_id job);
 void queue_remove(struct cluster *c, struct job *j);
 void pass(struct cluster *c); // pass.c
 

@@ -148,10 +148,23 @@ static json_t *body_object(struct server *s, const struct http_req *r)
 
 // ---- jobs ----
 
+static bool has_room(struct server *s, const struct http_req *r)
+{
+    if (store_has_room(s->store))
+        return true;
+    AUTO_FREE char *message =
+        xasprintf("the disk of \"%s\" is full: no new job is taken; what is known goes on", s->dir);
+    api_error(s, r->handle, 507, errcode_word(E_NO_SPACE), message,
+              "Free at least 16 MiB there; then jobs are taken again.");
+    return false;
+}
+
 static void submit(struct server *s, struct http_req *r)
 {
     struct submission sub;
     struct err err;
+    if (!has_room(s, r))
+        return;
     json_t *body = body_object(s, r);
     if (!body)
         return;

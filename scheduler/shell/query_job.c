@@ -252,8 +252,7 @@ static int add_why(struct store_reader *r, struct job_id id, struct text *t, str
         text_addc(t, '{');
         put_int(t, "id", (int64_t)id.v);
         put_str(t, "state", job_state_word(j.state));
-        query_reason_json(&j.reason, (const char *)sqlite3_column_text(stmt, JOB_COLUMNS_COUNT + 3),
-                          j.detail, t);
+        query_waits_json(r, stmt, &j, t);
         put_int(t, "ahead", ahead);
         text_addc(t, '}');
     }

@@ -8,11 +8,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-int query_begin(struct store_reader *r, struct err *err)
-{
-    return db_exec(&r->db, "BEGIN", err);
-}
-
 int query_end(struct store_reader *r, int rc, struct text *ret, size_t before)
 {
     db_rollback(&r->db);
@@ -173,8 +168,7 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
     if ((rc = add_nodes(r, &j, t, err)))
         goto out;
     add_request(&j, t);
-    query_reason_json(&j.reason, (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 3),
-                      j.detail, t);
+    query_waits_json(r, row, &j, t);
     add_array(&j, t);
     put_str(t, "cwd", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 2));
     rc = 1;

@@ -2,6 +2,7 @@
 #include "scheduler/shell/store_internal.h"
 
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -67,7 +68,9 @@ static int lock_dir(const char *dir, int *ret, struct err *err)
 
 // ---- the reserve ----
 
-void store_reserve_make(struct store *s)
+enum { RESERVE_AGAIN_MS = 2000 };
+
+bool store_reserve_make(struct store *s)
 {
     int fd = open(s->reserve_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     int failed = fd < 0 ? errno : posix_fallocate(fd, 0, STORE_RESERVE_BYTES);
@@ -78,6 +81,18 @@ void store_reserve_make(struct store *s)
         log_warning("store", "no disk space in reserve", "path=%s error=\"%s\"", s->reserve_path,
                     strerrordesc_np(failed));
     }
+    return !failed;
+}
+
+bool store_has_room(struct store *s)
+{
+    if (access(s->reserve_path, F_OK) == 0)
+        return true;
+    int64_t now_ms = clock_boot_ms();
+    if (now_ms < s->reserve_next_ms)
+        return false;
+    s->reserve_next_ms = now_ms + RESERVE_AGAIN_MS;
+    return store_reserve_make(s);
 }
 
 bool store_reserve_release(struct store *s)

@@ -26,6 +26,9 @@ struct store;
 // E_NO_SPACE, E_IO. A new database gets a random cluster id. Reserves disk space beside it.
 int store_open(const char *dir, struct store **ret, struct err *err);
 void store_close(struct store *s);
+// False while the reserve is used up: what is known goes on, nothing new should be taken. Space
+// that was freed is noticed within two seconds. From the main thread.
+bool store_has_room(struct store *s);
 
 // Facts about the start: what cluster_start() wants to know.
 struct store_start {

@@ -15,7 +15,7 @@
 #include <uthash.h>
 
 enum {
-    STORE_SCHEMA_VERSION = 1,
+    STORE_SCHEMA_VERSION = 2,
     STORE_APPLICATION_ID = 0x4d757374, // "Must"
     STORE_RESERVE_BYTES = 16 * 1024 * 1024,
     STORE_BUSY_MS = 10000,
@@ -131,6 +131,7 @@ bool placement_state_parse(const char *word, enum placement_state *ret);
 struct store {
     struct db db;
     char *dir, *reserve_path, *term_path;
+    int64_t reserve_next_ms; // when store_has_room() tries again
     int lock_fd;
     char *upsert[TABLE_COUNT];
 };
@@ -138,8 +139,8 @@ struct store {
 // As store_open, through a named SQLite VFS (NULL: the default one) and another schema.
 int store_open_vfs(const char *dir, const char *vfs, const struct store_schema *schema,
                    struct store **ret, struct err *err);
-// Makes DIR/reserve where it is missing; a failure is logged, and only that.
-void store_reserve_make(struct store *s);
+// Makes DIR/reserve where it is missing; a failure is logged. False: there is none.
+bool store_reserve_make(struct store *s);
 // Deletes it; false if it was not there.
 bool store_reserve_release(struct store *s);
 
@@ -203,4 +204,9 @@ struct store_reader {
     struct db db;
     struct users *users;
     char *job_sql; // of one job by id
+    // The queue as the transaction sees it, from query_begin() on.
+    struct reader_queue {
+        bool hold;
+        struct job blocked; // where the pass stopped, without strings; id 0: nowhere
+    } queue;
 };

@@ -129,9 +129,15 @@ static int create_all(struct db *db, struct err *err)
     return db_exec(db, text_str(&sql), err);
 }
 
+static const struct store_upgrade upgrades[] = {
+    {1, "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0"},
+};
+
 const struct store_schema store_schema = {
     .version = STORE_SCHEMA_VERSION,
     .create = create_all,
+    .upgrades = upgrades,
+    .upgrades_count = sizeof upgrades / sizeof *upgrades,
 };
 
 // ---- versions ----

@@ -33,6 +33,8 @@ def scheduler_killed():
         jobs = [waiter(c) for _ in range(24)]
         eventually(lambda: len(runs(c)) == 4)
         before = runs(c)
+        last = max(set(jobs) - set(before))
+        code = lambda job: c.api("GET", f"/v1/jobs/{job}/why")[1]["reason"]["code"]
         c.kill_scheduler()
         tap.ok(all(alive(p) for r in before.values() for _, p in r),
                "the tasks run on without the scheduler")
@@ -40,6 +42,13 @@ def scheduler_killed():
         tap.ok(eventually(c.nodes_up), "the nodes come back")
         tap.equal(runs(c), before, "the four are the same processes")
         tap.equal([c.state(j) for j in before], ["running"] * 4, "and are known as running")
+        tap.equal(code(last), "priority", "the last one waits for its turn, as before")
+        for node in c.nodes:
+            c.ctl("node", "drain", node, "--reason", "test")
+        tap.equal(code(last), "no_nodes", "without a usable node every job says so")
+        for node in c.nodes:
+            c.ctl("node", "resume", node)
+        tap.ok(eventually(lambda: code(last) == "priority"), "and no longer when they are back")
         c.kill_scheduler()
         open(c.file("go"), "w").close()
         eventually(lambda: not any(alive(p) for r in before.values() for _, p in r))

@@ -470,6 +470,53 @@ static void order_is_priority_then_submission_and_the_head_is_not_passed(void **
     assert_int_equal(s->h.jobs[3].state, JOB_STARTING);
 }
 
+// A restart without agents, or a dead switch, writes one row and not every pending job's.
+static void without_nodes_one_reason_holds_for_all(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 3});
+    submit(s, (struct request){.tasks = 1, .cpus = 2});
+    submit(s, (struct request){.tasks = 1, .cpus = 2});
+    assert_int_equal(s->h.meta.blocked.v, 2);
+    harness_restart(&s->h, true);
+    pass_ms(s, 10);
+    assert_int_equal(s->h.jobs[1].reason.code, REASON_NO_NODES);
+    assert_int_equal(s->h.jobs[2].reason.code, REASON_PRIORITY);
+    assert_int_equal(s->h.meta.blocked.v, 2);
+    struct input in = {.kind = INPUT_CANCEL, .caller = {.uid = 7}, .job = {2}};
+    harness_step(&s->h, &in);
+    pass_ms(s, 10);
+    assert_int_equal(s->h.meta.blocked.v, 3);
+    assert_int_equal(s->h.jobs[2].reason.code, REASON_NO_NODES);
+    in.job.v = 3;
+    harness_step(&s->h, &in);
+    pass_ms(s, 10);
+    assert_int_equal(s->h.meta.blocked.v, 0);
+}
+
+// A job that was lost sight of tells its times with its end.
+static void an_end_that_comes_first_brings_the_start_time(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    int64_t started_ms = s->h.now.wall_ms + 50;
+    pass_ms(s, 9000);
+    struct task_result task = {.started_at_ms = started_ms, .ended_at_ms = started_ms + 10};
+    struct input in = {.kind = INPUT_END};
+    in.end = (struct input_end){.node = {1},
+                                .session = s->session[0],
+                                .attempt = attempt(1, 1),
+                                .started = true,
+                                .reason = {.code = REASON_EXITED},
+                                .tasks = &task,
+                                .tasks_count = 1};
+    harness_step(&s->h, &in);
+    assert_int_equal(s->h.jobs[0].state, JOB_COMPLETED);
+    assert_int_equal(s->h.jobs[0].started_at_ms, started_ms);
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -487,6 +534,8 @@ int main(void)
         STORY(a_copy_of_the_database_started_twice_holds),
         STORY(unknown_attempts_are_left_alone),
         STORY(an_array_is_one_record),
+        STORY(without_nodes_one_reason_holds_for_all),
+        STORY(an_end_that_comes_first_brings_the_start_time),
         STORY(order_is_priority_then_submission_and_the_head_is_not_passed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

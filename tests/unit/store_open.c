@@ -299,6 +299,19 @@ static void test_older_versions_are_brought_up(void **state)
     dir_remove(dir);
 }
 
+static void test_version_1_is_brought_up(void **state)
+{
+    (void)state;
+    char *dir = make_database();
+    run_sql(dir, "ALTER TABLE meta DROP COLUMN blocked; PRAGMA user_version = 1");
+    struct store *s = open_or_fail(dir);
+    assert_int_equal(store_int(s, "PRAGMA user_version"), STORE_SCHEMA_VERSION);
+    assert_int_equal(store_int(s, "SELECT blocked FROM meta"), 0);
+    store_close(s);
+    open_and_load(dir);
+    dir_remove(dir);
+}
+
 // ---- the term ----
 
 static void test_the_term_rises_with_each_start(void **state)
@@ -428,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_a_leftover_log_does_not_flow_into_a_damaged_file),
         cmocka_unit_test(test_foreign_and_newer_databases),
         cmocka_unit_test(test_older_versions_are_brought_up),
+        cmocka_unit_test(test_version_1_is_brought_up),
         cmocka_unit_test(test_the_term_rises_with_each_start),
         cmocka_unit_test(test_an_older_copy_is_held),
         cmocka_unit_test(test_hold_lasts_until_accepted),
