@@ -191,7 +191,7 @@ static void a_look_does_not_disturb_who_takes_it(void **state)
         for (;;)
             look(&pid);
     }
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 5000; i++) {
         int fd;
         assert_int_equal(attempt_lock_take(dir, id, &fd, &err), 0);
         close(fd);
