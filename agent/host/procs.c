@@ -4,11 +4,14 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct proc {
@@ -73,7 +76,8 @@ static bool mark_children(struct proc *all, size_t count, pid_t ancestor)
     return more;
 }
 
-size_t procs_descendants(pid_t ancestor, pid_t *ret, size_t max)
+// By looking at every process: for kernels without the lists of children.
+static size_t scan_descendants(pid_t ancestor, pid_t *ret, size_t max)
 {
     size_t count, n = 0;
     struct proc *all = read_all(&count);
@@ -87,6 +91,75 @@ size_t procs_descendants(pid_t ancestor, pid_t *ret, size_t max)
         }
     free(all);
     return n;
+}
+
+struct pid_list {
+    pid_t *at;
+    size_t count, cap;
+};
+
+static void add_children_of_thread(pid_t pid, const char *thread, struct pid_list *l)
+{
+    char path[96];
+    int child;
+    snprintf(path, sizeof path, "/proc/%d/task/%.20s/children", (int)pid, thread);
+    FILE *f = fopen(path, "re");
+    while (f && fscanf(f, "%d", &child) == 1) {
+        VEC_RESERVE(l->at, l->count, l->cap);
+        l->at[l->count++] = child;
+    }
+    if (f)
+        fclose(f);
+}
+
+static void add_children(pid_t pid, struct pid_list *l)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *dir = opendir(path);
+    struct dirent *d;
+    while (dir && (d = readdir(dir)))
+        if (isdigit((unsigned char)d->d_name[0]))
+            add_children_of_thread(pid, d->d_name, l);
+    if (dir)
+        closedir(dir);
+}
+
+// The kernel lists a task's children (CONFIG_PROC_CHILDREN, proc(5)). A list read while its
+// processes fork and end may miss some: whoever kills looks again until nothing is left, and the
+// last look finds a quiet family.
+static size_t list_descendants(pid_t ancestor, pid_t *ret, size_t max)
+{
+    struct pid_list l = {0};
+    struct proc p;
+    size_t n = 0;
+    add_children(ancestor, &l);
+    for (size_t i = 0; i < l.count; i++) {
+        char pid[16];
+        snprintf(pid, sizeof pid, "%d", (int)l.at[i]);
+        add_children(l.at[i], &l);
+        if (!read_stat(pid, &p) || p.zombie)
+            continue;
+        if (n < max)
+            ret[n] = l.at[i];
+        n++;
+    }
+    free(l.at);
+    return n;
+}
+
+size_t procs_descendants(pid_t ancestor, pid_t *ret, size_t max)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)ancestor, (int)ancestor);
+    return access(path, R_OK) == 0 ? list_descendants(ancestor, ret, max)
+                                   : scan_descendants(ancestor, ret, max);
+}
+
+bool procs_no_child(void)
+{
+    siginfo_t info;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
 }
 
 static bool has_variable(const char *env, size_t len, const char *variable)

@@ -2,6 +2,7 @@
 // look in any case.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -9,6 +10,8 @@
 // set on the ancestor no descendant escapes, setsid and double forks included. Returns their
 // number (may exceed max); zombies are left out.
 size_t procs_descendants(pid_t ancestor, pid_t *ret, size_t max);
+// This process has no child, not even a zombie: with the subreaper flag, no descendant at all.
+bool procs_no_child(void);
 // All processes whose environment holds MUSTER_ATTEMPT=token, zombies left out.
 size_t procs_with_token(const char *token, pid_t *ret, size_t max);
 // Resident memory of these processes together, KiB, shared pages counted for each.
