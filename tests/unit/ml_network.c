@@ -403,6 +403,8 @@ static bool well_formed(const char *s, size_t len)
             quoted = !quoted;
         if (quoted)
             continue;
+        if (s[i] == ',' && (i + 1 == len || strchr("{[,", s[i - 1]) || strchr("}],", s[i + 1])))
+            return false;
         if (s[i] == '{' || s[i] == '[')
             open[depth++] = s[i];
         else if ((s[i] == '}' || s[i] == ']') && (!depth || open[--depth] != s[i] - 2))
