@@ -1,6 +1,7 @@
 // Stories of the agent's core: what it is told, and word for word what it puts out. `!` marks what
 // does not wait for the disk; everything else waits for the journal lines before it.
 #include "agent/core/agent.h"
+#include "common/alloc.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,7 +80,7 @@ static void expect(struct stage *s, const char *want)
 
 static int setup(void **state)
 {
-    struct stage *s = calloc(1, sizeof *s);
+    struct stage *s = xcalloc(1, sizeof *s);
     s->agent = agent_new();
     s->now_ms = 1000;
     *state = s;

@@ -54,7 +54,7 @@ static void pass(struct stage *s, int64_t ms)
 
 static int setup(void **state)
 {
-    struct stage *s = calloc(1, sizeof *s);
+    struct stage *s = xcalloc(1, sizeof *s);
     shepherd_init(&s->core);
     s->now_ms = 1000;
     *state = s;

@@ -2,6 +2,7 @@
 // full disk, a failing fsync, a lost file; and what a restarted agent makes of it all.
 #include "agent/shell/node.h"
 #include "common/alloc.h"
+#include "tests/unit/temp_dir.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,26 +94,17 @@ static struct node *node_again(struct node *n, const char *boot_id)
     return node_open(boot_id);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int setup(void **state)
 {
     (void)state;
-    snprintf(strrchr(top, '-'), 8, "-XXXXXX");
-    return mkdtemp(top) ? 0 : -1;
+    return temp_dir_make(top);
 }
 
 static int teardown(void **state)
 {
     (void)state;
     umount(top); // if a test left it
-    return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return temp_dir_remove(top);
 }
 
 // ---- records ----

@@ -2,6 +2,7 @@
 // reaches everything, a limit holds and a group goes away.
 #include "agent/host/cgroup.h"
 #include "common/alloc.h"
+#include "tests/unit/temp_dir.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,8 +29,8 @@ struct tree {
 
 static void make_dirs(const struct tree *t, const char *path)
 {
-    AUTO_FREE char *command = xasprintf("mkdir -p '%s/%s'", t->root, path);
-    assert_int_equal(system(command), 0);
+    AUTO_FREE char *whole = xasprintf("%s/%s", t->root, path);
+    assert_int_equal(temp_dir_below(whole), 0);
 }
 
 static void put(const struct tree *t, const char *dir, const char *name, const char *text)
@@ -58,15 +59,15 @@ static int setup(void **state)
     struct tree *t = xcalloc(1, sizeof *t);
     snprintf(t->root, sizeof t->root, "/tmp/muster-cgroup-XXXXXX");
     *state = t;
-    return mkdtemp(t->root) ? 0 : -1;
+    return temp_dir_make(t->root);
 }
 
 static int teardown(void **state)
 {
     struct tree *t = *state;
-    AUTO_FREE char *command = xasprintf("rm -rf '%s'", t->root);
+    int rc = temp_dir_remove(t->root);
     free(t);
-    return system(command);
+    return rc;
 }
 
 // A process that waits to be killed.

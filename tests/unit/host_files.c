@@ -1,6 +1,7 @@
 // What an agent and a shepherd share on tmpfs: names, the lock, the deadline, the end.
 #include "agent/host/attempt_files.h"
 #include "common/alloc.h"
+#include "tests/unit/temp_dir.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,15 +25,13 @@ static char dir[] = "/dev/shm/muster-files-XXXXXX";
 static int setup(void **state)
 {
     (void)state;
-    strcpy(strrchr(dir, '-'), "-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
+    return temp_dir_make(dir);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    AUTO_FREE char *command = xasprintf("rm -rf '%s'", dir);
-    return system(command);
+    return temp_dir_remove(dir);
 }
 
 static char *path_of(const char *suffix)

@@ -1,6 +1,8 @@
 // Scratch directories: made for one user, removed without ever following a link.
 #include "agent/host/scratch.h"
 #include "common/alloc.h"
+#include "common/text.h"
+#include "tests/unit/temp_dir.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +34,7 @@ static int setup(void **state)
 {
     struct place *p = xcalloc(1, sizeof *p);
     snprintf(p->top, sizeof p->top, "/tmp/muster-scratch-XXXXXX");
-    if (!mkdtemp(p->top))
+    if (temp_dir_make(p->top))
         return -1;
     snprintf(p->s.dir, sizeof p->s.dir, "%s/muster-0/a.1.n1", p->top);
     snprintf(p->s.shm, sizeof p->s.shm, "%s/shm-a.1.n1", p->top);
@@ -47,8 +49,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct place *p = *state;
-    AUTO_FREE char *command = xasprintf("rm -rf '%s'", p->top);
-    int rc = system(command);
+    int rc = temp_dir_remove(p->top);
     free(p);
     return rc;
 }
@@ -84,7 +85,8 @@ static void what_is_made_is_private_and_removed_whole(void **state)
     struct place *p = *state;
     struct err err;
     struct stat st;
-    char path[512], deep[4096];
+    char path[512];
+    AUTO(text) struct text deep = {0};
     for (int i = 0; i < 2; i++) { // making it again is no error
         assert_int_equal(scratch_make(&p->s, &err), 0);
         assert_int_equal(stat(p->s.dir, &st), 0);
@@ -96,13 +98,13 @@ static void what_is_made_is_private_and_removed_whole(void **state)
     touch(path);
     in(p->s.shm, ".hidden", path);
     touch(path);
-    snprintf(deep, sizeof deep, "%s", p->s.dir);
+    text_add(&deep, p->s.dir);
     for (int i = 0; i < 60; i++) {
-        strcat(deep, "/d");
-        assert_int_equal(mkdir(deep, 0700), 0);
+        text_add(&deep, "/d");
+        assert_int_equal(mkdir(text_str(&deep), 0700), 0);
     }
-    strcat(deep, "/file");
-    touch(deep);
+    text_add(&deep, "/file");
+    touch(text_str(&deep));
     in(p->s.dir, "closed", path);
     assert_int_equal(mkdir(path, 0), 0);
     scratch_remove(&p->s);
@@ -118,8 +120,8 @@ static void another_attempts_directory_stays(void **state)
     struct place *p = *state;
     struct err err;
     struct scratch other = p->s;
-    strcpy(strrchr(other.dir, '/'), "/b.1.n1");
-    strcat(other.shm, "-b");
+    snprintf(other.dir, sizeof other.dir, "%s/muster-0/b.1.n1", p->top);
+    snprintf(other.shm, sizeof other.shm, "%s/shm-b.1.n1", p->top);
     assert_int_equal(scratch_make(&p->s, &err), 0);
     assert_int_equal(scratch_make(&other, &err), 0);
     scratch_remove(&p->s);

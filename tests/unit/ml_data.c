@@ -3,6 +3,7 @@
 #include "common/rng.h"
 #include "kernels/idx.h"
 #include "kernels/shard.h"
+#include "tests/unit/temp_dir.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -169,8 +170,7 @@ static int read_both(struct dataset *ret, struct err *err)
 static int setup(void **state)
 {
     (void)state;
-    strcpy(strrchr(dir, '-'), "-XXXXXX");
-    if (!mkdtemp(dir))
+    if (temp_dir_make(dir))
         return -1;
     put("images", images, sizeof images, false);
     put("labels", labels, sizeof labels, false);
@@ -180,8 +180,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    AUTO_FREE char *command = xasprintf("rm -rf '%s'", dir);
-    return system(command);
+    return temp_dir_remove(dir);
 }
 
 static void expect_sample(const struct dataset *d)
