@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,6 +15,8 @@
 
 // The hierarchies an attempt's group lives in. v2 has one; v1 one for each controller.
 enum hierarchy { UNIFIED, MEMORY, FREEZER, PIDS, HIERARCHY_COUNT };
+
+enum { DEPTH_MAX = 32 }; // of groups that tasks make in theirs
 
 struct cgroup_host {
     char *base[HIERARCHY_COUNT]; // path of the base group; NULL: not usable
@@ -188,15 +191,16 @@ int cgroup_enter(struct cgroup_host *h, const char *name)
     return rc;
 }
 
-size_t cgroup_members(struct cgroup_host *h, const char *name, pid_t *ret, size_t max)
+static bool is_subgroup(const struct dirent *d)
 {
-    char path[4096];
-    int i = h->base[UNIFIED] ? UNIFIED : h->base[FREEZER] ? FREEZER : h->base[PIDS] ? PIDS : MEMORY;
-    if (!group_path(h, i, name, path))
-        return 0;
+    return d->d_type == DT_DIR && strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+}
+
+// Members of the group at path and of those that tasks made below it.
+static size_t members_below(const char *path, int depth, pid_t *ret, size_t n, size_t max)
+{
     AUTO_FREE char *file = xasprintf("%s/cgroup.procs", path);
     FILE *f = fopen(file, "re");
-    size_t n = 0;
     int pid;
     while (f && fscanf(f, "%d", &pid) == 1) {
         if (n < max)
@@ -205,7 +209,23 @@ size_t cgroup_members(struct cgroup_host *h, const char *name, pid_t *ret, size_
     }
     if (f)
         fclose(f);
+    DIR *dir = depth < DEPTH_MAX ? opendir(path) : NULL;
+    struct dirent *d;
+    while (dir && (d = readdir(dir)))
+        if (is_subgroup(d)) {
+            AUTO_FREE char *below = xasprintf("%s/%s", path, d->d_name);
+            n = members_below(below, depth + 1, ret, n, max);
+        }
+    if (dir)
+        closedir(dir);
     return n;
+}
+
+size_t cgroup_members(struct cgroup_host *h, const char *name, pid_t *ret, size_t max)
+{
+    char path[4096];
+    int i = h->base[UNIFIED] ? UNIFIED : h->base[FREEZER] ? FREEZER : h->base[PIDS] ? PIDS : MEMORY;
+    return group_path(h, i, name, path) ? members_below(path, 0, ret, 0, max) : 0;
 }
 
 void cgroup_kill(struct cgroup_host *h, const char *name)
@@ -251,12 +271,26 @@ int64_t cgroup_peak_mib(struct cgroup_host *h, const char *name)
     return -1;
 }
 
+static int remove_below(const char *path, int depth)
+{
+    DIR *dir = depth < DEPTH_MAX ? opendir(path) : NULL;
+    struct dirent *d;
+    while (dir && (d = readdir(dir)))
+        if (is_subgroup(d)) {
+            AUTO_FREE char *below = xasprintf("%s/%s", path, d->d_name);
+            remove_below(below, depth + 1);
+        }
+    if (dir)
+        closedir(dir);
+    return rmdir(path) && errno != ENOENT ? -1 : 0;
+}
+
 int cgroup_remove(struct cgroup_host *h, const char *name)
 {
     char path[4096];
     int rc = 0;
     for (int i = 0; i < HIERARCHY_COUNT; i++)
-        if (group_path(h, i, name, path) && rmdir(path) && errno != ENOENT)
+        if (group_path(h, i, name, path) && remove_below(path, 0))
             rc = -1;
     return rc;
 }

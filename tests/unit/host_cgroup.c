@@ -331,6 +331,43 @@ static void a_kill_reaches_everything_in_the_group(void **state)
     close_live(h, base);
 }
 
+static void a_group_made_inside_the_group_is_no_way_out(void **state)
+{
+    (void)state;
+    char base[64], x;
+    struct err err;
+    pid_t pids[PIDS_MAX];
+    int pair[2];
+    struct cgroup_host *h = live_host(base);
+    if (!cgroup_features(h).kill) {
+        close_live(h, base);
+        print_message("skipped: no cgroup that can be killed here\n");
+        skip();
+    }
+    assert_int_equal(cgroup_make(h, "c", 0, geteuid(), &err), 0);
+    assert_int_equal(cgroup_make(h, "c/own/deep", 0, geteuid(), &err), 0);
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(LIFE_S);
+        if (cgroup_enter(h, "c/own/deep") || write(pair[1], "x", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(pair[1]);
+    assert_int_equal(read(pair[0], &x, 1), 1);
+    close(pair[0]);
+    assert_int_equal(cgroup_members(h, "c", pids, PIDS_MAX), 1);
+    assert_int_equal(pids[0], pid);
+    cgroup_kill(h, "c");
+    assert_int_equal(end_of(pid), SIGKILL);
+    for (int i = 0; i < 20000 && cgroup_remove(h, "c"); i++)
+        poll(NULL, 0, 1);
+    assert_int_equal(cgroup_remove(h, "c"), 0);
+    close_live(h, base);
+}
+
 static void use_too_much(struct cgroup_host *h)
 {
     enum { BYTES = 256 << 20 };
@@ -380,6 +417,7 @@ int main(void)
         STORY(v1_uses_each_controller_that_there_is),
         STORY(nothing_usable_is_no_error),
         cmocka_unit_test(a_kill_reaches_everything_in_the_group),
+        cmocka_unit_test(a_group_made_inside_the_group_is_no_way_out),
         cmocka_unit_test(a_memory_limit_holds_and_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
