@@ -257,6 +257,8 @@ static const char *in_the_way(const struct agent *a, const struct agent_order *o
             continue;
         if (t->order.id.job.v == o->id.job.v)
             return "an earlier attempt of the job";
+        if (t->order.lease_ms < 0)
+            return "an attempt that was found here and has not said yet what it holds";
         if (coreset_intersects(&t->order.held.cores, &o->held.cores) ||
             (t->order.held.gpus & o->held.gpus))
             return "an attempt that is not over";

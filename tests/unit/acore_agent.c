@@ -728,6 +728,9 @@ static void an_adopted_attempt_is_not_renewed_before_its_order_is_known(void **s
     join(s);
     grant(s, s->request, id(1, 1));
     expect(s, "");
+    launch(s, order_for(s, id(3, 1), 0));
+    expect(s, "journal end 3.1\nrelease 3.1\nend 3.1 not-started node_busy "
+              "(an attempt that was found here and has not said yet what it holds)\n");
     o = order_for(s, id(1, 1), 40000);
     agent_adopt(s->agent, &o);
     grant(s, s->request, id(1, 1));
