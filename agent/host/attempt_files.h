@@ -5,7 +5,8 @@
 //                          "PID\n", and after the order was taken, before any task: "PID ordered\n"
 //     RUN/<name>.deadline  int64, CLOCK_BOOTTIME ms; INT64_MAX: none. Written by the agent with one
 //                          aligned 8-byte store, mapped read-only by the shepherd.
-//     RUN/<name>.end       the End message (protobuf), written by rename when no process is left
+//     RUN/<name>.end       the End message (protobuf), written by rename when no process is left; a
+//                          shepherd of another user writes it in place, its first byte last
 //     @muster/<cluster>/<node>/<name>   the shepherd's abstract listening socket
 // with <name> = 16 hex digits of the job's uid "." attempt number. The tasks carry
 // MUSTER_ATTEMPT=<cluster>-<uid>-<number> (16 hex digits, 16 hex digits, decimal): the token by
@@ -45,7 +46,8 @@ int attempt_lock_look(const char *run_dir, struct attempt_id id, enum attempt_lo
 // The shepherd's: the descriptor, or E_EXISTS when another holds it.
 int attempt_lock_take(const char *run_dir, struct attempt_id id, int *ret_fd, struct err *err);
 int attempt_lock_mark_ordered(int fd, struct err *err);
-// Makes the lock file for a job of another user (agent as root); otherwise the shepherd makes it.
+// Makes lock and end file for a job of another user (agent as root), who cannot make files here;
+// otherwise the shepherd makes them.
 int attempt_lock_prepare(const char *run_dir, struct attempt_id id, uid_t uid, struct err *err);
 
 // ---- the deadline ----

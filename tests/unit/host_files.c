@@ -313,6 +313,44 @@ static void an_end_is_whole_or_not_there(void **state)
     assert_int_equal(attempt_end_read(dir, id, &bytes, &len, &err), E_NOT_FOUND);
 }
 
+// The run directory is the agent's: a user's shepherd cannot make a file in it.
+static void a_shepherd_of_another_user_leaves_word_too(void **state)
+{
+    (void)state;
+    struct err err;
+    uint8_t *bytes;
+    size_t len;
+    if (geteuid() != 0) {
+        print_message("skipped: needs root\n");
+        skip();
+    }
+    assert_int_equal(chmod(dir, 0755), 0);
+    assert_int_equal(attempt_lock_prepare(dir, id, 65534, &err), 0);
+    assert_int_equal(attempt_end_read(dir, id, &bytes, &len, &err), E_NOT_FOUND);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd;
+        bool good = setgid(65534) == 0 && setuid(65534) == 0 &&
+                    attempt_lock_take(dir, id, &fd, &err) == 0 &&
+                    attempt_lock_mark_ordered(fd, &err) == 0 &&
+                    attempt_end_write(dir, id, "the end", 7, &err) == 0;
+        _exit(good ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(attempt_lock_prepare(dir, id, 65534, &err), 0); // takes nothing away
+    assert_int_equal(attempt_end_read(dir, id, &bytes, &len, &err), 0);
+    assert_int_equal(len, 7);
+    assert_memory_equal(bytes, "the end", 7);
+    free(bytes);
+    AUTO_FREE char *path = path_of("end");
+    int fd = open(path, O_WRONLY | O_CLOEXEC); // as it is before its first byte
+    assert_int_equal(pwrite(fd, "", 1, 0), 1);
+    close(fd);
+    assert_int_equal(attempt_end_read(dir, id, &bytes, &len, &err), E_NOT_FOUND);
+}
+
 static void an_end_is_no_link_to_elsewhere(void **state)
 {
     (void)state;
@@ -341,6 +379,7 @@ int main(void)
         STORY(a_deadline_is_one_word_seen_by_both),
         STORY(half_a_deadline_is_none),
         STORY(an_end_is_whole_or_not_there),
+        STORY(a_shepherd_of_another_user_leaves_word_too),
         STORY(an_end_is_no_link_to_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
