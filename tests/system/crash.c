@@ -1,7 +1,8 @@
-// Preloaded into one daemon: kills it with SIGKILL right before its n-th outward system call, so that
-// a test can try every crash point. Counting begins when the file CRASH_WHEN exists.
+// Preloaded into one daemon: kills it with SIGKILL right before its n-th outward system call, so
+// that a test can try every crash point. Counting begins when the file CRASH_WHEN exists.
 //
-//     LD_PRELOAD=crash.so CRASH_PROGRAM=muster-agent CRASH_WHEN=/tmp/go CRASH_AT=17 CRASH_LOG=/tmp/calls
+//     LD_PRELOAD=crash.so CRASH_PROGRAM=muster-agent CRASH_WHEN=/tmp/go CRASH_AT=17
+//     CRASH_LOG=/tmp/calls
 //
 // CRASH_AT=0 only writes the calls down. Children of the daemon are left alone.
 #include <dlfcn.h>
@@ -44,7 +45,9 @@ static void count(const char *name)
     long n = atomic_fetch_add(&calls, 1) + 1;
     char line[64];
     int len = snprintf(line, sizeof line, "%ld %s\n", n, name);
-    int fd = log_path ? (int)syscall(SYS_openat, AT_FDCWD, log_path, O_WRONLY | O_CREAT | O_APPEND, 0644) : -1;
+    int fd = log_path
+                 ? (int)syscall(SYS_openat, AT_FDCWD, log_path, O_WRONLY | O_CREAT | O_APPEND, 0644)
+                 : -1;
     if (fd >= 0) {
         syscall(SYS_write, fd, line, (size_t)len);
         close(fd);
@@ -57,15 +60,15 @@ static void count(const char *name)
     errno = kept;
 }
 
-#define WRAP(type, name, parameters, arguments)                          \
-    type name parameters;                                                \
-    type name parameters                                                 \
-    {                                                                    \
-        static type(*real) parameters;                                   \
-        if (!real)                                                       \
-            *(void **)&real = dlsym(RTLD_NEXT, #name);                   \
-        count(#name);                                                    \
-        return real arguments;                                           \
+#define WRAP(type, name, parameters, arguments)        \
+    type name parameters;                              \
+    type name parameters                               \
+    {                                                  \
+        static type(*real) parameters;                 \
+        if (!real)                                     \
+            *(void **)&real = dlsym(RTLD_NEXT, #name); \
+        count(#name);                                  \
+        return real arguments;                         \
     }
 
 WRAP(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
