@@ -2,6 +2,7 @@
 
 #include "common/check.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static const struct {
@@ -35,15 +36,22 @@ enum reason_code reason_parse(const char *word)
 void reason_text(const struct reason *r, const char *node, const char *detail, struct text *ret)
 {
     CHECK(r->code < REASON_COUNT);
+    int64_t last = 0; // number written
     for (const char *p = reasons[r->code].template; *p; p++) {
+        if (strncmp(p, "(s)", 3) == 0) {
+            text_add(ret, last == 1 ? "" : "s");
+            p += 2;
+            continue;
+        }
         if (*p != '%') {
             text_addc(ret, *p);
             continue;
         }
         p++;
-        if (*p == 'a' || *p == 'b' || *p == 'c')
-            text_addf(ret, "%lld", (long long)(*p == 'a' ? r->a : *p == 'b' ? r->b : r->c));
-        else if (*p == 'n')
+        if (*p == 'a' || *p == 'b' || *p == 'c') {
+            last = *p == 'a' ? r->a : *p == 'b' ? r->b : r->c;
+            text_addf(ret, "%" PRId64, last);
+        } else if (*p == 'n')
             text_add(ret, node ? node : "?");
         else if (*p == 'd')
             text_add(ret, detail ? detail : "");

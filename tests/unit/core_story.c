@@ -189,15 +189,14 @@ static void too_large_is_refused_with_numbers(void **state)
     join(s, 1);
     forget(s);
     submit(s, (struct request){.tasks = 3, .nodes = 3, .cpus = 4});
-    expect_lines(&s->sent,
-                 "reply can never run: needs 3 node(s) with 4 cores; the cluster has 2\n");
+    expect_lines(&s->sent, "reply can never run: needs 3 nodes with 4 cores; the cluster has 2\n");
     submit(s, (struct request){.tasks = 1, .cpus = 1, .memory_mib = 4000});
-    expect_lines(&s->sent, "reply can never run: needs 1 node(s) with 4000 MiB of memory; the "
+    expect_lines(&s->sent, "reply can never run: needs 1 node with 4000 MiB of memory; the "
                            "cluster has 0\n");
     submit(s, (struct request){.tasks = 9, .cpus = 1});
     expect_lines(
         &s->sent,
-        "reply can never run: needs 9 tasks of 1 cores each; the cluster has room for 8\n");
+        "reply can never run: needs 9 tasks of 1 core each; the cluster has room for 8\n");
 }
 
 static void a_gang_goes_when_all_are_prepared(void **state)

@@ -363,7 +363,7 @@ static void test_why(void **state)
     struct fixture *f = *state;
     assert_why(f, 3,
                "{\"id\":3,\"state\":\"pending\",\"reason\":{\"code\":\"resources\",\"text\":\"is "
-               "next and waits for free resources: it needs 6 cores on 1 node(s); 2 cores are free "
+               "next and waits for free resources: it needs 6 cores on 1 node; 2 are free "
                "on usable nodes\",\"hint\":\"\"},\"ahead\":1}");
     assert_why(f, 8,
                "{\"id\":8,\"state\":\"pending\",\"reason\":{\"code\":\"ending\",\"text\":\"its "
