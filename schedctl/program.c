@@ -17,7 +17,7 @@ static const char *wrong_with(const char *path)
     if (S_ISDIR(st.st_mode))
         return "it is a directory";
     if (!S_ISREG(st.st_mode) || access(path, X_OK))
-        return "it is not executable";
+        return "it is not executable: chmod +x it";
     return NULL;
 }
 

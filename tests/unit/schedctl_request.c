@@ -133,10 +133,10 @@ static void programs_are_looked_for(void **state)
     REFUSED("program \"no-such-program\" is not in PATH. Name it with its path, or add --no-check "
             "if only the nodes have it.",
             "--", "no-such-program");
-    said =
-        xasprintf("program \"%s/./plain\" cannot be run: it is not executable. If the nodes have "
-                  "another one, add --no-check.",
-                  dir);
+    said = xasprintf("program \"%s/./plain\" cannot be run: it is not executable: chmod +x it. If "
+                     "the nodes have "
+                     "another one, add --no-check.",
+                     dir);
     REFUSED(said, "--cwd", dir, "--", "./plain");
     REFUSED("program \"true\" is not in PATH. Name it with its path, or add --no-check if only the "
             "nodes have it.",
