@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,20 @@ static int lock_refused(int fd, const char *path, const char *dir, struct err *e
                 *pid ? ", process " : "", pid, dir, path);
 }
 
+// One that was killed a moment ago holds its lock until its last thread is gone.
+static int lock_soon(int fd)
+{
+    enum { TRIES = 50, PAUSE_MS = 10 };
+    int rc = 0;
+    for (int i = 0; i < TRIES; i++) {
+        if ((rc = flock(fd, LOCK_EX | LOCK_NB)) == 0 || errno != EWOULDBLOCK)
+            return rc;
+        poll(NULL, 0, PAUSE_MS);
+        errno = EWOULDBLOCK;
+    }
+    return rc;
+}
+
 static int lock_dir(const char *dir, int *ret, struct err *err)
 {
     AUTO_FREE char *path = xasprintf("%s/lock", dir);
@@ -47,7 +62,7 @@ static int lock_dir(const char *dir, int *ret, struct err *err)
                                                         : E_IO,
                     "cannot write in \"%s\": %m. Check its owner, permissions and free space.",
                     dir);
-    if (flock(fd, LOCK_EX | LOCK_NB)) {
+    if (lock_soon(fd)) {
         if (errno == EWOULDBLOCK)
             return lock_refused(fd, path, dir, err);
         int rc = fail(err, E_IO, "cannot lock \"%s\": %m", path);
