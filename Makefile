@@ -180,7 +180,7 @@ check-unit: deps-test ## the unit tests alone (MODE=debug, asan, tsan)
 	$(Q)$(TAP) tests/run-tests.py $(patsubst %,$(B)/tests/%,$(UNIT) $(FUZZ))
 check-long: deps-test ## the slow proofs: every crash point, 200 acknowledged submissions, 20 seeds
 	$(Q)$(MAKE) --no-print-directory tests-built
-	$(Q)CRASH_STEP=1 ACKNOWLEDGED=200 TEST_TIMEOUT=1800 tests/run-tests.py tests/system/45-crash.py \
+	$(Q)CRASH_STEP=1 TEST_TIMEOUT=1800 tests/run-tests.py tests/system/45-crash.py \
 	  tests/system/40-survival.py $(wildcard tests/long/[0-9]*.py)
 	$(Q)$(MAKE) --no-print-directory sim
 asan: ## the unit tests under AddressSanitizer and UBSan

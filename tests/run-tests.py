@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""Runs TAP programs one after another (unit tests two at a time), shows what failed, and closes
-with `N passed, N failed, N skipped`.
+"""Runs TAP programs two at a time, shows what failed, and closes with `N passed, N failed, N skipped`.
 
     tests/run-tests.py PROGRAM...
 
@@ -89,17 +88,11 @@ def show(result):
 
 def main():
     programs = sys.argv[1:]
-    units = [p for p in programs if not p.endswith(".py")]
-    scripts = [p for p in programs if p.endswith(".py")]
     results = []
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for result in pool.map(run, units):
+        for result in pool.map(run, programs):
             show(result)
             results.append(result)
-    for script in scripts:
-        result = run(script)
-        show(result)
-        results.append(result)
     passed = sum(r.passed for r in results)
     failed = sum(r.failed for r in results)
     skipped = sum(r.skipped for r in results)

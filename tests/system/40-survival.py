@@ -113,14 +113,14 @@ def shepherd_killed():
 def acknowledged():
     with Cluster(nodes=1, cpus=1) as c:
         ids = []
-        for _ in range(int(os.environ.get("ACKNOWLEDGED", "40"))):
+        for _ in range(int(os.environ.get("ACKNOWLEDGED", "200"))):
             status, answer = c.api("POST", "/v1/jobs", {"argv": ["true"], "hold": True})
             pid = c.scheduler_pid()
             os.kill(pid, signal.SIGKILL)
             if status == 201:
                 ids.append(answer["id"])
             eventually(lambda p=pid: not alive(p), 5, 0.001)
-            c.up()
+            c.start_scheduler()
         tap.equal(sorted(j["id"] for j in c.jobs()), sorted(ids),
                   f"{len(ids)} acknowledged submissions are all there after kill -9, and no other")
 
@@ -162,7 +162,7 @@ def foreign_database():
         c.kill_scheduler()
         state = os.path.join(c.root, "scheduler")
         os.rename(state, c.file("ours"))
-        c.ctl("cluster", "up", *c.up_flags, timeout=60)
+        c.start_scheduler()
         tap.ok(eventually(lambda: "another cluster" in open(
             os.path.join(c.root, "scheduler.log"), errors="replace").read()),
             "a database of another cluster is not obeyed")

@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from muster import BIN, TOP, Cluster, Tap, eventually
 
 tap = Tap()
-STEP = int(os.environ.get("CRASH_STEP", "7"))
+STEP = int(os.environ.get("CRASH_STEP", "11"))
 FROM = int(os.environ.get("CRASH_FROM", "1"))
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIBRARY = os.path.join(TOP, "build", "crash.so")

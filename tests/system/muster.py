@@ -149,6 +149,20 @@ class Cluster:
         if run.returncode:
             raise RuntimeError(f"cluster up: {run.stderr}")
 
+    def start_scheduler(self):
+        """The scheduler alone, without waiting for the nodes."""
+        with open(os.path.join(self.root, "scheduler.log"), "ab") as log:
+            subprocess.Popen([os.path.join(BIN, "muster-scheduler"), "--dir", self.root], stdout=log,
+                             stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        if not eventually(self.answers, 20, 0.005):
+            raise RuntimeError("the scheduler does not answer")
+
+    def answers(self):
+        try:
+            return self.api("GET", "/v1/cluster")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
     def down(self, *flags):
         return self.ctl("cluster", "down", *flags, timeout=60)
 
