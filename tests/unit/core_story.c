@@ -194,9 +194,8 @@ static void too_large_is_refused_with_numbers(void **state)
     expect_lines(&s->sent, "reply can never run: needs 1 node with 4000 MiB of memory; the "
                            "cluster has 0\n");
     submit(s, (struct request){.tasks = 9, .cpus = 1});
-    expect_lines(
-        &s->sent,
-        "reply can never run: needs 9 tasks of 1 core each; the cluster has room for 8\n");
+    expect_lines(&s->sent,
+                 "reply can never run: needs 9 tasks of 1 core each; the cluster has room for 8\n");
 }
 
 static void a_gang_goes_when_all_are_prepared(void **state)
