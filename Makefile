@@ -170,18 +170,19 @@ TAP := CMOCKA_MESSAGE_OUTPUT=TAP
 
 check: deps-test ## install what tests need, run them all
 	$(Q)$(MAKE) --no-print-directory tests-built
-	$(Q)$(TAP) tests/run-tests.py $(patsubst %,build/debug/tests/%,$(UNIT) $(FUZZ)) \
-	  $(wildcard tests/model/run.py) $(wildcard tests/system/[0-9]*.py)
+	$(Q)$(TAP) tests/run-tests.py tests/model/run.py \
+	  $(patsubst %,build/debug/tests/%,$(UNIT) $(FUZZ)) $(wildcard tests/system/[0-9]*.py)
 tests-built:
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=debug all unit-programs
 check-unit: deps-test ## the unit tests alone (MODE=debug, asan, tsan)
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
 	$(Q)$(TAP) tests/run-tests.py $(patsubst %,$(B)/tests/%,$(UNIT) $(FUZZ))
-check-long: deps-test ## the slow proofs: every crash point, 200 acknowledged submissions, 20 seeds
+check-long: deps-test ## the slow proofs: every crash point, the whole model, 20 seeds
 	$(Q)$(MAKE) --no-print-directory tests-built
 	$(Q)CRASH_STEP=1 TEST_TIMEOUT=1800 tests/run-tests.py tests/system/45-crash.py \
-	  tests/system/40-survival.py $(wildcard tests/long/[0-9]*.py)
+	  $(wildcard tests/long/[0-9]*.py)
+	$(Q)MODEL=full TEST_TIMEOUT=7200 tests/run-tests.py tests/model/run.py
 	$(Q)$(MAKE) --no-print-directory sim
 asan: ## the unit tests under AddressSanitizer and UBSan
 	$(Q)WALK_STEPS=$${WALK_STEPS:-100000} $(MAKE) --no-print-directory MODE=asan check-unit
