@@ -18,7 +18,7 @@ Q := $(if $(V),,@)
 BUILD_PACKAGES := pkg-config libopenmpi-dev openmpi-bin libpmix-dev libhwloc-dev libuv1-dev \
     libsqlite3-dev libwebsockets-dev libwebsockets-evlib-uv libssl-dev libprotobuf-c-dev \
     protobuf-c-compiler protobuf-compiler libjansson-dev libfyaml-dev libcurl4-openssl-dev \
-    libopenblas-dev uthash-dev libbsd-dev zlib1g-dev
+    libopenblas-dev libdnnl-dev uthash-dev libbsd-dev zlib1g-dev
 DEMO_PACKAGES := dataset-fashion-mnist
 TEST_PACKAGES := libcmocka-dev spin python3 perl clang clang-format clang-tidy libclang-rt-14-dev sqlite3 procps
 packages_missing = $(shell dpkg-query -W -f='$${Package} $${Status}\n' $(1) 2>/dev/null | \
@@ -82,7 +82,7 @@ LIBS_scheduler := -lwebsockets -luv -lsqlite3 -lprotobuf-c -ljansson -lcrypto -l
 LIBS_agent := -lz -lwebsockets -luv -lhwloc -lprotobuf-c -lcrypto -ldl
 LIBS_shepherd := -luv -lprotobuf-c -ldl
 LIBS_schedctl := -lcurl -ljansson -lfyaml
-LIBS_ml = $(MPI_LIBS) $(BLAS_LIBS) -lz -lm
+LIBS_ml = $(MPI_LIBS) -ldnnl -lgomp $(BLAS_LIBS) -ljansson -lz -lm
 
 PROGRAMS := muster-scheduler muster-agent muster-shepherd muster-pmix.so schedctl muster-ml
 all: $(addprefix $(B)/,$(PROGRAMS)) ## build everything (MODE=release)

@@ -4,8 +4,12 @@
 #include "common/check.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum bucket_phase { BUCKET_SCATTERS, BUCKET_SUMMED, BUCKET_GATHERS, BUCKET_DONE };
 
 struct bucket {
     float *data;
@@ -14,32 +18,45 @@ struct bucket {
     size_t parts_cap;
     int *send_counts, *send_at, *recv_counts, *recv_at;
     MPI_Request request;
+    enum bucket_phase phase;
 };
 
 struct exchange {
-    MPI_Comm comm;
+    // Two communicators: each sees its collectives in the same order on every task, although tasks
+    // come to the second half of a bucket at different times.
+    MPI_Comm scatter, gather;
     int rank, tasks;
+    size_t bucket_count; // elements that a bucket waits for
     struct bucket *buckets; // kept with their memory from step to step
-    size_t used, made, cap;
+    size_t used, gathering, made, cap;
+    float *pending; // a range that is not yet a bucket
+    size_t pending_count;
     double *sums;
     size_t sums_cap;
+    int64_t exposed_ns;
 };
 
-struct exchange *exchange_new(MPI_Comm comm)
+struct exchange *exchange_new(MPI_Comm comm, size_t bucket_bytes)
 {
     struct exchange *x = xcalloc(1, sizeof *x);
-    x->comm = comm;
+    MPI_Comm_dup(comm, &x->scatter);
+    MPI_Comm_dup(comm, &x->gather);
     MPI_Comm_rank(comm, &x->rank);
     MPI_Comm_size(comm, &x->tasks);
+    x->bucket_count = bucket_bytes / sizeof(float);
     return x;
 }
 
 void exchange_free(struct exchange *x)
 {
+    if (!x)
+        return;
     for (size_t i = 0; i < x->made; i++) {
         free(x->buckets[i].parts);
         free(x->buckets[i].send_counts);
     }
+    MPI_Comm_free(&x->scatter);
+    MPI_Comm_free(&x->gather);
     free(x->buckets);
     free(x->sums);
     free(x);
@@ -69,14 +86,13 @@ static struct bucket *next_bucket(struct exchange *x)
     return &x->buckets[x->used++];
 }
 
-void exchange_begin(struct exchange *x, float *buffer, size_t offset, size_t count)
+static void scatter(struct exchange *x, float *data, size_t count)
 {
-    if (x->tasks == 1)
-        return;
     CHECK(count <= INT_MAX);
     struct bucket *b = next_bucket(x);
-    b->data = buffer + offset;
+    b->data = data;
     b->count = count;
+    b->phase = BUCKET_SCATTERS;
     size_t own = chunk_len(x, b, x->rank);
     if (own * (size_t)x->tasks > b->parts_cap) {
         b->parts_cap = own * (size_t)x->tasks;
@@ -89,7 +105,7 @@ void exchange_begin(struct exchange *x, float *buffer, size_t offset, size_t cou
         b->recv_at[t] = (int)own * t;
     }
     MPI_Ialltoallv(b->data, b->send_counts, b->send_at, MPI_FLOAT, b->parts, b->recv_counts,
-                   b->recv_at, MPI_FLOAT, x->comm, &b->request);
+                   b->recv_at, MPI_FLOAT, x->scatter, &b->request);
 }
 
 static void add_in_rank_order(const struct exchange *x, struct bucket *b)
@@ -102,33 +118,99 @@ static void add_in_rank_order(const struct exchange *x, struct bucket *b)
             sum[i] += b->parts[(size_t)t * own + i];
 }
 
-void exchange_finish(struct exchange *x)
+static bool over(struct bucket *b, bool wait)
+{
+    int done = 1;
+    if (wait)
+        MPI_Wait(&b->request, MPI_STATUS_IGNORE);
+    else
+        MPI_Test(&b->request, &done, MPI_STATUS_IGNORE);
+    return done;
+}
+
+// Takes every bucket as far as it goes; the gathers begin in the order of the buckets.
+static void advance(struct exchange *x, bool wait)
 {
     for (size_t i = 0; i < x->used; i++) {
         struct bucket *b = &x->buckets[i];
-        MPI_Wait(&b->request, MPI_STATUS_IGNORE);
-        add_in_rank_order(x, b);
-        MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, b->data, b->send_counts, b->send_at,
-                        MPI_FLOAT, x->comm, &b->request);
+        if (b->phase == BUCKET_SCATTERS && over(b, wait)) {
+            add_in_rank_order(x, b);
+            b->phase = BUCKET_SUMMED;
+        }
+        if (b->phase == BUCKET_SUMMED && x->gathering == i) {
+            MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, b->data, b->send_counts,
+                            b->send_at, MPI_FLOAT, x->gather, &b->request);
+            b->phase = BUCKET_GATHERS;
+            x->gathering++;
+        } else if (b->phase == BUCKET_GATHERS && over(b, false)) {
+            b->phase = BUCKET_DONE;
+        }
     }
-    for (size_t i = 0; i < x->used; i++)
-        MPI_Wait(&x->buckets[i].request, MPI_STATUS_IGNORE);
-    x->used = 0;
 }
 
-void exchange_sum(struct exchange *x, double *values, int count)
+static void flush(struct exchange *x)
 {
-    size_t all = (size_t)x->tasks * (size_t)count;
+    if (x->pending_count)
+        scatter(x, x->pending, x->pending_count);
+    x->pending_count = 0;
+}
+
+void exchange_begin(struct exchange *x, float *buffer, size_t offset, size_t count)
+{
+    float *data = buffer + offset;
     if (x->tasks == 1)
         return;
+    if (x->pending_count && data + count != x->pending)
+        flush(x);
+    x->pending = data;
+    x->pending_count += count;
+    if (x->pending_count >= x->bucket_count)
+        flush(x);
+    advance(x, false);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void exchange_finish(struct exchange *x)
+{
+    int64_t begun = now_ns();
+    if (x->tasks == 1)
+        return;
+    flush(x);
+    advance(x, true);
+    for (size_t i = 0; i < x->used; i++)
+        if (x->buckets[i].phase == BUCKET_GATHERS)
+            MPI_Wait(&x->buckets[i].request, MPI_STATUS_IGNORE);
+    x->used = x->gathering = 0;
+    x->exposed_ns += now_ns() - begun;
+}
+
+int64_t exchange_exposed_ns(struct exchange *x)
+{
+    int64_t ns = x->exposed_ns;
+    x->exposed_ns = 0;
+    return ns;
+}
+
+void exchange_sum(struct exchange *x, double *values, size_t count)
+{
+    size_t all = (size_t)x->tasks * count;
+    if (x->tasks == 1)
+        return;
+    CHECK(all <= INT_MAX);
     if (all > x->sums_cap) {
         x->sums_cap = all;
         x->sums = xreallocarray(x->sums, all, sizeof(double));
     }
-    MPI_Allgather(values, count, MPI_DOUBLE, x->sums, count, MPI_DOUBLE, x->comm);
-    for (int k = 0; k < count; k++) {
+    MPI_Allgather(values, (int)count, MPI_DOUBLE, x->sums, (int)count, MPI_DOUBLE, x->scatter);
+    for (size_t k = 0; k < count; k++) {
         values[k] = 0;
         for (int t = 0; t < x->tasks; t++)
-            values[k] += x->sums[t * count + k];
+            values[k] += x->sums[(size_t)t * count + k];
     }
 }

@@ -1,6 +1,5 @@
-#include "kernels/idx.h"
-
 #include "common/alloc.h"
+#include "kernels/dataset.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,55 +17,76 @@ static int read_u32(gzFile f, uint32_t *ret)
     return 0;
 }
 
+static int read_header(gzFile f, const char *path, uint32_t magic, size_t dims, uint32_t *shape,
+                       size_t *ret_size, struct err *err)
+{
+    uint32_t got = 0;
+    size_t size = 1;
+    if (read_u32(f, &got) || got != magic)
+        return fail(err, E_CORRUPT,
+                    "\"%s\" is no IDX file of %s: it begins with 0x%08x, not 0x%08x", path,
+                    dims == 3 ? "images" : "labels", got, magic);
+    for (size_t i = 0; i < dims; i++) {
+        if (read_u32(f, &shape[i]))
+            return fail(err, E_CORRUPT, "\"%s\" is cut off in its header", path);
+        if (shape[i] == 0)
+            return fail(err, E_CORRUPT, "\"%s\" is empty: dimension %zu is 0", path, i);
+        if (__builtin_mul_overflow(size, shape[i], &size) || size > (size_t)1 << 31)
+            return fail(err, E_TOO_LARGE, "\"%s\" says that it holds more than 2 GiB", path);
+    }
+    *ret_size = size;
+    return 0;
+}
+
+static int read_bytes(gzFile f, const char *path, size_t size, uint8_t **ret, struct err *err)
+{
+    uint8_t *bytes = xmalloc(size);
+    int n = gzread(f, bytes, (unsigned)size);
+    if (n >= 0 && (size_t)n == size) {
+        *ret = bytes;
+        return 0;
+    }
+    free(bytes);
+    return fail(err, E_CORRUPT,
+                "\"%s\" is cut off: %zu bytes were announced and %d are there. Fetch it again.",
+                path, size, n < 0 ? 0 : n);
+}
+
 // The dimensions and bytes of one file.
-static int read_idx(const char *path, uint32_t magic, size_t dims, uint32_t *shape, uint8_t **ret,
-                    struct err *err)
+static int read_file(const char *path, uint32_t magic, size_t dims, uint32_t *shape, uint8_t **ret,
+                     struct err *err)
 {
     errno = 0;
     gzFile f = gzopen(path, "rb");
     if (!f)
         return fail(err, E_NOT_FOUND,
                     "cannot open \"%s\": %m. See --data in muster-ml train --help.", path);
-    uint32_t got = 0;
-    size_t size = 1;
-    int rc = 0;
-    uint8_t *bytes = NULL;
-    if (read_u32(f, &got) || got != magic)
-        rc = fail(err, E_CORRUPT, "\"%s\" is no IDX file of %s: it begins with 0x%08x, not 0x%08x",
-                  path, dims == 3 ? "images" : "labels", got, magic);
-    for (size_t i = 0; rc == 0 && i < dims; i++) {
-        if (read_u32(f, &shape[i]))
-            rc = fail(err, E_CORRUPT, "\"%s\" is cut off in its header", path);
-        else if (shape[i] == 0)
-            rc = fail(err, E_CORRUPT, "\"%s\" is empty: dimension %zu is 0", path, i);
-        else if (__builtin_mul_overflow(size, shape[i], &size) || size > (size_t)1 << 31)
-            rc = fail(err, E_TOO_LARGE, "\"%s\" says that it holds more than 2 GiB", path);
-    }
-    if (rc == 0) {
-        bytes = xmalloc(size);
-        int n = gzread(f, bytes, (unsigned)size);
-        if (n < 0 || (size_t)n != size)
-            rc = fail(
-                err, E_CORRUPT,
-                "\"%s\" is cut off: %zu bytes were announced and %d are there. Fetch it again.",
-                path, size, n < 0 ? 0 : n);
-    }
+    size_t size = 0;
+    int rc = read_header(f, path, magic, dims, shape, &size, err);
+    if (rc == 0)
+        rc = read_bytes(f, path, size, ret, err);
     gzclose(f);
-    if (rc) {
-        free(bytes);
-        return rc;
-    }
-    *ret = bytes;
-    return 0;
+    return rc;
 }
 
-int dataset_read(const char *images, const char *labels, struct dataset *ret, struct err *err)
+static void take_labels(struct dataset *d, const uint8_t *labels)
+{
+    d->labels = xcalloc(d->count, sizeof *d->labels);
+    for (size_t i = 0; i < d->count; i++) {
+        d->labels[i] = labels[i];
+        if (labels[i] >= d->classes)
+            d->classes = (size_t)labels[i] + 1;
+    }
+}
+
+int idx_read(const char *images, const char *labels, struct dataset *ret, struct err *err)
 {
     struct dataset d = {0};
-    uint32_t shape[3], count;
-    int rc = read_idx(images, MAGIC_IMAGES, 3, shape, &d.pixels, err);
+    AUTO_FREE uint8_t *bytes = NULL;
+    uint32_t shape[3] = {0}, count = 0;
+    int rc = read_file(images, MAGIC_IMAGES, 3, shape, &d.pixels, err);
     if (rc == 0)
-        rc = read_idx(labels, MAGIC_LABELS, 1, &count, &d.labels, err);
+        rc = read_file(labels, MAGIC_LABELS, 1, &count, &bytes, err);
     if (rc == 0 && count != shape[0])
         rc = fail(err, E_CORRUPT,
                   "\"%s\" holds %u images and \"%s\" %u labels: they do not belong "
@@ -77,17 +97,9 @@ int dataset_read(const char *images, const char *labels, struct dataset *ret, st
         return rc;
     }
     d.count = count;
-    d.features = (size_t)shape[1] * shape[2];
-    for (size_t i = 0; i < d.count; i++)
-        if (d.labels[i] >= d.classes)
-            d.classes = (size_t)d.labels[i] + 1;
+    d.height = shape[1];
+    d.width = shape[2];
+    take_labels(&d, bytes);
     *ret = d;
     return 0;
-}
-
-void dataset_free(struct dataset *d)
-{
-    free(d->pixels);
-    free(d->labels);
-    *d = (struct dataset){0};
 }

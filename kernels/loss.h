@@ -1,11 +1,15 @@
-// Softmax cross-entropy over logits [n][classes].
+// Losses over the logits [n][classes] of a classifier: sums over the samples, in double.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-// The sum over the samples of -log softmax(logits)[label] (natural logarithm, in double). grad, if
-// not NULL, receives its derivative [n][classes]: softmax - onehot. *ret_correct, if not NULL, the
-// number of samples whose largest logit is the label's (the first of equals counts).
-double loss_cross_entropy(const float *logits, const uint8_t *labels, size_t n, size_t classes,
-                          float *grad, size_t *ret_correct);
+enum loss_kind { LOSS_CROSS_ENTROPY, LOSS_MSE };
+
+// Cross-entropy: -log softmax(logits)[label] (natural logarithm), its derivative softmax - onehot.
+// Mean squared error: the mean over the classes of (logit - onehot)^2. grad, if not NULL, receives
+// the derivative [n][classes].
+double loss_sum(enum loss_kind kind, const float *logits, const int32_t *labels, size_t n,
+                size_t classes, float *grad);
+// The class of the largest logit of each sample (the first of equals), into classes_of[n].
+void loss_classify(const float *logits, size_t n, size_t classes, int32_t *classes_of);

@@ -2,37 +2,88 @@
 
 #include "common/alloc.h"
 #include "common/check.h"
-#include "common/rng.h"
+#include "kernels/layer.h"
+#include "kernels/recipe.h"
 
-#include <cblas.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAYERS_MAX = 64 };
-
-enum layer_kind { LAYER_DENSE, LAYER_RELU };
-
-struct layer {
-    enum layer_kind kind;
-    size_t in, out;
-    size_t offset, count; // parameters: weight [out][in], then bias [out]
-    float *output;        // [batch_max][out]
-    float *grad;          // of output
-};
-
 struct network {
-    size_t batch_max, count, params_count;
+    char *recipe;
+    struct shape input;
+    size_t rows, time_max, count, params_count;
     struct layer layers[LAYERS_MAX];
     float *params, *grads;
 };
 
-struct network *network_new(size_t batch_max)
+// ---- making ----
+
+static int misfit(const struct layer *l, size_t i, const struct err *why, struct err *err)
 {
+    AUTO(text) struct text in = {0};
+    shape_text(l->in, &in);
+    return fail(err, E_INVALID, "layer %zu (%s): %s. What comes in is %s.", i + 1, l->kind->name,
+                why->message, text_str(&in));
+}
+
+static int fit_shapes(struct network *net, size_t classes, struct err *err)
+{
+    struct shape at = net->input;
+    for (size_t i = 0; i < net->count; i++) {
+        struct layer *l = &net->layers[i];
+        struct err why;
+        l->in = at;
+        l->rows = net->rows;
+        l->time_max = net->time_max;
+        if (l->kind->shape(l, &why))
+            return misfit(l, i, &why, err);
+        l->offset = net->params_count;
+        net->params_count += l->count;
+        at = l->out;
+    }
+    if (at.sequence || shape_elements(at) != classes) {
+        AUTO(text) struct text out = {0};
+        shape_text(at, &out);
+        return fail(err, E_INVALID,
+                    "the last layer gives %s, not one number for each of %zu classes. End with "
+                    "dense:classes.",
+                    text_str(&out), classes);
+    }
+    return 0;
+}
+
+static void make_layer(const struct network *net, struct layer *l)
+{
+    size_t elements = shape_elements(l->out) * net->rows * (l->out.sequence ? net->time_max : 1);
+    l->output = xcalloc(elements, sizeof(float));
+    l->grad = xcalloc(elements, sizeof(float));
+    if (l->kind->make)
+        l->kind->make(l);
+}
+
+int network_new(const char *recipe, struct shape input, size_t classes, size_t rows,
+                size_t time_max, struct network **ret, struct err *err)
+{
+    CHECK(time_max % BATCH_STEPS == 0);
     struct network *net = xcalloc(1, sizeof *net);
-    net->batch_max = batch_max;
-    return net;
+    net->input = input;
+    net->rows = rows;
+    net->time_max = time_max;
+    int rc = recipe_parse(recipe, classes, LAYERS_MAX, net->layers, &net->count, err);
+    if (rc == 0)
+        rc = fit_shapes(net, classes, err);
+    if (rc) {
+        free(net);
+        return rc;
+    }
+    net->recipe = xstrdup(recipe);
+    net->params = xcalloc(net->params_count, sizeof(float));
+    net->grads = xcalloc(net->params_count, sizeof(float));
+    for (size_t i = 0; i < net->count; i++)
+        make_layer(net, &net->layers[i]);
+    *ret = net;
+    return 0;
 }
 
 void network_free(struct network *net)
@@ -40,58 +91,38 @@ void network_free(struct network *net)
     if (!net)
         return;
     for (size_t i = 0; i < net->count; i++) {
-        free(net->layers[i].output);
-        free(net->layers[i].grad);
+        struct layer *l = &net->layers[i];
+        if (l->kind->free)
+            l->kind->free(l);
+        free(l->output);
+        free(l->grad);
     }
     free(net->params);
     free(net->grads);
+    free(net->recipe);
     free(net);
-}
-
-static struct layer *add(struct network *net, enum layer_kind kind, size_t in, size_t out)
-{
-    CHECK(net->count < LAYERS_MAX && !net->params);
-    CHECK(net->count == 0 || net->layers[net->count - 1].out == in);
-    struct layer *l = &net->layers[net->count++];
-    *l = (struct layer){.kind = kind, .in = in, .out = out};
-    return l;
-}
-
-void network_add_dense(struct network *net, size_t in, size_t out)
-{
-    struct layer *l = add(net, LAYER_DENSE, in, out);
-    l->offset = net->params_count;
-    l->count = in * out + out;
-    net->params_count += l->count;
-}
-
-void network_add_relu(struct network *net)
-{
-    CHECK(net->count);
-    size_t n = net->layers[net->count - 1].out;
-    add(net, LAYER_RELU, n, n);
-}
-
-static float uniform(struct rng *r)
-{
-    return (float)(rng_next(r) >> 40) / (float)(1 << 24) * 2.0f - 1.0f;
 }
 
 void network_init(struct network *net, uint64_t seed)
 {
     struct rng rng = {seed};
-    net->params = xcalloc(net->params_count, sizeof(float));
-    net->grads = xcalloc(net->params_count, sizeof(float));
     for (size_t i = 0; i < net->count; i++) {
-        struct layer *l = &net->layers[i];
-        l->output = xcalloc(net->batch_max * l->out, sizeof(float));
-        l->grad = xcalloc(net->batch_max * l->out, sizeof(float));
-        if (l->kind != LAYER_DENSE)
-            continue;
-        float bound = sqrtf(6.0f / (float)l->in);
-        for (size_t k = 0; k < l->in * l->out; k++)
-            net->params[l->offset + k] = bound * uniform(&rng);
+        const struct layer *l = &net->layers[i];
+        if (l->kind->init)
+            l->kind->init(l, net->params + l->offset, &rng);
     }
+}
+
+// ---- questions ----
+
+const char *network_recipe(const struct network *net)
+{
+    return net->recipe;
+}
+
+struct shape network_input(const struct network *net)
+{
+    return net->input;
 }
 
 size_t network_params_count(const struct network *net)
@@ -111,95 +142,78 @@ float *network_grads(struct network *net)
 
 size_t network_outputs(const struct network *net)
 {
-    return net->layers[net->count - 1].out;
+    return net->layers[net->count - 1].out.channels;
 }
 
-// out[n][o] = in[n][i] * weight[o][i]^T + bias[o]
-static void dense_forward(const struct network *net, const struct layer *l, const float *in,
-                          size_t n)
+static void fill_tensor(const struct layer *l, size_t layer, size_t i, size_t offset,
+                        struct network_tensor *ret)
 {
-    const float *weight = net->params + l->offset, *bias = weight + l->in * l->out;
-    for (size_t s = 0; s < n; s++)
-        memcpy(l->output + s * l->out, bias, l->out * sizeof(float));
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)l->out, (int)l->in, 1.0f, in,
-                (int)l->in, weight, (int)l->in, 1.0f, l->output, (int)l->out);
+    struct layer_tensor t = l->kind->tensor(l, i);
+    *ret = (struct network_tensor){.dims = t.dims, .offset = offset, .count = 1};
+    snprintf(ret->name, sizeof ret->name, "layers.%zu.%s", layer, t.name);
+    for (size_t d = 0; d < t.dims; d++) {
+        ret->shape[d] = t.shape[d];
+        ret->count *= t.shape[d];
+    }
 }
 
-static void dense_backward(struct network *net, const struct layer *l, const float *in, size_t n,
-                           float *grad_in)
+bool network_tensor(const struct network *net, size_t i, struct network_tensor *ret)
 {
-    const float *weight = net->params + l->offset;
-    float *gw = net->grads + l->offset, *gb = gw + l->in * l->out;
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)l->out, (int)l->in, (int)n, 1.0f,
-                l->grad, (int)l->out, in, (int)l->in, 0.0f, gw, (int)l->in);
-    memset(gb, 0, l->out * sizeof(float));
-    for (size_t s = 0; s < n; s++)
-        for (size_t o = 0; o < l->out; o++)
-            gb[o] += l->grad[s * l->out + o];
-    if (grad_in)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)l->in, (int)l->out,
-                    1.0f, l->grad, (int)l->out, weight, (int)l->in, 0.0f, grad_in, (int)l->in);
+    for (size_t k = 0; k < net->count; k++) {
+        const struct layer *l = &net->layers[k];
+        size_t offset = l->offset;
+        for (size_t t = 0; t < l->kind->tensors; t++, i--) {
+            fill_tensor(l, k, t, offset, ret);
+            if (i == 0)
+                return true;
+            offset += ret->count;
+        }
+    }
+    return false;
 }
 
-static void relu_forward(const struct layer *l, const float *in, size_t n)
+void network_summary(const struct network *net, struct text *ret)
 {
-    for (size_t i = 0; i < n * l->out; i++)
-        l->output[i] = in[i] > 0 ? in[i] : 0;
+    AUTO(text) struct text input = {0};
+    shape_text(net->input, &input);
+    text_addf(ret, "%5s  %-12s %-16s %s\n", "layer", "kind", "output", "parameters");
+    text_addf(ret, "%5s  %-12s %-16s\n", "", "input", text_str(&input));
+    for (size_t i = 0; i < net->count; i++) {
+        const struct layer *l = &net->layers[i];
+        AUTO(text) struct text out = {0};
+        shape_text(l->out, &out);
+        text_addf(ret, "%5zu  %-12s %-16s %zu\n", i, l->kind->name, text_str(&out), l->count);
+    }
+    text_addf(ret, "%zu parameters\n", net->params_count);
 }
 
-static void relu_backward(const struct layer *l, const float *in, size_t n, float *grad_in)
-{
-    for (size_t i = 0; grad_in && i < n * l->out; i++)
-        grad_in[i] = in[i] > 0 ? l->grad[i] : 0;
-}
+// ---- passes ----
 
-const float *network_forward(struct network *net, const float *x, size_t n)
+const float *network_forward(struct network *net, const struct batch *b)
 {
-    CHECK(n <= net->batch_max && net->params);
-    const float *in = x;
+    CHECK(b->n <= net->rows && b->rows == net->rows);
+    CHECK(!net->input.sequence ||
+          (b->time <= net->time_max && b->time_max == net->time_max && b->time % BATCH_STEPS == 0));
+    const float *in = b->x;
     for (size_t i = 0; i < net->count; i++) {
         struct layer *l = &net->layers[i];
-        if (l->kind == LAYER_DENSE)
-            dense_forward(net, l, in, n);
-        else
-            relu_forward(l, in, n);
+        l->kind->forward(l, b, net->params + l->offset, in);
         in = l->output;
     }
     return in;
 }
 
-void network_backward(struct network *net, const float *x, const float *grad, size_t n,
+void network_backward(struct network *net, const struct batch *b, const float *grad,
                       network_done *done, void *arg)
 {
     struct layer *last = &net->layers[net->count - 1];
-    memcpy(last->grad, grad, n * last->out * sizeof(float));
+    memcpy(last->grad, grad, b->n * last->out.channels * sizeof *grad);
     for (size_t i = net->count; i-- > 0;) {
         struct layer *l = &net->layers[i];
-        const float *in = i ? net->layers[i - 1].output : x;
+        const float *in = i ? net->layers[i - 1].output : b->x;
         float *grad_in = i ? net->layers[i - 1].grad : NULL;
-        if (l->kind == LAYER_DENSE)
-            dense_backward(net, l, in, n, grad_in);
-        else
-            relu_backward(l, in, n, grad_in);
+        l->kind->backward(l, b, net->params + l->offset, net->grads + l->offset, in, grad_in);
         if (done && l->count)
             done(arg, l->offset, l->count);
-    }
-}
-
-void network_tensors(const struct network *net,
-                     void (*visit)(void *arg, const char *name, const size_t *shape, size_t dims,
-                                   size_t offset),
-                     void *arg)
-{
-    size_t number = 0;
-    for (size_t i = 0; i < net->count; i++) {
-        const struct layer *l = &net->layers[i];
-        char name[64];
-        if (l->kind != LAYER_DENSE)
-            continue;
-        snprintf(name, sizeof name, "layers.%zu.weight", number);
-        visit(arg, name, (size_t[]){l->out, l->in}, 2, l->offset);
-        snprintf(name, sizeof name, "layers.%zu.bias", number++);
-        visit(arg, name, (size_t[]){l->out}, 1, l->offset + l->in * l->out);
     }
 }

@@ -30,18 +30,19 @@ void optimiser_fini(struct optimiser *o)
     *o = (struct optimiser){0};
 }
 
-static void sgd(struct optimiser *o, float *params, const float *grads, float scale)
+static void sgd(struct optimiser *o, float *params, const float *grads, float scale, float factor)
 {
+    float rate = o->rate * factor;
     for (size_t i = 0; i < o->count; i++) {
         o->m[i] = o->momentum * o->m[i] + grads[i] * scale;
-        params[i] -= o->rate * o->m[i];
+        params[i] -= rate * o->m[i];
     }
 }
 
-static void adam(struct optimiser *o, float *params, const float *grads, float scale)
+static void adam(struct optimiser *o, float *params, const float *grads, float scale, float factor)
 {
     float c1 = 1 - powf(o->beta1, (float)o->step), c2 = 1 - powf(o->beta2, (float)o->step);
-    float rate = o->rate * sqrtf(c2) / c1, epsilon = o->epsilon * sqrtf(c2);
+    float rate = o->rate * factor * sqrtf(c2) / c1, epsilon = o->epsilon * sqrtf(c2);
     for (size_t i = 0; i < o->count; i++) {
         float g = grads[i] * scale;
         o->m[i] = o->beta1 * o->m[i] + (1 - o->beta1) * g;
@@ -50,11 +51,17 @@ static void adam(struct optimiser *o, float *params, const float *grads, float s
     }
 }
 
-void optimiser_step(struct optimiser *o, float *params, const float *grads, float scale)
+float schedule_factor(enum schedule_kind kind, int64_t step, int64_t steps)
+{
+    return kind == SCHEDULE_LINEAR ? 1.0f - (float)step / (float)steps : 1.0f;
+}
+
+void optimiser_step(struct optimiser *o, float *params, const float *grads, float scale,
+                    float factor)
 {
     o->step++;
     if (o->kind == OPTIMISER_SGD)
-        sgd(o, params, grads, scale);
+        sgd(o, params, grads, scale, factor);
     else
-        adam(o, params, grads, scale);
+        adam(o, params, grads, scale, factor);
 }

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { SHOW_MS = 1000, SHOW_TERMINAL_MS = 100 };
+enum { SHOW_MS = 1000, SHOW_TERMINAL_MS = 100, BAR = 24 };
 
 void report_init(struct report *r, int rank, int tasks, bool json)
 {
@@ -37,15 +37,28 @@ static void end_line(struct report *r)
     r->line_open = false;
 }
 
-static void to_channel(struct report *r, int64_t epoch, int64_t step, int64_t steps, double loss)
+static void to_channel(struct report *r, const char *line)
 {
-    if (r->fd < 0)
-        return;
-    AUTO_FREE char *line = xasprintf("{\"phase\":\"train\",\"epoch\":%" PRId64 ",\"step\":%" PRId64
-                                     ",\"progress\":%.4f,\"loss\":%.6g,\"samples_per_s\":%.1f}\n",
-                                     epoch, step, (double)step / (double)steps, loss, rate(r));
-    if (dprintf(r->fd, "%s", line) < 0)
+    if (r->fd >= 0 && dprintf(r->fd, "%s\n", line) < 0)
         r->fd = -1; // nobody listens
+}
+
+static void tell_step(struct report *r, int64_t epoch, int64_t step, int64_t steps, double loss)
+{
+    AUTO_FREE char *line =
+        xasprintf("{\"phase\":\"train\",\"epoch\":%" PRId64 ",\"step\":%" PRId64
+                  ",\"steps\":%" PRId64 ",\"progress\":%.4f,\"loss\":%.6g,\"samples_per_s\":%.1f}",
+                  epoch, step, steps, (double)step / (double)steps, loss, rate(r));
+    to_channel(r, line);
+}
+
+static void draw_bar(double part)
+{
+    int full = (int)(part * BAR + 0.5);
+    putchar('[');
+    for (int i = 0; i < BAR; i++)
+        putchar(i < full ? '#' : '.');
+    printf("] %3.0f %%  ", 100 * part);
 }
 
 void report_step(struct report *r, int64_t epoch, int64_t epochs, int64_t step, int64_t steps,
@@ -53,52 +66,71 @@ void report_step(struct report *r, int64_t epoch, int64_t epochs, int64_t step, 
 {
     int64_t now = clock_boot_ms();
     r->samples += (int64_t)samples;
-    if (r->json && r->rank == 0) {
+    r->loss_sum += loss;
+    r->loss_steps++;
+    if (r->json && r->rank == 0)
         printf("{\"step\":%" PRId64 ",\"epoch\":%" PRId64 ",\"loss\":%.9g}\n", step, epoch, loss);
-        return;
-    }
-    if (now - r->shown_ms < (r->terminal ? SHOW_TERMINAL_MS : SHOW_MS))
+    if (now - r->shown_ms < (r->terminal ? SHOW_TERMINAL_MS : SHOW_MS) && step < steps)
         return;
     r->shown_ms = now;
-    to_channel(r, epoch, step, steps, loss);
-    if (r->rank)
+    tell_step(r, epoch, step, steps, loss);
+    if (r->rank || r->json)
         return;
-    printf("%sepoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64
-           "  loss %.4f  %.0f samples/s%s",
-           r->terminal ? "\r" : "", epoch, epochs, step, steps, loss, rate(r),
-           r->terminal ? "   " : "\n");
+    if (r->terminal) {
+        putchar('\r');
+        draw_bar((double)step / (double)steps);
+    }
+    printf("epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.4f  %.0f samples/s%s",
+           epoch, epochs, step, steps, loss, rate(r), r->terminal ? "   " : "\n");
     r->line_open = r->terminal;
     fflush(stdout);
 }
 
-void report_epoch(struct report *r, int64_t epoch, int64_t epochs, double train_loss,
-                  double test_loss, double accuracy)
+void report_epoch(struct report *r, int64_t epoch, int64_t epochs, const char *part, double loss,
+                  double accuracy)
 {
+    double train_loss = r->loss_steps ? r->loss_sum / (double)r->loss_steps : 0;
+    r->loss_sum = 0;
+    r->loss_steps = 0;
     if (r->rank)
         return;
+    AUTO_FREE char *line = xasprintf("{\"phase\":\"%s\",\"epoch\":%" PRId64
+                                     ",\"train_loss\":%.9g,\"%s_loss\":%.9g,\"%s_accuracy\":%.4f}",
+                                     part, epoch, train_loss, part, loss, part, accuracy);
+    to_channel(r, line);
     end_line(r);
     if (r->json)
-        printf("{\"epoch\":%" PRId64 ",\"train_loss\":%.9g,\"test_loss\":%.9g,"
-               "\"test_accuracy\":%.4f}\n",
-               epoch, train_loss, test_loss, accuracy);
+        puts(line);
     else
-        printf("epoch %" PRId64 "/%" PRId64
-               "  train loss %.4f  test loss %.4f  test accuracy %.1f %%\n",
-               epoch, epochs, train_loss, test_loss, accuracy);
+        printf("epoch %" PRId64 "/%" PRId64 "  train loss %.4f  %s loss %.4f  %s accuracy %.1f %%\n",
+               epoch, epochs, train_loss, part, loss, part, accuracy);
     fflush(stdout);
 }
 
-void report_end(struct report *r, double accuracy, const float *params, size_t count)
+void report_end(struct report *r, const struct metrics *m, metrics_name *name, const void *arg,
+                const float *params, size_t count, int64_t exposed_ns)
 {
-    unsigned long sum = crc32(0, (const unsigned char *)params, (unsigned)(count * sizeof *params));
+    uLong sum = crc32_z(0, (const Bytef *)params, count * sizeof *params);
+    AUTO(text) struct text table = {0};
+    double accuracy = metrics_accuracy(m);
     if (r->rank)
         return;
+    AUTO_FREE char *line = xasprintf("{\"phase\":\"end\",\"progress\":1,\"test_loss\":%.9g,"
+                                     "\"test_accuracy\":%.4f}",
+                                     metrics_loss(m), accuracy);
+    to_channel(r, line);
     end_line(r);
-    if (r->json)
-        printf("{\"test_accuracy\":%.4f,\"parameters_crc32\":\"%08lx\",\"tasks\":%d}\n", accuracy,
-               sum, r->tasks);
-    else
-        printf("%d task(s), %.0f samples/s, parameters %08lx\ntest accuracy %.1f %%\n", r->tasks,
-               rate(r), sum, accuracy);
+    if (r->json) {
+        metrics_json(m, name, arg, &table);
+        printf("%s{\"test_accuracy\":%.4f,\"parameters_crc32\":\"%08lx\",\"tasks\":%d,"
+               "\"samples_per_s\":%.1f,\"exchange_exposed_s\":%.3f}\n",
+               text_str(&table), accuracy, sum, r->tasks, rate(r), (double)exposed_ns / 1e9);
+    } else {
+        metrics_table(m, name, arg, &table);
+        printf("%s%d task%s, %.0f samples/s, %.1f s of exchange not hidden, parameters %08lx\n"
+               "test accuracy %.1f %%\n",
+               text_str(&table), r->tasks, r->tasks == 1 ? "" : "s", rate(r),
+               (double)exposed_ns / 1e9, sum, accuracy);
+    }
     fflush(stdout);
 }

@@ -1,6 +1,8 @@
-// What a training says: to people (a line that moves on a terminal, else a line a second), as JSON,
+// What a training says: to people (a bar that moves on a terminal, else a line a second), as JSON,
 // and on the report channel MUSTER_REPORT_FD, one JSON object a line.
 #pragma once
+
+#include "kernels/metrics.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,12 +12,17 @@ struct report {
     int rank, tasks, fd; // fd: the report channel; -1: none
     bool json, terminal, line_open;
     int64_t started_ms, shown_ms, samples;
+    double loss_sum; // of the epoch
+    int64_t loss_steps;
 };
 
 void report_init(struct report *r, int rank, int tasks, bool json);
 void report_step(struct report *r, int64_t epoch, int64_t epochs, int64_t step, int64_t steps,
                  double loss, size_t samples);
-void report_epoch(struct report *r, int64_t epoch, int64_t epochs, double train_loss,
-                  double test_loss, double accuracy);
-// The last lines: with a checksum of the parameters, and `test accuracy NN.N %`.
-void report_end(struct report *r, double accuracy, const float *params, size_t count);
+// part: "dev" or "test", on which the network was judged.
+void report_epoch(struct report *r, int64_t epoch, int64_t epochs, const char *part, double loss,
+                  double accuracy);
+// The last lines: by class, throughput, a checksum of the parameters, `test accuracy NN.N %`.
+// exposed_ns: time that the exchange took beyond the backward pass.
+void report_end(struct report *r, const struct metrics *m, metrics_name *name, const void *arg,
+                const float *params, size_t count, int64_t exposed_ns);

@@ -1,33 +1,27 @@
-// Data-parallel training of a classifier. Exit codes are the program's.
+// Data-parallel training of a classifier.
 #pragma once
 
+#include "kernels/corpus.h"
+#include "kernels/exits.h"
+#include "kernels/loss.h"
 #include "kernels/optimiser.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-
-enum {
-    EXIT_OK = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-    EXIT_DATA = 3,
-    EXIT_ALONE = 4,
-    EXIT_STOPPED = 143
-};
-enum { HIDDEN_MAX = 16 };
-
 struct train_options {
-    const char *train_images, *train_labels, *test_images, *test_labels; // paths
-    const char *save;                                                    // NULL: do not
-    int64_t hidden[HIDDEN_MAX];
-    int hidden_count;
+    struct corpus_options data;
+    const char *recipe;     // the network's layers
+    const char *save;       // file for the trained model; NULL: none
+    const char *checkpoint; // directory; NULL: none
+    int64_t checkpoint_ms;  // between two checkpoints
+    bool resume;            // go on from what another training left in the directory
     int64_t epochs, steps, batch; // steps 0: all of the epochs; batch: of all tasks together
     uint64_t seed;
+    enum loss_kind loss;
     enum optimiser_kind optimiser;
+    enum schedule_kind schedule;
     float rate, momentum;
     bool json; // progress as JSON objects
 };
 
-// Between MPI_Init and MPI_Finalize; the same options on every task. Returns an exit code, the same
-// on every task.
+// Between MPI_Init and MPI_Finalize; the same options on every task. Returns an exit code (exits.h),
+// the same on every task.
 int train(const struct train_options *o);

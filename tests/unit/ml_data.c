@@ -1,7 +1,7 @@
 // The data path: who sees which sample, and files that are not what they say.
 #include "common/alloc.h"
 #include "common/rng.h"
-#include "kernels/idx.h"
+#include "kernels/dataset.h"
 #include "kernels/shard.h"
 #include "tests/unit/temp_dir.h"
 
@@ -164,7 +164,7 @@ static const uint8_t labels[] = {0, 0, 8, 1, 0, 0, 0, 3, 4, 0, 9};
 static int read_both(struct dataset *ret, struct err *err)
 {
     AUTO_FREE char *i = path_of("images"), *l = path_of("labels");
-    return dataset_read(i, l, ret, err);
+    return idx_read(i, l, ret, err);
 }
 
 static int setup(void **state)
@@ -186,10 +186,12 @@ static int teardown(void **state)
 static void expect_sample(const struct dataset *d)
 {
     assert_int_equal(d->count, 3);
-    assert_int_equal(d->features, 4);
+    assert_int_equal(d->height, 2);
+    assert_int_equal(d->width, 2);
     assert_int_equal(d->classes, 10);
     assert_memory_equal(d->pixels, images + 16, 12);
-    assert_memory_equal(d->labels, labels + 8, 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(d->labels[i], labels[8 + i]);
 }
 
 static void plain_and_packed_files_are_read(void **state)
@@ -305,7 +307,7 @@ static void what_is_no_idx_file_is_named(void **state)
     unlink(path);
     assert_int_equal(read_both(&d, &err), E_NOT_FOUND);
     assert_non_null(strstr(err.message, path));
-    assert_int_equal(dataset_read(dir, dir, &d, &err), E_CORRUPT); // a directory
+    assert_int_equal(idx_read(dir, dir, &d, &err), E_CORRUPT); // a directory
 }
 
 static void sizes_that_lie_are_refused(void **state)
@@ -359,9 +361,9 @@ static void the_real_data_set_is_read(void **state)
         print_message("skipped: %s is not there\n", images_path);
         skip();
     }
-    assert_int_equal(dataset_read(images_path, labels_path, &d, &err), 0);
+    assert_int_equal(idx_read(images_path, labels_path, &d, &err), 0);
     assert_int_equal(d.count, 10000);
-    assert_int_equal(d.features, 784);
+    assert_int_equal(d.height * d.width, 784);
     assert_int_equal(d.classes, 10);
     for (size_t i = 0; i < d.count; i++)
         each[d.labels[i]]++;

@@ -1,0 +1,45 @@
+#include "kernels/args.h"
+
+#include "common/units.h"
+#include "kernels/onednn.h"
+
+#include <cblas.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t arg_whole(struct argp_state *state, const char *name, const char *arg, int64_t min,
+                  int64_t max)
+{
+    struct err err;
+    int64_t v = 0;
+    if (parse_int(arg, name, min, max, &v, &err))
+        argp_error(state, "%s", err.message);
+    return v;
+}
+
+float arg_real(struct argp_state *state, const char *name, const char *arg, float max)
+{
+    char *end;
+    float v = strtof(arg, &end);
+    if (end == arg || *end || !(v >= 0) || v > max)
+        argp_error(state, "%s \"%s\" is not a number from 0 to %g", name, arg, (double)max);
+    return v;
+}
+
+bool arg_json(struct argp_state *state, const char *arg)
+{
+    if (strcmp(arg, "json") != 0 && strcmp(arg, "text") != 0)
+        argp_error(state, "--log takes text or json, not \"%s\"", arg);
+    return strcmp(arg, "json") == 0;
+}
+
+void set_threads(int64_t wanted)
+{
+    const char *cpus = getenv("MUSTER_CPUS");
+    if (wanted < 1)
+        wanted = cpus ? strtol(cpus, NULL, 10) : 1;
+    if (wanted < 1)
+        wanted = 1;
+    onednn_set_threads((int)wanted);
+    openblas_set_num_threads((int)wanted);
+}

@@ -1,0 +1,84 @@
+#include "kernels/dataset.h"
+
+#include "common/alloc.h"
+#include "common/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void dataset_free(struct dataset *d)
+{
+    free(d->labels);
+    free(d->pixels);
+    free(d->ids);
+    free(d->starts);
+    *d = (struct dataset){0};
+}
+
+void feeder_init(struct feeder *f, struct shape input, size_t rows, size_t time_max)
+{
+    f->rows = rows;
+    f->time_max = time_max;
+    f->lengths = xcalloc(rows, sizeof *f->lengths);
+    f->labels = xcalloc(rows, sizeof *f->labels);
+    if (input.sequence)
+        f->ids = xcalloc(rows * time_max, sizeof *f->ids);
+    else
+        f->x = xcalloc(rows * shape_elements(input), sizeof *f->x);
+}
+
+void feeder_fini(struct feeder *f)
+{
+    free(f->x);
+    free(f->ids);
+    free(f->lengths);
+    free(f->labels);
+    *f = (struct feeder){0};
+}
+
+static void take_image(struct feeder *f, const struct dataset *d, size_t from, size_t to)
+{
+    size_t pixels = d->height * d->width;
+    const uint8_t *p = d->pixels + from * pixels;
+    float *x = f->x + to * pixels;
+    for (size_t i = 0; i < pixels; i++)
+        x[i] = ((float)p[i] - f->mean) / f->deviation;
+}
+
+// What is longer than time_max is cut at its end.
+static size_t take_text(struct feeder *f, const struct dataset *d, size_t from, size_t to)
+{
+    size_t len = d->starts[from + 1] - d->starts[from];
+    if (len > f->time_max)
+        len = f->time_max;
+    int32_t *ids = f->ids + to * f->time_max;
+    memcpy(ids, d->ids + d->starts[from], len * sizeof *ids);
+    memset(ids + len, 0, (f->time_max - len) * sizeof *ids);
+    f->lengths[to] = (int32_t)len;
+    return len;
+}
+
+struct batch feeder_take(struct feeder *f, const struct dataset *d, const uint32_t *order,
+                         size_t first, size_t n)
+{
+    size_t longest = 1;
+    CHECK(n <= f->rows);
+    for (size_t i = 0; i < n; i++) {
+        size_t from = order ? order[i] : first + i, len = 0;
+        if (d->pixels)
+            take_image(f, d, from, i);
+        else
+            len = take_text(f, d, from, i);
+        longest = len > longest ? len : longest;
+        f->labels[i] = d->labels[from];
+    }
+    return (struct batch){
+        .n = n,
+        .rows = f->rows,
+        .x = f->x,
+        .ids = f->ids,
+        .lengths = f->lengths,
+        .time = (longest + BATCH_STEPS - 1) / BATCH_STEPS * BATCH_STEPS,
+        .time_max = f->time_max,
+    };
+}

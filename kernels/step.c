@@ -1,0 +1,45 @@
+// One step of a training: forward, loss, backward with the exchange, optimiser.
+#include "common/clock.h"
+#include "kernels/shard.h"
+#include "kernels/trainer.h"
+
+#include <signal.h>
+
+static volatile sig_atomic_t stop_wanted;
+
+void trainer_stop(void)
+{
+    stop_wanted = 1;
+}
+
+static void range_done(void *arg, size_t offset, size_t count)
+{
+    struct trainer *t = arg;
+    exchange_begin(t->exchange, network_grads(t->net), offset, count);
+}
+
+static bool checkpoint_due(const struct trainer *t)
+{
+    return t->o->checkpoint && t->tasks.rank == 0 &&
+           clock_boot_ms() - t->saved_ms >= t->o->checkpoint_ms;
+}
+
+double trainer_step(struct trainer *t, size_t first, size_t len)
+{
+    size_t part, n, classes = network_outputs(t->net);
+    shard_part(len, (size_t)t->tasks.rank, (size_t)t->tasks.count, &part, &n);
+    struct batch b = feeder_take(&t->feeder, &t->corpus.train, t->order + first + part, 0, n);
+    const float *logits = network_forward(t->net, &b);
+    // Loss, wishes: what all tasks must see alike.
+    double sums[3] = {0, stop_wanted, checkpoint_due(t)};
+    sums[0] = loss_sum(t->o->loss, logits, t->feeder.labels, n, classes, t->grad);
+    network_backward(t->net, &b, t->grad, range_done, t);
+    exchange_finish(t->exchange);
+    exchange_sum(t->exchange, sums, 3);
+    optimiser_step(&t->optimiser, network_params(t->net), network_grads(t->net), 1.0f / (float)len,
+                   schedule_factor(t->o->schedule, t->progress.step, t->steps));
+    t->progress.step++;
+    t->stopped = sums[1] > 0;
+    t->checkpoint_due = sums[2] > 0;
+    return sums[0] / (double)len;
+}
