@@ -159,12 +159,47 @@ static bool has_room(struct server *s, const struct http_req *r)
     return false;
 }
 
+// The job that an earlier submission with this request id made, ended ones too; 0: none. The answer
+// "none" must be sure: without it nothing is made.
+static int find_request(struct server *s, struct request_id id, struct job_id *ret, struct err *err)
+{
+    static struct store_reader *reader;
+    *ret = (struct job_id){0};
+    if (!id.hi && !id.lo)
+        return 0;
+    int rc = reader ? 0 : store_reader_open(s->dir, &reader, err);
+    return rc ? rc : store_find_request(reader, id, ret, err);
+}
+
+static void admit(struct server *s, struct http_req *r, struct submission *sub)
+{
+    struct err err;
+    struct job_id known;
+    if (find_request(s, sub->submit.request_id, &known, &err)) {
+        log_error("store", "question", "%s", err.message);
+        api_error(s, r->handle, 500, errcode_word(err.code), err.message, "");
+        return;
+    }
+    if (known.v) {
+        answer_json(s, r->handle, 200,
+                    json_pack("{s:I,s:b}", "id", (json_int_t)known.v, "duplicate", 1));
+        return;
+    }
+    if (!has_room(s, r))
+        return;
+    if (getrandom(&sub->submit.uid, sizeof sub->submit.uid, 0) != sizeof sub->submit.uid)
+        sub->submit.uid.v = 0; // refused by the core
+    struct input in = {.kind = INPUT_SUBMIT, .caller = caller_of(r), .submit = sub->submit};
+    uint64_t next = cluster_meta(s->cluster)->next_job;
+    turn_input(s, &in);
+    if (cluster_meta(s->cluster)->next_job != next) // a job was made: it refers to it
+        store_batch_add_spec(turn_batch(s), &sub->submit.spec, sub->spec, sub->spec_len);
+}
+
 static void submit(struct server *s, struct http_req *r)
 {
     struct submission sub;
     struct err err;
-    if (!has_room(s, r))
-        return;
     json_t *body = body_object(s, r);
     if (!body)
         return;
@@ -175,20 +210,7 @@ static void submit(struct server *s, struct http_req *r)
                   err.message, "");
         return;
     }
-    static struct store_reader *reader;
-    struct job_id known = {0};
-    if ((sub.submit.request_id.hi || sub.submit.request_id.lo) &&
-        (reader || store_reader_open(s->dir, &reader, &err) == 0) &&
-        store_find_request(reader, sub.submit.request_id, &known, &err) == 0 && known.v) {
-        answer_json(s, r->handle, 200,
-                    json_pack("{s:I,s:b}", "id", (json_int_t)known.v, "duplicate", 1));
-    } else {
-        if (getrandom(&sub.submit.uid, sizeof sub.submit.uid, 0) != sizeof sub.submit.uid)
-            sub.submit.uid.v = 0; // refused by the core
-        store_batch_add_spec(turn_batch(s), &sub.submit.spec, sub.spec, sub.spec_len);
-        struct input in = {.kind = INPUT_SUBMIT, .caller = caller_of(r), .submit = sub.submit};
-        turn_input(s, &in);
-    }
+    admit(s, r, &sub);
     submission_free(&sub);
 }
 

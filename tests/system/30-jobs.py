@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Plain jobs on real processes: what a user sees, and that nothing is left."""
 import os
-import subprocess
 import sys
 import threading
 
@@ -93,11 +92,7 @@ def many(c):
 def never_over(c):
     """Recounts what was given out from the event table."""
     held = {}
-    path = os.path.join(c.root, "scheduler", "muster.db")
-    out = subprocess.run(["sqlite3", "-readonly", path,
-                          "select kind, node, cores from event order by id"],
-                         capture_output=True, text=True, check=True).stdout
-    for line in out.splitlines():
+    for line in c.sql("select kind, node, cores from event order by id").splitlines():
         kind, node, cores = line.split("|")
         members = {(node, i) for part in cores.split(",") if part
                    for i in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)}
@@ -112,9 +107,18 @@ def never_over(c):
 
 
 def requests(c):
-    first = c.ctl("submit", "--request-id", "same", "--", "true").stdout
-    tap.equal(c.ctl("submit", "--request-id", "same", "--", "true").stdout, first,
-              "a repeated request id gives the same job")
+    again = lambda: c.ctl("submit", "--request-id", "same", "--", "true").stdout
+    first = again()
+    tap.equal(again(), first, "a repeated request id gives the same job")
+    c.wait(int(first))
+    tap.equal(again(), first, "also when it has ended")
+    c.kill_scheduler()
+    c.start_scheduler()
+    tap.equal(again(), first, "and after a restart of the scheduler")
+    before = c.sql("select count(*) from spec")
+    refused = c.ctl("submit", "-N", "9", "-n", "9", "--", "echo", "a request of its own")
+    tap.equal((refused.returncode, c.sql("select count(*) from spec")), (4, before),
+              "a refused submission leaves nothing in the database")
     status, answer = c.api("POST", "/v1/jobs", {"argv": ["true"], "memmory": 1})
     tap.ok(status == 400 and "memmory" in answer["error"]["message"], "an unknown key is named",
            answer)
