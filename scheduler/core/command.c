@@ -91,8 +91,11 @@ void job_command(struct cluster *c, const struct input *in)
 
 void recover(struct cluster *c, const struct caller *who)
 {
-    if (!c->meta.recovery_hold) {
-        reply_refuse(c, who, (struct reason){.code = REASON_NOT_IN_RECOVERY}, NULL);
+    if (!who->admin || !c->meta.recovery_hold) {
+        reply_refuse(
+            c, who,
+            (struct reason){.code = who->admin ? REASON_NOT_IN_RECOVERY : REASON_NOT_OPERATOR},
+            NULL);
         return;
     }
     // Floors above all that the lost part of the history can have given out.

@@ -95,6 +95,7 @@ static int status_of(enum reason_code code)
     case REASON_NO_SUCH_NODE:
         return 404;
     case REASON_NOT_OWNER:
+    case REASON_NOT_OPERATOR:
         return 403;
     case REASON_BAD_REQUEST:
         return 400;

@@ -386,7 +386,10 @@ static void an_older_database_holds(void **state)
     expect_lines(&s->h.story, "recovery hold: an agent has seen term 9, this database is at 1\n");
     submit(s, (struct request){.tasks = 1, .cpus = 1});
     expect_lines(&s->sent, "reply the scheduler is in recovery hold and only answers questions\n");
-    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 3, .admin = true}};
+    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 3, .uid = 7}};
+    harness_step(&s->h, &in);
+    expect_lines(&s->sent, "reply this is for the cluster's operator\n");
+    in.caller = (struct caller){.reply_to = 3, .admin = true};
     harness_step(&s->h, &in);
     expect_lines(&s->sent, "welcome n1\nreply ok 0\n");
     assert_int_equal(s->h.meta.term, 10);
