@@ -42,48 +42,15 @@ static void wrong_method(struct server *s, const struct http_req *r)
     api_error(s, r->handle, 405, "method", message, "proto/openapi.yaml lists the methods.");
 }
 
+static void invalid(struct server *s, const struct http_req *r, const struct err *err)
+{
+    api_error(s, r->handle, 400, errcode_word(err->code), err->message, "");
+}
+
 static struct caller caller_of(const struct http_req *r)
 {
     return (struct caller){
         .reply_to = r->handle, .uid = r->uid, .admin = r->uid == 0 || r->uid == geteuid()};
-}
-
-// ---- parameters ----
-
-static void decode(char *s)
-{
-    char *to = s;
-    for (; *s; s++, to++) {
-        unsigned v;
-        if (*s == '%' && sscanf(s + 1, "%2x", &v) == 1 && s[1] && s[2]) {
-            *to = (char)v;
-            s += 2;
-        } else {
-            *to = *s == '+' ? ' ' : *s;
-        }
-    }
-    *to = 0;
-}
-
-char *api_parameter(const struct http_req *r, const char *name)
-{
-    size_t len = strlen(name);
-    for (const char *p = r->query; p && *p;) {
-        const char *end = strchrnul(p, '&');
-        if (strncmp(p, name, len) == 0 && p[len] == '=') {
-            char *value = xstrndup(p + len + 1, (size_t)(end - p) - len - 1);
-            decode(value);
-            return value;
-        }
-        p = *end ? end + 1 : end;
-    }
-    return NULL;
-}
-
-static int64_t parameter_int(const struct http_req *r, const char *name, int64_t otherwise)
-{
-    AUTO_FREE char *v = api_parameter(r, name);
-    return v ? strtoll(v, NULL, 10) : otherwise;
 }
 
 // ---- replies of the core ----
@@ -217,20 +184,23 @@ static void submit(struct server *s, struct http_req *r)
 
 static void list_jobs(struct server *s, struct http_req *r)
 {
-    struct read *q = read_new(s, READ_JOBS, r->handle);
-    AUTO_FREE char *user = api_parameter(r, "user");
-    q->filter_state = api_parameter(r, "state");
-    q->filter_name = api_parameter(r, "name");
-    q->filter.state = q->filter_state;
-    q->filter.name = q->filter_name;
-    q->filter.array.v = (uint64_t)parameter_int(r, "array", 0);
-    q->filter.limit = parameter_int(r, "limit", 0);
-    if (user && api_user(user, &q->filter.uid)) {
-        AUTO_FREE char *message = xasprintf("there is no user \"%s\"", user);
-        api_error(s, r->handle, 400, "invalid", message, "");
-        read_free(q);
+    struct err err;
+    struct job_filter filter = {.uid = -1};
+    int64_t array = 0;
+    int rc = api_parameter_user(r, "user", &filter.uid, &err);
+    if (rc == 0)
+        rc = api_parameter_int(r, "array", 1, INT64_MAX, &array, &err);
+    if (rc == 0)
+        rc = api_parameter_int(r, "limit", 1, INT64_MAX, &filter.limit, &err);
+    if (rc) {
+        invalid(s, r, &err);
         return;
     }
+    struct read *q = read_new(s, READ_JOBS, r->handle);
+    q->filter = filter;
+    q->filter.array.v = (uint64_t)array;
+    q->filter.state = q->filter_state = api_parameter(r, "state");
+    q->filter.name = q->filter_name = api_parameter(r, "name");
     read_start(q);
 }
 
@@ -278,6 +248,8 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
         {"hold", "POST", READ_RESOLVE, INPUT_HOLD},
         {"release", "POST", READ_RESOLVE, INPUT_RELEASE},
     };
+    struct err err;
+    int64_t wait_s = 0;
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(verb, verbs[i].verb) != 0)
             continue;
@@ -285,11 +257,14 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
             wrong_method(s, r);
             return;
         }
+        if (api_parameter_int(r, "wait", 0, 3600, &wait_s, &err)) {
+            invalid(s, r, &err);
+            return;
+        }
         struct read *q = read_new(s, verbs[i].kind, r->handle);
         q->name = xstrdup(name);
         q->verb = verbs[i].input;
-        int64_t wait_s = parameter_int(r, "wait", 0);
-        q->wait_ms = wait_s < 0 ? 0 : wait_s > 3600 ? 3600000 : wait_s * 1000;
+        q->wait_ms = wait_s * 1000;
         if (verbs[i].kind == READ_RESOLVE)
             q->then = verbs[i].input ? job_verb : logs_found;
         read_start(q);
@@ -341,8 +316,14 @@ static void simple_read(struct server *s, struct http_req *r, enum read_kind kin
         wrong_method(s, r);
         return;
     }
+    struct err err;
+    int64_t after = 0;
+    if (api_parameter_int(r, "after", 0, INT64_MAX, &after, &err)) {
+        invalid(s, r, &err);
+        return;
+    }
     struct read *q = read_new(s, kind, r->handle);
-    q->after = (uint64_t)parameter_int(r, "after", 0);
+    q->after = (uint64_t)after;
     read_start(q);
 }
 

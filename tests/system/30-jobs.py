@@ -126,6 +126,13 @@ def requests(c):
     tap.ok(status == 400 and "line 1" in answer["error"]["message"], "broken JSON: where", answer)
     status, answer = c.api("POST", "/v1/jobs", b"x" * (7 << 20), timeout=20)
     tap.equal(status, 413, "a body beyond the bound is refused")
+    for path in ("jobs?limit=ten", "jobs?limit=0", "jobs?array=x", "jobs?user=nobody-here",
+                 "jobs?state=new", f"jobs/{first.strip()}?wait=long", "events?after=now",
+                 f"jobs/{first.strip()}/logs?stream=stdlog",
+                 f"jobs/{first.strip()}/logs?offset=end"):
+        tap.equal(c.api("GET", f"/v1/{path}")[0], 400, f"{path.split('?')[1]} is refused")
+    tap.equal(c.api("GET", f"/v1/jobs?name={'x' * 3000}"), (200, {"jobs": []}),
+              "a long name is looked for")
     tap.equal(c.api("GET", "/v1/nothing")[0], 404, "an unknown path is 404")
     tap.equal(c.api("DELETE", "/v1/jobs")[0], 405, "a wrong method is 405")
     status, answer = c.api("POST", "/v1/jobs", {"argv": ["true"] + ["y" * 100000] * 50})
@@ -134,7 +141,9 @@ def requests(c):
 
 
 def drain(c):
-    c.ctl("node", "drain", "n1", "--reason", "a new disk")
+    c.ctl("node", "drain", "n1", "--reason", "a new\ndisk")
+    with open(os.path.join(c.root, "scheduler.log")) as log:
+        tap.ok("a new?disk\n" in log.read(), "a line of the log is one line")
     run = c.ctl("run", "--", "sh", "-c", "echo $MUSTER_NODE")
     tap.equal(run.stdout, "n2\n", "a drained node gets no work")
     job = c.submit("-n", "2", "-N", "2", "--mpi", "none", "--", "true")
