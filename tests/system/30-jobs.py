@@ -3,9 +3,10 @@
 import os
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from muster import Cluster, Tap, eventually, processes
+from muster import Cluster, Tap, eventually, processes, select_pause
 
 tap = Tap()
 
@@ -64,6 +65,22 @@ def hostile(c):
     shown = c.job(job)
     tap.ok(shown["state"] == "failed" and "MiB of 64 MiB" in shown["reason"]["text"],
            "memory beyond the limit ends the task and says so", shown["reason"])
+
+
+def cancelled_at_once(c):
+    """However early the cancel comes: also between the order and the start of the shepherd."""
+    slowest = 0
+    for i in range(150):
+        job = c.api("POST", "/v1/jobs", {"argv": ["sleep", "100"]})[1]["id"]
+        select_pause(i % 50 * 0.0001)
+        begun = time.monotonic()
+        c.api("POST", f"/v1/jobs/{job}/cancel", {})
+        ended = c.api("GET", f"/v1/jobs/{job}?wait=30", timeout=40)[1]
+        slowest = max(slowest, time.monotonic() - begun)
+        if ended["state"] != "cancelled" or slowest > 3:
+            break
+    tap.equal(ended["state"], "cancelled", "a job that is cancelled at once is cancelled")
+    tap.ok(slowest < 3, "without waiting for its grace time", f"{slowest} s")
 
 
 def arrays(c):
@@ -158,6 +175,7 @@ with Cluster(nodes=2, cpus=2) as cluster:
     environment(cluster)
     time_limit(cluster)
     hostile(cluster)
+    cancelled_at_once(cluster)
     arrays(cluster)
     many(cluster)
     requests(cluster)
