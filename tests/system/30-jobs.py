@@ -87,6 +87,15 @@ def arrays(c):
     job = c.submit("--array", "0-199", "--", "sh", "-c", f"echo $MUSTER_ARRAY_INDEX >> {c.file('a')}")
     tap.equal(c.wait(job, timeout=60), 0, "an array of 200 completes")
     tap.equal(sorted(map(int, c.read("a").split())), list(range(200)), "each element once")
+    run = c.ctl("logs", str(job))
+    tap.ok(run.returncode == 2 and f"{job}_0" in run.stderr, "logs of an array names its elements",
+           run.stderr)
+    job = c.submit("--array", "0-9", "-c", "2", "--", "sleep", "0.2")
+    begun = time.monotonic()
+    tap.equal(c.wait(f"{job}_5"), 0, "an element is waited for before it is placed")
+    tap.ok(time.monotonic() - begun < 10 and c.state(job) == "running",
+           "and not longer than it runs", c.job(job))
+    c.wait(job)
 
 
 def many(c):
