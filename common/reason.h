@@ -69,6 +69,8 @@
     X(NOT_HELD, "not_held", "the job is not held", "")                                            \
     X(NOT_PENDING, "not_pending", "the job is not pending", "")                                   \
     X(NOT_OWNER, "not_owner", "the job belongs to another user", "")                              \
+    X(NOT_OPERATOR, "not_operator", "this is for the cluster's operator",                         \
+      "Ask root, or the user whom the scheduler runs as.")                                        \
     X(IN_RECOVERY, "in_recovery", "the scheduler is in recovery hold and only answers questions", \
       "Check the database, then `schedctl recover --accept`.")                                    \
     X(NOT_IN_RECOVERY, "not_in_recovery", "the scheduler is not in recovery hold", "")            \

@@ -106,6 +106,10 @@ void attempt_fork(struct node *n, struct attempt_id id)
     struct held *h = held_find(n, id);
     struct agent_attempt *t = agent_find(n->core, id);
     struct err err;
+    if (h && t && t->phase == ATTEMPT_ENDING) { // killed before its order was on disk
+        shepherd_none(n, h);
+        return;
+    }
     if (!h || !h->launch || !t || t->phase != ATTEMPT_FORKED)
         return;
     node_open_cgroups(n);

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Plain jobs on real processes: what a user sees, and that nothing is left."""
 import os
-import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from muster import Cluster, Tap, eventually, processes
+from muster import Cluster, Tap, eventually, processes, select_pause
 
 tap = Tap()
 
@@ -67,10 +67,35 @@ def hostile(c):
            "memory beyond the limit ends the task and says so", shown["reason"])
 
 
+def cancelled_at_once(c):
+    """However early the cancel comes: also between the order and the start of the shepherd."""
+    slowest = 0
+    for i in range(150):
+        job = c.api("POST", "/v1/jobs", {"argv": ["sleep", "100"]})[1]["id"]
+        select_pause(i % 50 * 0.0001)
+        begun = time.monotonic()
+        c.api("POST", f"/v1/jobs/{job}/cancel", {})
+        ended = c.api("GET", f"/v1/jobs/{job}?wait=30", timeout=40)[1]
+        slowest = max(slowest, time.monotonic() - begun)
+        if ended["state"] != "cancelled" or slowest > 3:
+            break
+    tap.equal(ended["state"], "cancelled", "a job that is cancelled at once is cancelled")
+    tap.ok(slowest < 3, "without waiting for its grace time", f"{slowest} s")
+
+
 def arrays(c):
     job = c.submit("--array", "0-199", "--", "sh", "-c", f"echo $MUSTER_ARRAY_INDEX >> {c.file('a')}")
     tap.equal(c.wait(job, timeout=60), 0, "an array of 200 completes")
     tap.equal(sorted(map(int, c.read("a").split())), list(range(200)), "each element once")
+    run = c.ctl("logs", str(job))
+    tap.ok(run.returncode == 2 and f"{job}_0" in run.stderr, "logs of an array names its elements",
+           run.stderr)
+    job = c.submit("--array", "0-9", "-c", "2", "--", "sleep", "0.2")
+    begun = time.monotonic()
+    tap.equal(c.wait(f"{job}_5"), 0, "an element is waited for before it is placed")
+    tap.ok(time.monotonic() - begun < 10 and c.state(job) == "running",
+           "and not longer than it runs", c.job(job))
+    c.wait(job)
 
 
 def many(c):
@@ -93,11 +118,7 @@ def many(c):
 def never_over(c):
     """Recounts what was given out from the event table."""
     held = {}
-    path = os.path.join(c.root, "scheduler", "muster.db")
-    out = subprocess.run(["sqlite3", "-readonly", path,
-                          "select kind, node, cores from event order by id"],
-                         capture_output=True, text=True, check=True).stdout
-    for line in out.splitlines():
+    for line in c.sql("select kind, node, cores from event order by id").splitlines():
         kind, node, cores = line.split("|")
         members = {(node, i) for part in cores.split(",") if part
                    for i in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)}
@@ -112,9 +133,18 @@ def never_over(c):
 
 
 def requests(c):
-    first = c.ctl("submit", "--request-id", "same", "--", "true").stdout
-    tap.equal(c.ctl("submit", "--request-id", "same", "--", "true").stdout, first,
-              "a repeated request id gives the same job")
+    again = lambda: c.ctl("submit", "--request-id", "same", "--", "true").stdout
+    first = again()
+    tap.equal(again(), first, "a repeated request id gives the same job")
+    c.wait(int(first))
+    tap.equal(again(), first, "also when it has ended")
+    c.kill_scheduler()
+    c.start_scheduler()
+    tap.equal(again(), first, "and after a restart of the scheduler")
+    before = c.sql("select count(*) from spec")
+    refused = c.ctl("submit", "-N", "9", "-n", "9", "--", "echo", "a request of its own")
+    tap.equal((refused.returncode, c.sql("select count(*) from spec")), (4, before),
+              "a refused submission leaves nothing in the database")
     status, answer = c.api("POST", "/v1/jobs", {"argv": ["true"], "memmory": 1})
     tap.ok(status == 400 and "memmory" in answer["error"]["message"], "an unknown key is named",
            answer)
@@ -122,6 +152,13 @@ def requests(c):
     tap.ok(status == 400 and "line 1" in answer["error"]["message"], "broken JSON: where", answer)
     status, answer = c.api("POST", "/v1/jobs", b"x" * (7 << 20), timeout=20)
     tap.equal(status, 413, "a body beyond the bound is refused")
+    for path in ("jobs?limit=ten", "jobs?limit=0", "jobs?array=x", "jobs?user=nobody-here",
+                 "jobs?state=new", f"jobs/{first.strip()}?wait=long", "events?after=now",
+                 f"jobs/{first.strip()}/logs?stream=stdlog",
+                 f"jobs/{first.strip()}/logs?offset=end"):
+        tap.equal(c.api("GET", f"/v1/{path}")[0], 400, f"{path.split('?')[1]} is refused")
+    tap.equal(c.api("GET", f"/v1/jobs?name={'x' * 3000}"), (200, {"jobs": []}),
+              "a long name is looked for")
     tap.equal(c.api("GET", "/v1/nothing")[0], 404, "an unknown path is 404")
     tap.equal(c.api("DELETE", "/v1/jobs")[0], 405, "a wrong method is 405")
     status, answer = c.api("POST", "/v1/jobs", {"argv": ["true"] + ["y" * 100000] * 50})
@@ -130,7 +167,9 @@ def requests(c):
 
 
 def drain(c):
-    c.ctl("node", "drain", "n1", "--reason", "a new disk")
+    c.ctl("node", "drain", "n1", "--reason", "a new\ndisk")
+    with open(os.path.join(c.root, "scheduler.log")) as log:
+        tap.ok("a new?disk\n" in log.read(), "a line of the log is one line")
     run = c.ctl("run", "--", "sh", "-c", "echo $MUSTER_NODE")
     tap.equal(run.stdout, "n2\n", "a drained node gets no work")
     job = c.submit("-n", "2", "-N", "2", "--mpi", "none", "--", "true")
@@ -145,6 +184,7 @@ with Cluster(nodes=2, cpus=2) as cluster:
     environment(cluster)
     time_limit(cluster)
     hostile(cluster)
+    cancelled_at_once(cluster)
     arrays(cluster)
     many(cluster)
     requests(cluster)

@@ -170,6 +170,7 @@ def full_disk():
             c.up()
             job = c.submit("--", "sh", "-c", "while [ ! -e go ]; do sleep 0.05; done; echo done")
             eventually(lambda: c.state(job) == "running")
+            named = c.submit("--request-id", "named", "--", "true")
             fill(c.file("fill"))
             taken = []
             for _ in range(20):
@@ -178,6 +179,8 @@ def full_disk():
                     break
                 taken.append(int(run.stdout))
             says(run, 4, "a full disk: no new job is taken", "disk", c.root, "16 MiB")
+            tap.equal(c.submit("--request-id", "named", "--", "true"), named,
+                      "a repeated request id gives its job all the same")
             tap.equal(c.wait(*taken), 0, "what was taken runs")
             tap.equal(c.state(job), "running", "what ran goes on")
             pid = c.scheduler_pid()

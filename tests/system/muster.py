@@ -241,6 +241,12 @@ class Cluster:
     def node(self, name):
         return self.api("GET", f"/v1/nodes/{name}")[1]
 
+    def sql(self, query):
+        """What the database says, a row a line."""
+        return subprocess.run(["sqlite3", "-readonly",
+                               os.path.join(self.root, "scheduler", "muster.db"), query],
+                              capture_output=True, text=True, check=True).stdout
+
     def file(self, name):
         return os.path.join(self.dir, name)
 

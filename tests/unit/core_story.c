@@ -386,7 +386,10 @@ static void an_older_database_holds(void **state)
     expect_lines(&s->h.story, "recovery hold: an agent has seen term 9, this database is at 1\n");
     submit(s, (struct request){.tasks = 1, .cpus = 1});
     expect_lines(&s->sent, "reply the scheduler is in recovery hold and only answers questions\n");
-    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 3, .admin = true}};
+    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 3, .uid = 7}};
+    harness_step(&s->h, &in);
+    expect_lines(&s->sent, "reply this is for the cluster's operator\n");
+    in.caller = (struct caller){.reply_to = 3, .admin = true};
     harness_step(&s->h, &in);
     expect_lines(&s->sent, "welcome n1\nreply ok 0\n");
     assert_int_equal(s->h.meta.term, 10);
@@ -448,6 +451,37 @@ static void an_array_is_one_record(void **state)
         (struct reason){.code = REASON_CANCELLED, .a = 7}, NULL);
     expect_lines(&s->h.story, "job 1_1 attempt 1 ended on n1: was cancelled by user 7\n"
                               "job 1_1 cancelled: was cancelled by user 7\n"
+                              "job 1 cancelled: was cancelled by user 7\n");
+}
+
+static void ask(struct stage *s, enum input_kind kind, uint64_t job)
+{
+    struct input in = {.kind = kind, .caller = {.reply_to = 1, .uid = 7}, .job = {job}};
+    harness_step(&s->h, &in);
+}
+
+static void a_cancelled_array_places_nothing_more(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 7}};
+    in.submit = (struct input_submit){
+        .uid = {50}, .owner_uid = 7, .req = {.tasks = 1, .cpus = 4}, .array_count = 3};
+    harness_step(&s->h, &in);
+    ask(s, INPUT_HOLD, 1);
+    ask(s, INPUT_CANCEL, 1);
+    assert_int_equal(s->h.jobs[0].reason.code, REASON_CANCELLED);
+    forget(s);
+    ask(s, INPUT_RELEASE, 1);
+    expect_lines(&s->sent, "reply the job is not held\n");
+    ask(s, INPUT_HOLD, 1);
+    expect_lines(&s->sent, "reply the job is not pending\n");
+    expect_lines(&s->h.story, "");
+    end(s, 0, (struct attempt_id){{0xc1}, s->h.jobs[1].uid, 1}, true,
+        (struct reason){.code = REASON_CANCELLED, .a = 7}, NULL);
+    expect_lines(&s->h.story, "job 1_0 attempt 1 ended on n1: was cancelled by user 7\n"
+                              "array 1 runs\n"
+                              "job 1_0 cancelled: was cancelled by user 7\n"
                               "job 1 cancelled: was cancelled by user 7\n");
 }
 
@@ -532,6 +566,7 @@ int main(void)
         STORY(a_copy_of_the_database_started_twice_holds),
         STORY(unknown_attempts_are_left_alone),
         STORY(an_array_is_one_record),
+        STORY(a_cancelled_array_places_nothing_more),
         STORY(without_nodes_one_reason_holds_for_all),
         STORY(an_end_that_comes_first_brings_the_start_time),
         STORY(order_is_priority_then_submission_and_the_head_is_not_passed),
