@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Plain jobs on real processes: what a user sees, and that nothing is left."""
+import json
 import os
 import sys
 import threading
@@ -138,6 +139,11 @@ def requests(c):
     tap.equal(again(), first, "a repeated request id gives the same job")
     c.wait(int(first))
     tap.equal(again(), first, "also when it has ended")
+    listed = [j for j in json.loads(c.ctl("jobs", "-o", "json").stdout) if j["id"] == int(first)]
+    keys = ("id name user queue state attempt tasks nodes submitted_at started_at ended_at exit_code "
+            "reason").split()
+    tap.ok(listed and all(k in listed[0] for k in keys) and listed[0]["exit_code"] == 0,
+           "jobs -o json lists it, ended as it is", listed)
     c.kill_scheduler()
     c.start_scheduler()
     tap.equal(again(), first, "and after a restart of the scheduler")

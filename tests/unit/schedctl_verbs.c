@@ -78,7 +78,7 @@ static void not_json(void **state)
 
 static void answer_jobs(const struct request *q, struct reply *r)
 {
-    if (strcmp(q->path, "/v1/jobs?state=live") == 0)
+    if (strcmp(q->path, "/v1/jobs?state=live") == 0 || strcmp(q->path, "/v1/jobs") == 0)
         reply_json(r, 200,
                    "{\"jobs\":[{\"id\":7,\"name\":\"a\\u001b[2Jb\",\"user\":\"ann\",\"state\":"
                    "\"pending\",\"tasks\":2,\"nodes\":null,\"submitted_at\":null,\"started_at\":"
