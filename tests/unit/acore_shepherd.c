@@ -242,7 +242,7 @@ static void the_time_limit_counts_from_the_start(void **state)
     expect(s, "kill look");
     STEP(s, .kind = SHEPHERD_IN_TASK_EXIT, .task = 0, .signal = SIGKILL);
     empty(s);
-    expect_verdict(s, "reached its time limit of 60000 ms");
+    expect_verdict(s, "reached its time limit of 1 m");
 }
 
 static void a_kill_before_the_start_starts_nothing(void **state)
