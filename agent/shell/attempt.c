@@ -233,7 +233,8 @@ void attempt_release(struct node *n, struct attempt_id id)
     shepherd_send(h, &message);
     attempt_deadline_close(h->deadline);
     h->deadline = NULL;
-    if (n->cgroups && h->launch) {
+    node_open_cgroups(n);
+    if (n->cgroups) {
         AUTO_FREE char *name = attempt_cgroup(n, id);
         cgroup_remove(n->cgroups, name);
     }

@@ -179,6 +179,8 @@ with Cluster(nodes=2, cpus=2) as cluster:
     many(cluster)
     requests(cluster)
     drain(cluster)
+    groups = cluster.groups()
     tap.equal(cluster.down().returncode, 0, "the cluster goes down")
     tap.equal(cluster.left_over(), [], "and leaves no process")
+    tap.equal(groups(), [], "and no cgroup")
 tap.done()
