@@ -226,6 +226,8 @@ static void task_ended(struct run *r, int32_t i, int status)
     output_drain(t->streams[0]);
     output_drain(t->streams[1]);
     check_memory(r, i);
+    if (r->pmix)
+        pmix_take(r->pmix);
     run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_TASK_EXIT,
                                         .task = i,
                                         .exit_code = t->signal ? 0 : t->exit_code,
