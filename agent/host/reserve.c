@@ -38,7 +38,7 @@ static int open_spare(const char *path, off_t bytes, int *ret_fd, off_t *ret_use
     if (fstat(fd, &st) || (st.st_size > bytes && ftruncate(fd, bytes)))
         rc = fail(err, E_IO, "cannot cut \"%s\": %m", spare);
     else if (posix_fallocate(fd, 0, bytes) == ENOSPC)
-        rc = fail(err, E_NO_SPACE, "the disk of \"%s\" is full. The file needs %lld MiB.", spare,
+        rc = fail(err, E_NO_SPACE, "the disk of \"%s\" is full. Free %lld MiB on it.", spare,
                   (long long)bytes >> 20);
     if (rc) {
         close(fd);
