@@ -39,6 +39,30 @@ def environment(c):
                 "echo $MUSTER_TASK/$MUSTER_TASKS $MUSTER_NODE $MINE $RANK $WORLD_SIZE")
     tap.equal(sorted(run.stdout.split("\n")),
               ["", "0/2 n1 7 0 2", "1/2 n2 7 1 2"], "tasks know their place")
+    run = c.ctl("run", "--", "env", env={"OF_THE_SUBMITTER": "1"})
+    tap.ok("OF_THE_SUBMITTER" not in run.stdout, "the submitter's environment stays with him")
+    run = c.ctl("run", "--env-all", "--", "env", env={"OF_THE_SUBMITTER": "1"})
+    tap.ok("OF_THE_SUBMITTER=1" in run.stdout, "unless he asks for it")
+
+
+def spared():
+    """An agent that the kernel shall spare: its tasks are not spared with it."""
+    own = "/proc/self/oom_score_adj"
+    with open(own, encoding="utf-8") as f:
+        before = f.read()
+    try:
+        with open(own, "w", encoding="utf-8") as f:
+            f.write("-900")
+    except OSError:
+        tap.skip("an agent that is spared", "the score cannot be lowered here")
+        return
+    try:
+        with Cluster(nodes=1, cpus=1) as c:
+            run = c.ctl("run", "--", "cat", own)
+            tap.equal(run.stdout, "0\n", "no task is spared when memory runs out")
+    finally:
+        with open(own, "w", encoding="utf-8") as f:
+            f.write(before)
 
 
 def time_limit(c):
@@ -66,6 +90,11 @@ def hostile(c):
     shown = c.job(job)
     tap.ok(shown["state"] == "failed" and "MiB of 64 MiB" in shown["reason"]["text"],
            "memory beyond the limit ends the task and says so", shown["reason"])
+    job = c.submit("--memory", "64MiB", "--", "sh", "-c",
+                   "python3 -c 'x = bytearray(300 << 20); import time; time.sleep(20)'; exit 3")
+    c.wait(job, timeout=15)
+    tap.ok("MiB of 64 MiB" in c.job(job)["reason"]["text"], "so does that of a task's child",
+           c.job(job)["reason"])
 
 
 def cancelled_at_once(c):
@@ -185,6 +214,7 @@ def drain(c):
     tap.equal(c.wait(job), 0, "and runs when the node is back")
 
 
+spared()
 with Cluster(nodes=2, cpus=2) as cluster:
     simple(cluster)
     environment(cluster)
@@ -195,6 +225,8 @@ with Cluster(nodes=2, cpus=2) as cluster:
     many(cluster)
     requests(cluster)
     drain(cluster)
+    groups = cluster.groups()
     tap.equal(cluster.down().returncode, 0, "the cluster goes down")
     tap.equal(cluster.left_over(), [], "and leaves no process")
+    tap.equal(groups(), [], "and no cgroup")
 tap.done()

@@ -7,6 +7,7 @@
         tap.ok(c.wait(job) == 0, "a job completes")
     tap.done()
 """
+import glob
 import http.client
 import json
 import os
@@ -263,6 +264,11 @@ class Cluster:
         except OSError:
             return False
         return len([n for n in listed if n["state"] == "up"]) == len(self.nodes)
+
+    def groups(self):
+        """What stands in the machine's cgroups for this cluster, called before it goes down."""
+        base = f"/sys/fs/cgroup/**/muster/{self.api('GET', '/v1/cluster')[1]['cluster_id']}"
+        return lambda: [p for p in glob.glob(base + "/**", recursive=True) if os.path.isdir(p)]
 
     def all_free(self):
         """Nothing is given out any more."""

@@ -2,6 +2,7 @@
 // log, in `schedctl job events` and in `schedctl job why`.
 #include "tests/unit/core_harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 struct stage {
@@ -224,6 +225,29 @@ static void a_gang_goes_when_all_are_prepared(void **state)
     expect_lines(&s->h.story,
                  "job 1 attempt 1 ended on n1: another part of the same attempt ended\n"
                  "job 1 failed: task 1 ended with exit code 3 on node n2\n");
+}
+
+static void the_cause_may_be_told_after_its_consequence(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    join(s, 1);
+    for (int first = 0; first < 2; first++) {
+        submit(s, (struct request){.tasks = 2, .nodes = 2, .cpus = 1, .pmix = true});
+        struct attempt_id id = attempt(s->uid, 1);
+        for (int i = 0; i < 2; i++)
+            tell(s, i, id, AGENT_PREPARED);
+        for (int i = 0; i < 2; i++)
+            tell(s, i, id, AGENT_RUNNING);
+        struct reason abort = {.code = REASON_MPI_ABORTED, .a = 7, .b = 0},
+                      pipe = {.code = REASON_SIGNALLED, .a = SIGPIPE, .b = 1};
+        end(s, first, id, true, first ? pipe : abort, NULL);
+        end(s, !first, id, true, first ? abort : pipe, NULL);
+        const struct job *row = &s->h.jobs[first];
+        assert_int_equal(row->state, JOB_FAILED);
+        assert_int_equal(row->reason.code, REASON_MPI_ABORTED);
+        assert_int_equal(row->exit_code, 7);
+    }
 }
 
 static void a_failed_preparation_runs_nothing_and_names_the_node(void **state)
@@ -556,6 +580,7 @@ int main(void)
         STORY(one_job_runs_and_completes),
         STORY(too_large_is_refused_with_numbers),
         STORY(a_gang_goes_when_all_are_prepared),
+        STORY(the_cause_may_be_told_after_its_consequence),
         STORY(a_failed_preparation_runs_nothing_and_names_the_node),
         STORY(unreachable_is_not_failed),
         STORY(a_lost_lease_frees_the_job_and_not_the_node),
