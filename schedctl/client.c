@@ -285,14 +285,18 @@ static int64_t earlier(int64_t a, int64_t b)
 static int perform(struct client *c, const char *path, struct err *err)
 {
     int64_t give_up = earlier(clock_boot_ms() + c->patience_ms, c->deadline_ms);
+    CURLcode loss = CURLE_OK; // the last one; a try that the deadline cuts short tells nothing else
     for (;;) {
         int64_t left = c->deadline_ms - clock_boot_ms();
         set_url(&c->main, path, earlier(left > 0 ? left : 1, REQUEST_TIMEOUT_MS));
         CURLcode code = curl_easy_perform(c->main.easy);
+        if (code == CURLE_OPERATION_TIMEDOUT && loss)
+            code = loss;
         bool absent = code == CURLE_COULDNT_CONNECT && !c->reached && access(c->socket, F_OK);
         if (!is_connection_loss(code) || absent || clock_boot_ms() >= give_up ||
             on_progress(c, 0, 0, 0, 0))
             return conclude(c, &c->main, code, err);
+        loss = code;
         pause_ms(RETRY_PAUSE_MS);
     }
 }
