@@ -274,6 +274,22 @@ class Cluster:
         """Nothing is given out any more."""
         return all(n["cores_used"] == 0 for n in self.api("GET", "/v1/nodes")[1]["nodes"])
 
+    def never_over(self):
+        """Recounts what was given out from the event table."""
+        held = {}
+        for line in self.sql("select kind, node, cores from event order by id").splitlines():
+            kind, node, cores = line.split("|")
+            members = {(node, i) for part in cores.split(",") if part
+                       for i in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)}
+            for m in members:
+                if kind == "job_placed":
+                    if held.get(m):
+                        return False
+                    held[m] = True
+                elif kind == "part_ended":
+                    held[m] = False
+        return bool(held)
+
 
 def cmdline(pid):
     try:
