@@ -237,12 +237,30 @@ demo: deps ## a private cluster of two nodes trains on Fashion-MNIST
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
 	$(Q)etc/demo.sh
 
+# Manual pages from what the programs say of themselves.
+MAN := $(addprefix build/man/,schedctl.1 muster-ml.1 muster-scheduler.8 muster-agent.8)
+help_man = $(Q)mkdir -p $(@D); LC_ALL=C COLUMNS=80 $(1) --help | \
+    awk -f docs/man.awk -v name=$(basename $(@F)) -v section=$(subst .,,$(suffix $@)) -v version=$(VERSION) >$@
+build/man/schedctl.1: build/release/schedctl
+	$(Q)mkdir -p $(@D); $< help --man >$@
+build/man/muster-ml.1: build/release/muster-ml docs/man.awk
+	$(call help_man,$< train)
+build/man/%.8: build/release/% docs/man.awk
+	$(call help_man,$<)
+
 PREFIX ?= /usr/local
 DESTDIR ?=
-UNITDIR ?= /lib/systemd/system
-install: all ## install below PREFIX (/usr/local), with the systemd units
-	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/muster $(DESTDIR)$(UNITDIR)
-	$(Q)install $(addprefix build/release/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
-	$(Q)install -m 644 etc/*.yaml $(DESTDIR)$(PREFIX)/share/muster
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+into = $(DESTDIR)$(PREFIX)/$(1)
+install: ## install below PREFIX (/usr/local), with manual pages and systemd units
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
+	$(Q)$(MAKE) --no-print-directory MODE=release $(MAN)
+	$(Q)install -d $(call into,bin) $(call into,lib/muster) $(call into,share/muster) \
+	  $(call into,share/man/man1) $(call into,share/man/man8) $(DESTDIR)$(UNITDIR)
+	$(Q)install $(addprefix build/release/,$(filter-out %.so,$(PROGRAMS))) $(call into,bin)
+	$(Q)install -m 644 build/release/muster-pmix.so $(call into,lib/muster)
+	$(Q)install -m 644 etc/*.yaml $(call into,share/muster)
+	$(Q)install -m 644 $(filter %.1,$(MAN)) $(call into,share/man/man1)
+	$(Q)install -m 644 $(filter %.8,$(MAN)) $(call into,share/man/man8)
 	$(Q)for unit in etc/systemd/*.service; do \
 	  sed 's|@PREFIX@|$(PREFIX)|' $$unit >$(DESTDIR)$(UNITDIR)/$${unit##*/}; done

@@ -34,6 +34,14 @@ bool log_level_parse(const char *word, enum log_level *ret)
     return false;
 }
 
+// What users wrote may stand in it: it stays one line of printable text.
+static void make_plain(struct text *t)
+{
+    for (size_t i = 0; i < t->len; i++)
+        if ((unsigned char)t->p[i] < ' ' || t->p[i] == 0x7f)
+            t->p[i] = '?';
+}
+
 void log_event(enum log_level level, const char *area, const char *event, const char *fmt, ...)
 {
     if (level < settings.least)
@@ -63,6 +71,7 @@ void log_event(enum log_level level, const char *area, const char *event, const 
         put_str(&line, "detail", text_str(&detail));
         text_add(&line, "}\n");
     } else {
+        make_plain(&detail);
         text_addf(&line, "%s %-7s %s %s: %s%s%s\n", when, level_words[level], settings.program,
                   area, event, detail.len ? " " : "", text_str(&detail));
     }

@@ -1,6 +1,7 @@
 #include "common/reason.h"
 
 #include "common/check.h"
+#include "common/units.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -51,7 +52,9 @@ void reason_text(const struct reason *r, const char *node, const char *detail, s
         if (*p == 'a' || *p == 'b' || *p == 'c') {
             last = *p == 'a' ? r->a : *p == 'b' ? r->b : r->c;
             text_addf(ret, "%" PRId64, last);
-        } else if (*p == 'n')
+        } else if (*p == 't')
+            text_add_duration_ms(ret, r->a);
+        else if (*p == 'n')
             text_add(ret, node ? node : "?");
         else if (*p == 'd')
             text_add(ret, detail ? detail : "");

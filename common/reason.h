@@ -2,8 +2,8 @@
 // the API, in `schedctl why` and in the tests.
 //
 // A reason carries up to three numbers; its sentence is made from the template, in which %a, %b and
-// %c stand for them, %n for a node's name and %d for a free detail (a program's own message);
-// "(s)" is a plural's, after the number before it.
+// %c stand for them, %t for the first as a duration in ms, %n for a node's name and %d for a free
+// detail (a program's own message); "(s)" is a plural's, after the number before it.
 //
 //     struct reason r = {.code = REASON_RESOURCES, .a = 4, .b = 1};
 //     reason_text(&r, NULL, NULL, &text);      // "is next and waits ..."
@@ -69,6 +69,8 @@
     X(NOT_HELD, "not_held", "the job is not held", "")                                            \
     X(NOT_PENDING, "not_pending", "the job is not pending", "")                                   \
     X(NOT_OWNER, "not_owner", "the job belongs to another user", "")                              \
+    X(NOT_OPERATOR, "not_operator", "this is for the cluster's operator",                         \
+      "Ask root, or the user whom the scheduler runs as.")                                        \
     X(IN_RECOVERY, "in_recovery", "the scheduler is in recovery hold and only answers questions", \
       "Check the database, then `schedctl recover --accept`.")                                    \
     X(NOT_IN_RECOVERY, "not_in_recovery", "the scheduler is not in recovery hold", "")            \
@@ -90,7 +92,7 @@
       "task %b ended without MPI_Init while other tasks wait in it", "")                          \
     X(MPI_NOT_FINALISED, "mpi_not_finalised", "task %b ended without MPI_Finalize", "")           \
     X(CANCELLED, "cancelled", "was cancelled by user %a", "")                                     \
-    X(TIME_LIMIT, "time_limit", "reached its time limit of %a ms", "Ask for more with --time.")   \
+    X(TIME_LIMIT, "time_limit", "reached its time limit of %t", "Ask for more with --time.")      \
     X(OUT_OF_MEMORY, "out_of_memory", "task %c was killed: it used %a MiB of %b MiB",             \
       "Ask for more with --memory.")                                                              \
     X(LEASE_EXPIRED, "lease_expired", "node %n was not heard of for longer than the lease", "")   \

@@ -6,12 +6,12 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 bin=$here/build/release
 schedctl=$bin/schedctl
 data=/usr/share/datasets/fashion-mnist
-dir=$(mktemp -d "${TMPDIR:-/tmp}/muster-demo.XXXXXX") || exit 1
-export MUSTER_HOME=$dir
+dir=
 status=1
 
 finish() {
     trap '' INT TERM HUP
+    [ -n "$dir" ] || exit "$status"
     "$schedctl" cluster down --now >/dev/null 2>&1
     [ "$status" = 0 ] || tail -n 5 "$dir"/*.log >&2 2>/dev/null
     rm -rf "$dir"
@@ -19,6 +19,9 @@ finish() {
 }
 trap finish EXIT
 trap 'status=130; exit' INT TERM HUP
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/muster-demo.XXXXXX") || exit
+export MUSTER_HOME=$dir
 
 say() { printf '\n== %s\n' "$*"; }
 

@@ -126,16 +126,33 @@ static int parse_before(struct args *a, char **argv, struct err *err)
     return i;
 }
 
+static void add_operand(struct args *a, char *word)
+{
+    VEC_RESERVE(a->operands, a->operands_count, a->operands_cap);
+    a->operands[a->operands_count++] = word;
+}
+
+// The verb; returns the words used. "job --help" is "help job".
+static int parse_verb(struct args *a, char **argv, struct err *err)
+{
+    int words;
+    bool helps = argv[1] && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+    if (helps && verb_is_group(argv[0])) {
+        a->verb = &verb_help;
+        add_operand(a, argv[0]);
+        return 2;
+    }
+    int rc = verb_find(argv, &a->verb, &words, err);
+    return rc ? rc : words;
+}
+
 static int parse(char **argv, struct args *a, struct err *err)
 {
     int i = parse_before(a, argv, err), words = 0;
     if (i < 0)
         return i;
-    if (!a->verb) {
-        int rc = verb_find(argv + i, &a->verb, &words, err);
-        if (rc)
-            return rc;
-    }
+    if (!a->verb && (words = parse_verb(a, argv + i, err)) < 0)
+        return words;
     i += words;
     while (argv[i]) {
         if (strcmp(argv[i], "--") == 0) {
@@ -151,8 +168,7 @@ static int parse(char **argv, struct args *a, struct err *err)
             i += used;
             continue;
         }
-        VEC_RESERVE(a->operands, a->operands_count, a->operands_cap);
-        a->operands[a->operands_count++] = argv[i++];
+        add_operand(a, argv[i++]);
     }
     return check_operands(a, err);
 }

@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { REQUEST_TIMEOUT_S = 60, RETRY_PAUSE_MS = 100 };
+enum { REQUEST_TIMEOUT_MS = 60000, RETRY_PAUSE_MS = 100 };
 
 struct transfer {
     CURL *easy;
@@ -28,7 +28,7 @@ struct client {
     bool waiting;
     bool reached; // an answer came at least once
     char refusal[64];
-    int64_t patience_ms;
+    int64_t patience_ms, deadline_ms;
     volatile int *stop;
     int stop_level;
 };
@@ -106,6 +106,7 @@ int client_open(const char *dir, struct client **ret, struct err *err)
         return fail(err, E_SYSTEM, "libcurl cannot start");
     struct client *c = xcalloc(1, sizeof *c);
     c->socket = TAKE(socket);
+    c->deadline_ms = INT64_MAX;
     transfer_init(c, &c->main);
     *ret = c;
     return 0;
@@ -134,6 +135,11 @@ void client_patience(struct client *c, int64_t ms)
     c->patience_ms = ms;
 }
 
+void client_deadline(struct client *c, int64_t boot_ms)
+{
+    c->deadline_ms = boot_ms;
+}
+
 const char *client_refusal(const struct client *c)
 {
     return c->refusal;
@@ -145,11 +151,12 @@ void client_stop_when(struct client *c, volatile int *flag, int level)
     c->stop_level = level;
 }
 
-static void set_url(struct transfer *t, const char *path, long timeout_s)
+// timeout_ms 0: none.
+static void set_url(struct transfer *t, const char *path, int64_t timeout_ms)
 {
     AUTO_FREE char *url = xasprintf("http://localhost%s", path);
     curl_easy_setopt(t->easy, CURLOPT_URL, url);
-    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT, timeout_s);
+    curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     text_clear(&t->body);
     t->log = (struct log_chunk){0};
     t->what[0] = 0;
@@ -270,16 +277,26 @@ static int parse_answer(const struct transfer *t, json_t **ret, struct err *err)
     return 0;
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static int perform(struct client *c, const char *path, struct err *err)
 {
-    int64_t give_up = clock_boot_ms() + c->patience_ms;
+    int64_t give_up = earlier(clock_boot_ms() + c->patience_ms, c->deadline_ms);
+    CURLcode loss = CURLE_OK; // the last one; a try that the deadline cuts short tells nothing else
     for (;;) {
-        set_url(&c->main, path, REQUEST_TIMEOUT_S);
+        int64_t left = c->deadline_ms - clock_boot_ms();
+        set_url(&c->main, path, earlier(left > 0 ? left : 1, REQUEST_TIMEOUT_MS));
         CURLcode code = curl_easy_perform(c->main.easy);
+        if (code == CURLE_OPERATION_TIMEDOUT && loss)
+            code = loss;
         bool absent = code == CURLE_COULDNT_CONNECT && !c->reached && access(c->socket, F_OK);
         if (!is_connection_loss(code) || absent || clock_boot_ms() >= give_up ||
             on_progress(c, 0, 0, 0, 0))
             return conclude(c, &c->main, code, err);
+        loss = code;
         pause_ms(RETRY_PAUSE_MS);
     }
 }

@@ -31,6 +31,8 @@ void client_free(struct client **c);
 // How long a request is tried again when the connection is refused or breaks (default 0). Only for
 // requests that may be repeated. A socket that was never there fails at once.
 void client_patience(struct client *c, int64_t ms);
+// No request lasts, or is tried again, beyond this time of the boot clock (default INT64_MAX).
+void client_deadline(struct client *c, int64_t boot_ms);
 // Requests end with E_TIMEOUT soon after *flag is at least `level` (an interrupt). NULL: never.
 void client_stop_when(struct client *c, volatile int *flag, int level);
 

@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "schedctl/help.h"
+#include "schedctl/verbs.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -49,7 +50,7 @@ static int perform(struct ctl *ctl)
     struct err err;
     if (choose_dir(ctl, &err) || choose_output(ctl, &err))
         return report(&err);
-    if (args_has(&ctl->args, "help")) {
+    if (args_has(&ctl->args, "help") && ctl->args.verb != &verb_help) {
         help_verb(ctl->args.verb);
         return CTL_OK;
     }

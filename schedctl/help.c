@@ -59,6 +59,12 @@ static void add_options(struct text *t, const struct opt_list *list)
     }
 }
 
+static void add_example(struct text *t, const struct example *e)
+{
+    text_addf(t, "  schedctl %s\n      ", e->command);
+    wrap(t, e->what, 6, 6);
+}
+
 void help_verb_text(const struct verb *v, struct text *t)
 {
     text_addf(t, "schedctl %s - %s\n\nUsage:\n", v->name, v->summary);
@@ -77,18 +83,41 @@ void help_verb_text(const struct verb *v, struct text *t)
     for (size_t l = 0; l < VERB_OPT_LISTS; l++)
         add_options(t, &v->options[l]);
     add_options(t, &global_options);
-    if (v->examples[0].command)
-        text_add(t, "\nExamples:\n");
-    for (size_t i = 0; i < VERB_EXAMPLES && v->examples[i].command; i++) {
-        text_addf(t, "  schedctl %s\n      ", v->examples[i].command);
-        wrap(t, v->examples[i].what, 6, 6);
-    }
+    text_add(t, "\nExamples:\n");
+    for (size_t i = 0; i < VERB_EXAMPLES && v->examples[i].command; i++)
+        add_example(t, &v->examples[i]);
 }
 
 void help_verb(const struct verb *v)
 {
     AUTO(text) struct text t = {0};
     help_verb_text(v, &t);
+    fputs(text_str(&t), stdout);
+}
+
+static bool in_group(const struct verb *v, const char *group)
+{
+    size_t len = strlen(group);
+    return strncmp(v->name, group, len) == 0 && v->name[len] == ' ';
+}
+
+void help_group_text(const char *group, struct text *t)
+{
+    text_addf(t, "Usage:\n  schedctl %s VERB [ARGUMENTS]\n\nVerbs:\n", group);
+    for (size_t i = 0; verbs[i]; i++)
+        if (in_group(verbs[i], group))
+            text_addf(t, "  %-16s%s\n", verbs[i]->name, verbs[i]->summary);
+    text_add(t, "\nExamples:\n");
+    for (size_t i = 0; verbs[i]; i++)
+        if (in_group(verbs[i], group))
+            add_example(t, &verbs[i]->examples[0]);
+    text_addf(t, "\nMore: `schedctl %s VERB --help`.\n", group);
+}
+
+static void help_group(const char *group)
+{
+    AUTO(text) struct text t = {0};
+    help_group_text(group, &t);
     fputs(text_str(&t), stdout);
 }
 
@@ -138,6 +167,10 @@ static int run_help(struct ctl *ctl)
     }
     if (strcmp(a->operands[0], "exit-codes") == 0) {
         exit_codes();
+        return CTL_OK;
+    }
+    if (a->operands_count == 1 && verb_is_group(a->operands[0])) {
+        help_group(a->operands[0]);
         return CTL_OK;
     }
     char *words_of[3] = {a->operands[0], a->operands_count > 1 ? a->operands[1] : NULL, NULL};

@@ -25,11 +25,13 @@ static void on_signal(int signal)
 
 int interrupt_catch(void)
 {
-    struct sigaction sa = {.sa_handler = on_signal};
+    struct sigaction sa = {.sa_handler = on_signal}, before;
     wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(wake_fd >= 0);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) // nohup
+        sigaction(SIGHUP, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
     return wake_fd;
 }

@@ -1,4 +1,4 @@
-// SIGINT and SIGTERM as a count, and as a descriptor that wakes a poll.
+// SIGINT, SIGTERM and SIGHUP as a count, and as a descriptor that wakes a poll.
 #pragma once
 
 // How many came. Volatile: written by the handler.

@@ -10,7 +10,8 @@
 #include <string.h>
 
 // One request asks to wait this long; the connection of a dead scheduler is noticed then.
-enum { WAIT_ROUND_S = 30, WAIT_PATIENCE_MS = 60000 };
+// The answer to the last one may come a second after the deadline, and is given LAST_ANSWER_MS.
+enum { WAIT_ROUND_S = 30, WAIT_PATIENCE_MS = 60000, LAST_ANSWER_MS = 1500 };
 
 // The job when it has ended; E_TIMEOUT at the deadline (boot clock; INT64_MAX: never).
 static int wait_for(struct ctl *ctl, const char *name, int64_t deadline_ms, json_t **ret,
@@ -71,6 +72,8 @@ static int run_job_wait(struct ctl *ctl)
     if (ctl_connect(ctl, &err))
         return report(&err);
     client_patience(ctl->client, WAIT_PATIENCE_MS);
+    if (timeout)
+        client_deadline(ctl->client, deadline + LAST_ANSWER_MS);
     for (size_t i = 0; i < a->operands_count; i++) {
         int code = wait_and_tell(ctl, a->operands[i], deadline);
         if (code > worst)

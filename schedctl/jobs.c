@@ -30,10 +30,12 @@ static void add_query(struct text *path, const char *key, const char *value)
     client_escape(path, value);
 }
 
-static int make_path(const struct args *a, struct text *path, struct err *err)
+// People look at what goes on; a script looks for its jobs, which may have ended meanwhile.
+static int make_path(const struct ctl *ctl, struct text *path, struct err *err)
 {
+    const struct args *a = &ctl->args;
     const char *state = args_value(a, "state");
-    if (!state && !args_has(a, "all") && !args_has(a, "array"))
+    if (!state && !ctl->json && !args_has(a, "all") && !args_has(a, "array"))
         state = "live";
     if (state && check_state(state, err))
         return E_INVALID;
@@ -90,7 +92,7 @@ static int run_jobs(struct ctl *ctl)
     struct err err;
     json_t *answer = NULL;
     AUTO(text) struct text path = {0};
-    if (make_path(&ctl->args, &path, &err) || ctl_connect(ctl, &err) ||
+    if (make_path(ctl, &path, &err) || ctl_connect(ctl, &err) ||
         client_get(ctl->client, text_str(&path), &answer, &err))
         return report(&err);
     const json_t *jobs = json_object_get(answer, "jobs");
@@ -103,7 +105,7 @@ static int run_jobs(struct ctl *ctl)
 }
 
 static const struct opt OPTIONS[] = {
-    {'a', "all", NULL, "ended jobs too"},
+    {'a', "all", NULL, "ended jobs too (with -o json always, unless --state is given)"},
     {'s', "state", "STATE", "only jobs in this state; live and ended are groups of states"},
     {'u', "user", "USER", "only jobs of this user"},
     {0, "name", "NAME", "only jobs with this name"},
@@ -118,6 +120,7 @@ const struct verb verb_jobs = {
     .options = {{OPTIONS, COUNT(OPTIONS)}},
     .examples = {{"jobs", "What waits and what runs, and why."},
                  {"jobs --all --state failed", "What failed."},
-                 {"jobs --all -o json", "Everything, for a script."}},
+                 {"jobs -o json", "Everything, for a script."},
+                 {"jobs --state live -o json", "The live ones, for a script."}},
     .run = run_jobs,
 };

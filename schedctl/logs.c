@@ -21,6 +21,10 @@ static int choose(struct ctl *ctl, const json_t *job, struct follow *f, struct e
     int64_t tasks = get_int(job, "tasks"), first = 0, count = 1;
     bool only_out = args_has(a, "stdout"), only_err = args_has(a, "stderr");
     f->tail = -1;
+    if (json_is_object(json_object_get(job, "array")) && !strchr(f->job, '_'))
+        return fail(err, E_INVALID,
+                    "job %s is an array. Name one of its elements, as %s_%" PRId64 ".", f->job,
+                    f->job, get_int(json_object_get(job, "array"), "first"));
     if (task && args_has(a, "all"))
         return fail(err, E_INVALID, "--task and --all exclude each other");
     if (task && parse_int(task, "option --task", 0, tasks > 0 ? tasks - 1 : 0, &first, err))

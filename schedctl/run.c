@@ -28,9 +28,10 @@ struct run {
     char *id;
     struct follow follow;
     struct waitline waitline;
-    json_t *job;                        // as last seen
-    bool waiting;                       // the long poll is under way
-    bool cancelled;                     // we asked for it
+    json_t *job;    // as last seen
+    bool waiting;   // the long poll is under way
+    bool cancelled; // we asked for it, and it was heard
+    bool told_cancel;
     int64_t status_at_ms, status_every; // next look at the job
     int64_t lost_since_ms;              // 0: the scheduler answers
 };
@@ -119,10 +120,12 @@ static int rest(struct run *r, struct err *err)
 static int cancel(struct run *r, struct err *err)
 {
     AUTO_FREE char *path = job_path(r->id, "/cancel");
-    r->cancelled = true;
-    remark("job %s is being cancelled; interrupt again to leave it", r->id);
+    if (!r->told_cancel)
+        remark("job %s is being cancelled; interrupt again to leave it", r->id);
+    r->told_cancel = true;
     int rc = client_post(r->ctl->client, path, NULL, NULL, err);
-    return rc == E_REFUSED ? 0 : rc; // it has ended meanwhile
+    r->cancelled = rc == 0 || rc == E_REFUSED; // refused: it has ended meanwhile
+    return r->cancelled ? 0 : tolerate(r, rc, err);
 }
 
 // The output that is left when the job has ended.
@@ -270,7 +273,8 @@ const struct verb verb_run = {
     .program = true,
     .summary = "submit a job, show its output, end as it does",
     .text = "The tasks' stdout and stderr come out here. The exit code is the job's (see `schedctl "
-            "help exit-codes`). An interrupt cancels the job; a second one leaves it. Input is not "
+            "help exit-codes`). An interrupt (SIGINT, SIGTERM or SIGHUP) cancels the job: "
+            "its tasks get SIGTERM and their grace time. A second one leaves it. Input is not "
             "passed on.",
     .options = {{OPTIONS, COUNT(OPTIONS)}, {request_options, REQUEST_OPTIONS_COUNT}},
     .examples = {{"run -- hostname", "One task somewhere."},

@@ -56,6 +56,8 @@ extern const struct opt_list global_options;
 // "job show" if both words make a verb, else the one-word verb; *ret_words is how many were used.
 // E_INVALID with a suggestion. argv ends with NULL and has at least one word.
 int verb_find(char *const *argv, const struct verb **ret, int *ret_words, struct err *err);
+// "job" begins verbs of two words.
+bool verb_is_group(const char *word);
 // The option, or NULL.
 const struct opt *verb_option(const struct verb *v, const char *name);
 const struct opt *verb_option_letter(const struct verb *v, char letter);

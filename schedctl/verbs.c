@@ -29,8 +29,7 @@ static const struct verb *find(const char *name)
     return NULL;
 }
 
-// "job" begins verbs of two words.
-static bool is_group(const char *word)
+bool verb_is_group(const char *word)
 {
     size_t len = strlen(word);
     for (size_t i = 0; verbs[i]; i++)
@@ -86,7 +85,7 @@ static int unknown_verb(const char *word, const char *second, struct err *err)
 int verb_find(char *const *argv, const struct verb **ret, int *ret_words, struct err *err)
 {
     const char *second = argv[1] && argv[1][0] != '-' ? argv[1] : NULL;
-    if (is_group(argv[0])) {
+    if (verb_is_group(argv[0])) {
         AUTO_FREE char *both = xasprintf("%s %s", argv[0], second ? second : "");
         const struct verb *v = find(both);
         if (!v)

@@ -16,5 +16,6 @@ const struct verb verb_version = {
     .usage = "",
     .summary = "print the version of this program",
     .text = "The scheduler's own version is shown by `schedctl cluster status`.",
+    .examples = {{"version", "Of schedctl; `schedctl --version` is the same."}},
     .run = run_version,
 };

@@ -67,10 +67,22 @@ static void end_within(struct shepherd *s, int64_t now_ms, int64_t grace_ms)
         s->kill_at_ms = now_ms + grace_ms;
 }
 
+// A rank that writes to one that is gone dies of it, and may be seen first. What we did not do to
+// the other one ourselves is the cause.
+static bool is_cause(const struct shepherd *s, struct reason why)
+{
+    if (s->verdict.code != REASON_SIGNALLED || s->verdict.a != SIGPIPE || !s->order.pmix)
+        return false;
+    if (why.code == REASON_SIGNALLED)
+        return why.a != SIGPIPE && why.a != SIGTERM && !(why.a == SIGKILL && s->killed);
+    return why.code == REASON_MPI_ABORTED;
+}
+
 static void condemn(struct shepherd *s, int64_t now_ms, struct reason why, const char *detail,
                     int64_t grace_ms)
 {
-    if (s->verdict.code == REASON_NONE && s->phase < SHEPHERD_ENDED) {
+    bool news = s->verdict.code == REASON_NONE || is_cause(s, why);
+    if (news && s->phase < SHEPHERD_ENDED) {
         // Tasks that all ended well before the word came have succeeded.
         bool done = s->started && s->left == 0;
         if (!done || why.code != REASON_CANCELLED) {

@@ -19,6 +19,8 @@ enum hierarchy { UNIFIED, MEMORY, FREEZER, PIDS, HIERARCHY_COUNT };
 enum { DEPTH_MAX = 32 }; // of groups that tasks make in theirs
 
 struct cgroup_host {
+    char *below;                 // the base group's name
+    char *top[HIERARCHY_COUNT];  // where the hierarchy is mounted
     char *base[HIERARCHY_COUNT]; // path of the base group; NULL: not usable
     struct cgroup_features features;
 };
@@ -88,6 +90,7 @@ static void open_v2(struct cgroup_host *h, const char *root, const char *base)
     if (!make_below(top, base, control))
         return;
     h->base[UNIFIED] = xasprintf("%s/%s", top, base);
+    h->top[UNIFIED] = TAKE(top);
     if (control)
         write_file(h->base[UNIFIED], "cgroup.subtree_control", control);
     h->features = (struct cgroup_features){
@@ -100,8 +103,10 @@ static void open_v1(struct cgroup_host *h, const char *root, const char *base)
         [MEMORY] = "memory", [FREEZER] = "freezer", [PIDS] = "pids"};
     for (int i = MEMORY; i <= PIDS; i++) {
         AUTO_FREE char *top = xasprintf("%s/sys/fs/cgroup/%s", root, names[i]);
-        if (is_hierarchy(top) && make_below(top, base, NULL))
-            h->base[i] = xasprintf("%s/%s", top, base);
+        if (!is_hierarchy(top) || !make_below(top, base, NULL))
+            continue;
+        h->base[i] = xasprintf("%s/%s", top, base);
+        h->top[i] = TAKE(top);
     }
     h->features.memory = h->base[MEMORY];
     h->features.pids = h->base[PIDS];
@@ -111,6 +116,7 @@ static void open_v1(struct cgroup_host *h, const char *root, const char *base)
 struct cgroup_host *cgroup_host_open(const char *root, const char *base)
 {
     struct cgroup_host *h = xcalloc(1, sizeof *h);
+    h->below = xstrdup(base);
     open_v2(h, root, base);
     if (!h->base[UNIFIED])
         open_v1(h, root, base);
@@ -129,9 +135,21 @@ void cgroup_host_close(struct cgroup_host *h)
 {
     if (!h)
         return;
-    for (int i = 0; i < HIERARCHY_COUNT; i++)
+    for (int i = 0; i < HIERARCHY_COUNT; i++) {
         free(h->base[i]);
+        free(h->top[i]);
+    }
+    free(h->below);
     free(h);
+}
+
+void cgroup_host_retire(struct cgroup_host *h)
+{
+    for (int i = 0; h && i < HIERARCHY_COUNT; i++) {
+        AUTO_FREE char *path = h->base[i] ? xstrdup(h->base[i]) : NULL;
+        while (path && strlen(path) > strlen(h->top[i]) && rmdir(path) == 0)
+            *strrchr(path, '/') = 0;
+    }
 }
 
 struct cgroup_features cgroup_features(const struct cgroup_host *h)
@@ -155,6 +173,16 @@ static void give(const char *path, uid_t uid)
     }
 }
 
+// Another agent of this machine that retires may take the base away in between: once more then.
+static bool make_group(const struct cgroup_host *h, int i, const char *name)
+{
+    const char *control = h->features.v2 && h->features.memory ? "+memory" : NULL;
+    for (int tries = 0; tries < 5; tries++)
+        if (make_below(h->top[i], h->below, control) && make_below(h->base[i], name, control))
+            return true;
+    return false;
+}
+
 int cgroup_make(struct cgroup_host *h, const char *name, int64_t memory_mib, uid_t uid,
                 struct err *err)
 {
@@ -163,7 +191,7 @@ int cgroup_make(struct cgroup_host *h, const char *name, int64_t memory_mib, uid
     for (int i = 0; i < HIERARCHY_COUNT; i++) {
         if (!group_path(h, i, name, path))
             continue;
-        if (!make_below(h->base[i], name, h->features.v2 && h->features.memory ? "+memory" : NULL))
+        if (!make_group(h, i, name))
             return fail(err, E_IO, "cannot make the cgroup \"%s\": %m", path);
         if (memory_mib && i == UNIFIED && h->features.memory) {
             write_file(path, "memory.swap.max", "0");

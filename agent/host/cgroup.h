@@ -24,6 +24,8 @@ struct cgroup_features {
 struct cgroup_host;
 struct cgroup_host *cgroup_host_open(const char *root, const char *base);
 void cgroup_host_close(struct cgroup_host *h);
+// Removes the base group and what is above it, as far as nobody else has a group there.
+void cgroup_host_retire(struct cgroup_host *h);
 struct cgroup_features cgroup_features(const struct cgroup_host *h);
 
 // Makes the group `name` with a memory limit (MiB; 0: none), owned by uid so that its shepherd can

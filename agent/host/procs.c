@@ -148,12 +148,44 @@ static size_t list_descendants(pid_t ancestor, pid_t *ret, size_t max)
     return n;
 }
 
-size_t procs_descendants(pid_t ancestor, pid_t *ret, size_t max)
+static bool has_lists(pid_t pid)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)ancestor, (int)ancestor);
-    return access(path, R_OK) == 0 ? list_descendants(ancestor, ret, max)
-                                   : scan_descendants(ancestor, ret, max);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    return access(path, R_OK) == 0;
+}
+
+size_t procs_descendants(pid_t ancestor, pid_t *ret, size_t max)
+{
+    return has_lists(ancestor) ? list_descendants(ancestor, ret, max)
+                               : scan_descendants(ancestor, ret, max);
+}
+
+static void scan_children(pid_t parent, struct pid_list *l)
+{
+    size_t count;
+    struct proc *all = read_all(&count);
+    for (size_t i = 0; i < count; i++)
+        if (all[i].parent == parent) {
+            VEC_RESERVE(l->at, l->count, l->cap);
+            l->at[l->count++] = all[i].pid;
+        }
+    free(all);
+}
+
+size_t procs_children(pid_t parent, pid_t *ret, size_t max)
+{
+    struct pid_list l = {0};
+    if (has_lists(parent))
+        add_children(parent, &l);
+    else
+        scan_children(parent, &l);
+    size_t n = l.count < max ? l.count : max;
+    if (n)
+        memcpy(ret, l.at, n * sizeof *ret);
+    n = l.count;
+    free(l.at);
+    return n;
 }
 
 bool procs_no_child(void)

@@ -10,6 +10,8 @@
 // set on the ancestor no descendant escapes, setsid and double forks included. Returns their
 // number (may exceed max); zombies are left out.
 size_t procs_descendants(pid_t ancestor, pid_t *ret, size_t max);
+// The children alone, zombies included.
+size_t procs_children(pid_t parent, pid_t *ret, size_t max);
 // This process has no child, not even a zombie: with the subreaper flag, no descendant at all.
 bool procs_no_child(void);
 // All processes whose environment holds MUSTER_ATTEMPT=token, zombies left out.

@@ -44,18 +44,23 @@ static bool cgroups_usable(const struct node *n)
     return f.memory || f.freezer || f.pids;
 }
 
+static int write_deadline(struct node *n, struct held *h, int64_t deadline_ms, struct err *err)
+{
+    if (!h->deadline) {
+        int rc = attempt_deadline_open(n->run_dir, h->id, true, deadline_ms, &h->deadline, err);
+        if (rc)
+            return rc;
+    }
+    attempt_deadline_set(h->deadline, deadline_ms);
+    return 0;
+}
+
 void attempt_deadline(struct node *n, struct attempt_id id, int64_t deadline_ms)
 {
     struct held *h = held_find(n, id);
     struct err err;
-    if (!h || h->released)
-        return;
-    if (!h->deadline &&
-        attempt_deadline_open(n->run_dir, id, true, deadline_ms, &h->deadline, &err)) {
+    if (h && !h->released && write_deadline(n, h, deadline_ms, &err))
         log_error("attempt", "deadline", "%s", err.message);
-        return;
-    }
-    attempt_deadline_set(h->deadline, deadline_ms);
 }
 
 static int make_spool(struct node *n, const struct held *h, struct err *err)
@@ -80,7 +85,8 @@ static int make_cgroup(struct node *n, const struct held *h, struct err *err)
     return cgroup_make(n->cgroups, name, limit, h->launch->uid, err);
 }
 
-static int fork_shepherd(struct node *n, struct held *h, struct err *err)
+// Without its deadline on tmpfs nothing is forked: nobody could end it in time.
+static int fork_shepherd(struct node *n, struct held *h, int64_t deadline_ms, struct err *err)
 {
     Muster__AttemptId id = MUSTER__ATTEMPT_ID__INIT;
     Muster__Fork order = MUSTER__FORK__INIT;
@@ -91,7 +97,9 @@ static int fork_shepherd(struct node *n, struct held *h, struct err *err)
     order.run_dir = n->run_dir;
     order.spool_dir = n->spool_dir;
     order.node = (char *)n->name;
-    int rc = make_spool(n, h, err);
+    int rc = write_deadline(n, h, deadline_ms, err);
+    if (rc == 0)
+        rc = make_spool(n, h, err);
     if (rc == 0)
         rc = make_cgroup(n, h, err);
     if (rc == 0)
@@ -106,11 +114,14 @@ void attempt_fork(struct node *n, struct attempt_id id)
     struct held *h = held_find(n, id);
     struct agent_attempt *t = agent_find(n->core, id);
     struct err err;
+    if (h && t && t->phase == ATTEMPT_ENDING) { // killed before its order was on disk
+        shepherd_none(n, h);
+        return;
+    }
     if (!h || !h->launch || !t || t->phase != ATTEMPT_FORKED)
         return;
     node_open_cgroups(n);
-    attempt_deadline(n, id, t->deadline_ms);
-    if (fork_shepherd(n, h, &err)) {
+    if (fork_shepherd(n, h, t->deadline_ms, &err)) {
         struct agent_input in = {.kind = AGENT_IN_FORK_FAILED, .id = id, .detail = err.message};
         node_step(n, &in);
         return;
@@ -226,7 +237,8 @@ void attempt_release(struct node *n, struct attempt_id id)
     shepherd_send(h, &message);
     attempt_deadline_close(h->deadline);
     h->deadline = NULL;
-    if (n->cgroups && h->launch) {
+    node_open_cgroups(n);
+    if (n->cgroups) {
         AUTO_FREE char *name = attempt_cgroup(n, id);
         cgroup_remove(n->cgroups, name);
     }

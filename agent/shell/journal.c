@@ -1,6 +1,9 @@
 // The journal: append-only, one record after another: 4-byte length and CRC-32 of the bytes (both
 // little-endian), then a JournalRecord. A torn tail is cut off; damage before it means that the
-// journal is not intact. At each start it is rewritten with what is still true.
+// journal is not intact. At each start, and when it has grown, it is written anew with what is
+// still true, into a spare file whose space is reserved (agent/host/reserve.h): a full disk stops
+// neither.
+#include "agent/host/reserve.h"
 #include "agent/shell/node.h"
 
 #include "common/alloc.h"
@@ -15,15 +18,24 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { HEADER = 8, RECORD_MAX = FRAME_MAX, RESERVE_BYTES = 4 << 20, SEARCH_BYTES = 256 << 20 };
+enum {
+    HEADER = 8,
+    RECORD_MAX = FRAME_MAX,
+    SEARCH_BYTES = 256 << 20,
+    RESERVE_BYTES = 4 << 20,
+    AHEAD_BYTES = RESERVE_BYTES / 4, // at least so much is reserved for what comes
+    RENEW_BYTES = RESERVE_BYTES / 2, // when it has grown to this, it is written anew
+};
 
 struct journal {
     struct node *node;
-    int fd;
-    off_t size;
+    char *path;
+    int fd, dir_fd;
+    off_t size, reserved, renew_at;
     uint64_t written, syncing, durable; // record numbers
     uv_fs_t sync;
     bool busy, dirty;
+    bool moving; // fd is the spare, which becomes the journal when it is on disk
 };
 
 static uint32_t read_u32(const uint8_t *p)
@@ -49,9 +61,18 @@ static _Noreturn void give_up(const char *what)
     _exit(1);
 }
 
+// Space for the ENDs of what runs, should the disk fill up.
+static void reserve_ahead(struct journal *j, size_t len)
+{
+    off_t want = j->size + (off_t)len + AHEAD_BYTES;
+    if (want > j->reserved && posix_fallocate(j->fd, j->reserved, want - j->reserved) == 0)
+        j->reserved = want;
+}
+
 void journal_append(struct journal *j, const Muster__JournalRecord *record, uint64_t number)
 {
     size_t len = muster__journal_record__get_packed_size(record);
+    reserve_ahead(j, HEADER + len);
     AUTO_FREE uint8_t *bytes = xmalloc(HEADER + len);
     muster__journal_record__pack(record, bytes + HEADER);
     write_u32(bytes, (uint32_t)len);
@@ -64,22 +85,34 @@ void journal_append(struct journal *j, const Muster__JournalRecord *record, uint
         j->written = number;
 }
 
-static void start_sync(struct journal *j);
-
-static void on_synced(uv_fs_t *request)
+// What is still true, into the spare; the journal stays until that is on disk.
+static int write_anew(struct journal *j, struct err *err)
 {
-    struct journal *j = request->data;
-    ssize_t rc = request->result;
-    uv_fs_req_cleanup(request);
-    j->busy = false;
-    if (rc < 0) {
-        errno = (int)-rc;
-        give_up("cannot fsync");
-    }
-    j->durable = j->syncing;
-    node_release(j->node, j->durable);
-    journal_flush(j->node);
+    int fd;
+    int rc = reserve_open(j->path, RESERVE_BYTES, &fd, err);
+    if (rc)
+        return rc;
+    if (j->fd >= 0)
+        close(j->fd);
+    j->fd = fd;
+    j->size = 0;
+    j->reserved = RESERVE_BYTES;
+    restore_rewrite(j->node, j);
+    j->renew_at = 2 * j->size > RENEW_BYTES ? 2 * j->size : RENEW_BYTES;
+    j->moving = true;
+    return 0;
 }
+
+static void renew(struct journal *j)
+{
+    struct err err;
+    if (write_anew(j, &err) == 0)
+        return;
+    log_warning("journal", "grows", "%s", err.message);
+    j->renew_at = 2 * j->size;
+}
+
+static void on_synced(uv_fs_t *request);
 
 static void start_sync(struct journal *j)
 {
@@ -90,11 +123,42 @@ static void start_sync(struct journal *j)
     uv_fs_fdatasync(j->node->loop, &j->sync, j->fd, on_synced);
 }
 
+// The file is on disk: now its name.
+static void start_move(struct journal *j)
+{
+    struct err err;
+    j->moving = false;
+    if (reserve_swap(j->path, &err))
+        give_up(err.message);
+    uv_fs_fsync(j->node->loop, &j->sync, j->dir_fd, on_synced);
+}
+
+static void on_synced(uv_fs_t *request)
+{
+    struct journal *j = request->data;
+    ssize_t rc = request->result;
+    uv_fs_req_cleanup(request);
+    if (rc < 0) {
+        errno = (int)-rc;
+        give_up("cannot fsync");
+    }
+    if (j->moving) {
+        start_move(j);
+        return;
+    }
+    j->busy = false;
+    j->durable = j->syncing;
+    node_release(j->node, j->durable);
+    journal_flush(j->node);
+}
+
 void journal_flush(struct node *n)
 {
     struct journal *j = n->journal;
     if (!j)
         return;
+    if (j->dirty && !j->busy && j->size >= j->renew_at)
+        renew(j);
     if (j->dirty && !j->busy)
         start_sync(j);
     node_release(n, j->durable);
@@ -236,37 +300,49 @@ static int read_file(const char *path, uint8_t **ret, size_t *ret_size, struct e
     return 0;
 }
 
-static int rewrite(struct node *n, const char *path, struct err *err)
+static int begin_anew(struct journal *j, struct err *err)
 {
-    AUTO_FREE char *temp = xasprintf("%s.new", path);
-    struct journal *j = n->journal;
-    j->fd = open(temp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (j->fd < 0)
-        return fail(err, E_IO, "cannot make \"%s\": %m", temp);
-    // Space for the ENDs of what runs, should the disk fill up.
-    if (posix_fallocate(j->fd, 0, RESERVE_BYTES) == ENOSPC)
-        return fail(err, E_NO_SPACE, "the disk of \"%s\" is full. The journal needs %d MiB.", path,
-                    RESERVE_BYTES >> 20);
-    restore_rewrite(n, j);
-    if (fsync(j->fd) || rename(temp, path))
-        return fail(err, E_IO, "cannot write \"%s\": %m", path);
-    int dir = open(n->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir >= 0) {
-        fsync(dir);
-        close(dir);
-    }
-    j->dirty = false;
+    struct err later;
+    int rc = write_anew(j, err);
+    if (rc == 0 && fsync(j->fd))
+        rc = fail(err, E_IO, "cannot write \"%s\": %m", j->path);
+    if (rc == 0)
+        rc = reserve_swap(j->path, err);
+    if (rc)
+        return rc;
+    fsync(j->dir_fd);
+    j->moving = j->dirty = false;
+    if (reserve_prepare(j->path, RESERVE_BYTES, &later))
+        log_warning("journal", "no_spare", "%s", later.message);
     return 0;
+}
+
+static int open_dir(struct journal *j, struct err *err)
+{
+    const char *dir = j->node->dir;
+    j->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return j->dir_fd < 0 ? fail(err, E_IO, "cannot open \"%s\": %m", dir) : 0;
+}
+
+static struct journal *journal_new(struct node *n)
+{
+    struct journal *j = xcalloc(1, sizeof *j);
+    j->node = n;
+    j->path = xasprintf("%s/journal", n->dir);
+    j->fd = j->dir_fd = -1;
+    return j;
 }
 
 int journal_open(struct node *n, struct err *err)
 {
-    AUTO_FREE char *path = xasprintf("%s/journal", n->dir);
     AUTO_FREE uint8_t *bytes = NULL;
     size_t size = 0, good = 0;
-    n->journal = xcalloc(1, sizeof *n->journal);
-    n->journal->node = n;
-    int rc = read_file(path, &bytes, &size, err);
+    n->journal = journal_new(n);
+    const char *path = n->journal->path;
+    int rc = open_dir(n->journal, err);
+    if (rc)
+        return rc;
+    rc = read_file(path, &bytes, &size, err);
     if (rc && rc != E_NOT_FOUND)
         return rc;
     if (rc == 0 && !replay(n, bytes, size, &good)) {
@@ -278,14 +354,18 @@ int journal_open(struct node *n, struct err *err)
     if (rc == E_NOT_FOUND && n->journal_intact == false)
         log_error("journal", "lost", "\"%s\" is not there, though this node has had one", path);
     restore_finish(n);
-    return rewrite(n, path, err);
+    return begin_anew(n->journal, err);
 }
 
 void journal_close(struct journal *j)
 {
     if (!j)
         return;
-    fsync(j->fd);
+    struct err err;
+    if (fsync(j->fd) == 0 && j->moving && reserve_swap(j->path, &err))
+        log_error("journal", "failed", "%s", err.message);
     close(j->fd);
+    close(j->dir_fd);
+    free(j->path);
     free(j);
 }

@@ -208,6 +208,7 @@ static void on_leaving(uv_timer_t *timer)
     if (told || ++leaving_ticks > 40 || !agent_session(n->core)) {
         log_info("agent", "ends", "the node has no task left");
         journal_close(n->journal);
+        cgroup_host_retire(n->cgroups);
         _exit(0);
     }
 }

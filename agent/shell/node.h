@@ -130,6 +130,8 @@ void shepherd_drop(struct held *h);
 void held_retry(struct node *n, struct held *h, uint64_t ms);
 // Looks at lock and end file of a shepherd that does not answer.
 void shepherd_missing(struct node *n, struct held *h);
+// None is asked for: the attempt is over here, unless one of an agent before lives.
+void shepherd_none(struct node *n, struct held *h);
 
 // zygotes.c
 struct zygotes *zygotes_new(void);

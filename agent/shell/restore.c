@@ -242,6 +242,8 @@ void restore_rewrite(struct node *n, struct journal *j)
     const struct held *h;
     TAILQ_FOREACH(h, &n->held, link)
     {
+        if (!agent_find(n->core, h->id))
+            continue; // its end is acknowledged, or it was not obeyed
         if (h->launch) {
             record.body_case = MUSTER__JOURNAL_RECORD__BODY_ORDER;
             record.order = h->launch;

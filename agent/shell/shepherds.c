@@ -252,6 +252,12 @@ static void gone(struct node *n, struct held *h, bool ordered)
     node_step(n, &in);
 }
 
+void shepherd_none(struct node *n, struct held *h)
+{
+    h->tries = CONNECT_TRIES;
+    shepherd_missing(n, h);
+}
+
 void shepherd_missing(struct node *n, struct held *h)
 {
     enum attempt_lock_state lock;

@@ -93,7 +93,7 @@ static void take_event(struct pmix *p, struct plugin_event *e)
         run_step(r, in);
 }
 
-static void take_events(struct pmix *p)
+void pmix_take(struct pmix *p)
 {
     struct plugin_event e;
     while (p->ops->next(p->server, &e)) {
@@ -106,7 +106,7 @@ static void take_events(struct pmix *p)
 
 static void on_wake(uv_async_t *async)
 {
-    take_events(async->data);
+    pmix_take(async->data);
 }
 
 static void wake(void *arg)

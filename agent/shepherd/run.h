@@ -4,7 +4,8 @@
 // exit. Everything happens on the main thread: a callback translates into a shepherd_input, calls
 // run_step(), which performs what the core decided. Files: run.c (loop, performing), peer.c (the
 // agent's connection), tasks.c (fork, exec, reap), environment.c, output.c (spool), ending.c (kill,
-// look, END), watch.c (deadline, timers, memory), pmix.c (the plugin).
+// look, END), watch.c (deadline, timers, memory), pmix.c (the plugin). The zygote above them:
+// main.c, strays.c.
 #pragma once
 
 #include "agent/core/fence.h"

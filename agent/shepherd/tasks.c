@@ -37,6 +37,19 @@ struct failure {
     int32_t error;
 };
 
+// An agent that the kernel shall spare passes that on to its children. Tasks are the first to go.
+static void lose_oom_protection(void)
+{
+    char score[16] = "";
+    int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t n = read(fd, score, sizeof score - 1);
+    if (n > 0 && score[0] == '-')
+        n = pwrite(fd, "0", 1, 0);
+    close(fd);
+}
+
 static void reset_signals(void)
 {
     sigset_t none;
@@ -64,6 +77,7 @@ static _Noreturn void child(const struct start *st)
         cgroup_enter(st->cgroups, st->cgroup);
     if (st->bind)
         sched_setaffinity(0, sizeof st->cpus, &st->cpus);
+    lose_oom_protection();
     reset_signals();
     int null = open("/dev/null", O_RDONLY);
     dup2(null, 0);
@@ -189,10 +203,11 @@ static int32_t task_of(const struct run *r, pid_t pid)
     return -1;
 }
 
+// The kernel may have killed a child of the task, which then ends by itself.
 static void check_memory(struct run *r, int32_t i)
 {
     int64_t limit = r->launch->memory_mib_per_task * r->tasks_count;
-    if (r->tasks[i].signal != SIGKILL || !limit || !r->cgroup ||
+    if (!r->tasks[i].exit_code || !limit || !r->cgroup ||
         cgroup_oom_kills(r->cgroups, r->cgroup) <= 0)
         return;
     run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_OUT_OF_MEMORY,
@@ -211,6 +226,8 @@ static void task_ended(struct run *r, int32_t i, int status)
     output_drain(t->streams[0]);
     output_drain(t->streams[1]);
     check_memory(r, i);
+    if (r->pmix)
+        pmix_take(r->pmix);
     run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_TASK_EXIT,
                                         .task = i,
                                         .exit_code = t->signal ? 0 : t->exit_code,

@@ -34,7 +34,8 @@ void array_element_started(struct cluster *c, struct job *element)
         return;
     array->started_at_ms = c->now.wall_ms;
     job_move(c, array, JOB_RUNNING);
-    job_set_reason(c, array, (struct reason){0}, NULL);
+    if (!array->cancelled)
+        job_set_reason(c, array, (struct reason){0}, NULL);
     emit(c, EVENT_JOB_STARTED, array, NULL, "array %" PRIu64 " runs", array->id.v);
 }
 
@@ -69,6 +70,7 @@ void array_cancel(struct cluster *c, struct job *array, struct reason r)
     array->cancelled = true;
     array->verdict = r;
     job_mark(c, array);
+    job_set_reason(c, array, r, NULL);
     if (array->queued)
         queue_remove(c, array);
     struct job *j, *next;

@@ -1,6 +1,7 @@
 // An attempt from its placement to its verdict.
 #include "scheduler/core/state.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -282,9 +283,29 @@ static int32_t exit_code_of(const struct reason *r)
     }
 }
 
+// A rank that writes to one that is gone dies of it: it is not the cause.
+static bool is_consequence(const struct job *j, const struct reason *r)
+{
+    return j->req.pmix && r->code == REASON_SIGNALLED && r->a == SIGPIPE;
+}
+
+static bool is_of_program(enum reason_code code)
+{
+    return code == REASON_SIGNALLED || code == REASON_TASK_FAILED || code == REASON_MPI_ABORTED ||
+           code == REASON_OUT_OF_MEMORY || code == REASON_MPI_NOT_FINALISED ||
+           code == REASON_MPI_NOT_INITIALISED;
+}
+
+// Nodes race to tell their ends: the cause may come after its consequence.
+static bool is_verdict(const struct job *j, const struct reason *r)
+{
+    return !j->verdict.code ||
+           (is_consequence(j, &j->verdict) && is_of_program(r->code) && !is_consequence(j, r));
+}
+
 void attempt_condemn(struct cluster *c, struct job *j, struct reason r, const char *detail)
 {
-    if (j->verdict.code)
+    if (!is_verdict(j, &r))
         return;
     j->verdict = r;
     set_text(&j->verdict_detail, detail);

@@ -37,14 +37,16 @@ static void cancel(struct cluster *c, const struct input *in, struct job *j)
 }
 
 // Something of it still waits to be placed.
-static bool holdable(const struct job *j)
+static bool waits(const struct job *j)
 {
+    if (j->cancelled)
+        return false;
     return j->array_count ? j->array_next < j->array_count : j->state == JOB_PENDING;
 }
 
 static void hold(struct cluster *c, const struct input *in, struct job *j)
 {
-    if (!holdable(j)) {
+    if (!waits(j)) {
         reply_refuse(c, &in->caller, (struct reason){.code = REASON_NOT_PENDING}, NULL);
         return;
     }
@@ -61,7 +63,7 @@ static void hold(struct cluster *c, const struct input *in, struct job *j)
 
 static void release(struct cluster *c, const struct input *in, struct job *j)
 {
-    if (!j->held) {
+    if (!j->held || !waits(j)) {
         reply_refuse(c, &in->caller, (struct reason){.code = REASON_NOT_HELD}, NULL);
         return;
     }
@@ -89,8 +91,11 @@ void job_command(struct cluster *c, const struct input *in)
 
 void recover(struct cluster *c, const struct caller *who)
 {
-    if (!c->meta.recovery_hold) {
-        reply_refuse(c, who, (struct reason){.code = REASON_NOT_IN_RECOVERY}, NULL);
+    if (!who->admin || !c->meta.recovery_hold) {
+        reply_refuse(
+            c, who,
+            (struct reason){.code = who->admin ? REASON_NOT_IN_RECOVERY : REASON_NOT_OPERATOR},
+            NULL);
         return;
     }
     // Floors above all that the lost part of the history can have given out.

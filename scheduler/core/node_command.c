@@ -51,7 +51,7 @@ void node_command(struct cluster *c, const struct input *in)
 {
     struct node *n = node_find_name(c, in->node.name);
     enum reason_code no = c->meta.recovery_hold ? REASON_IN_RECOVERY
-                          : !in->caller.admin   ? REASON_NOT_OWNER
+                          : !in->caller.admin   ? REASON_NOT_OPERATOR
                           : !n                  ? REASON_NO_SUCH_NODE
                                                 : REASON_NONE;
     if (no != REASON_NONE)

@@ -29,7 +29,7 @@ void queue_set_blocked(struct cluster *c, struct job_id job)
 
 void queue_insert(struct cluster *c, struct job *j)
 {
-    CHECK(!j->queued &&
+    CHECK(!j->queued && !j->cancelled &&
           (j->array_count ? j->array_next < j->array_count : j->state == JOB_PENDING));
     RB_INSERT(job_queue, &c->queue, j);
     j->queued = true;

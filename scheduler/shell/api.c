@@ -42,48 +42,15 @@ static void wrong_method(struct server *s, const struct http_req *r)
     api_error(s, r->handle, 405, "method", message, "proto/openapi.yaml lists the methods.");
 }
 
+static void invalid(struct server *s, const struct http_req *r, const struct err *err)
+{
+    api_error(s, r->handle, 400, errcode_word(err->code), err->message, "");
+}
+
 static struct caller caller_of(const struct http_req *r)
 {
     return (struct caller){
         .reply_to = r->handle, .uid = r->uid, .admin = r->uid == 0 || r->uid == geteuid()};
-}
-
-// ---- parameters ----
-
-static void decode(char *s)
-{
-    char *to = s;
-    for (; *s; s++, to++) {
-        unsigned v;
-        if (*s == '%' && sscanf(s + 1, "%2x", &v) == 1 && s[1] && s[2]) {
-            *to = (char)v;
-            s += 2;
-        } else {
-            *to = *s == '+' ? ' ' : *s;
-        }
-    }
-    *to = 0;
-}
-
-char *api_parameter(const struct http_req *r, const char *name)
-{
-    size_t len = strlen(name);
-    for (const char *p = r->query; p && *p;) {
-        const char *end = strchrnul(p, '&');
-        if (strncmp(p, name, len) == 0 && p[len] == '=') {
-            char *value = xstrndup(p + len + 1, (size_t)(end - p) - len - 1);
-            decode(value);
-            return value;
-        }
-        p = *end ? end + 1 : end;
-    }
-    return NULL;
-}
-
-static int64_t parameter_int(const struct http_req *r, const char *name, int64_t otherwise)
-{
-    AUTO_FREE char *v = api_parameter(r, name);
-    return v ? strtoll(v, NULL, 10) : otherwise;
 }
 
 // ---- replies of the core ----
@@ -95,6 +62,7 @@ static int status_of(enum reason_code code)
     case REASON_NO_SUCH_NODE:
         return 404;
     case REASON_NOT_OWNER:
+    case REASON_NOT_OPERATOR:
         return 403;
     case REASON_BAD_REQUEST:
         return 400;
@@ -159,12 +127,47 @@ static bool has_room(struct server *s, const struct http_req *r)
     return false;
 }
 
+// The job that an earlier submission with this request id made, ended ones too; 0: none. The answer
+// "none" must be sure: without it nothing is made.
+static int find_request(struct server *s, struct request_id id, struct job_id *ret, struct err *err)
+{
+    static struct store_reader *reader;
+    *ret = (struct job_id){0};
+    if (!id.hi && !id.lo)
+        return 0;
+    int rc = reader ? 0 : store_reader_open(s->dir, &reader, err);
+    return rc ? rc : store_find_request(reader, id, ret, err);
+}
+
+static void admit(struct server *s, struct http_req *r, struct submission *sub)
+{
+    struct err err;
+    struct job_id known;
+    if (find_request(s, sub->submit.request_id, &known, &err)) {
+        log_error("store", "question", "%s", err.message);
+        api_error(s, r->handle, 500, errcode_word(err.code), err.message, "");
+        return;
+    }
+    if (known.v) {
+        answer_json(s, r->handle, 200,
+                    json_pack("{s:I,s:b}", "id", (json_int_t)known.v, "duplicate", 1));
+        return;
+    }
+    if (!has_room(s, r))
+        return;
+    if (getrandom(&sub->submit.uid, sizeof sub->submit.uid, 0) != sizeof sub->submit.uid)
+        sub->submit.uid.v = 0; // refused by the core
+    struct input in = {.kind = INPUT_SUBMIT, .caller = caller_of(r), .submit = sub->submit};
+    uint64_t next = cluster_meta(s->cluster)->next_job;
+    turn_input(s, &in);
+    if (cluster_meta(s->cluster)->next_job != next) // a job was made: it refers to it
+        store_batch_add_spec(turn_batch(s), &sub->submit.spec, sub->spec, sub->spec_len);
+}
+
 static void submit(struct server *s, struct http_req *r)
 {
     struct submission sub;
     struct err err;
-    if (!has_room(s, r))
-        return;
     json_t *body = body_object(s, r);
     if (!body)
         return;
@@ -175,39 +178,29 @@ static void submit(struct server *s, struct http_req *r)
                   err.message, "");
         return;
     }
-    static struct store_reader *reader;
-    struct job_id known = {0};
-    if ((sub.submit.request_id.hi || sub.submit.request_id.lo) &&
-        (reader || store_reader_open(s->dir, &reader, &err) == 0) &&
-        store_find_request(reader, sub.submit.request_id, &known, &err) == 0 && known.v) {
-        answer_json(s, r->handle, 200,
-                    json_pack("{s:I,s:b}", "id", (json_int_t)known.v, "duplicate", 1));
-    } else {
-        if (getrandom(&sub.submit.uid, sizeof sub.submit.uid, 0) != sizeof sub.submit.uid)
-            sub.submit.uid.v = 0; // refused by the core
-        store_batch_add_spec(turn_batch(s), &sub.submit.spec, sub.spec, sub.spec_len);
-        struct input in = {.kind = INPUT_SUBMIT, .caller = caller_of(r), .submit = sub.submit};
-        turn_input(s, &in);
-    }
+    admit(s, r, &sub);
     submission_free(&sub);
 }
 
 static void list_jobs(struct server *s, struct http_req *r)
 {
-    struct read *q = read_new(s, READ_JOBS, r->handle);
-    AUTO_FREE char *user = api_parameter(r, "user");
-    q->filter_state = api_parameter(r, "state");
-    q->filter_name = api_parameter(r, "name");
-    q->filter.state = q->filter_state;
-    q->filter.name = q->filter_name;
-    q->filter.array.v = (uint64_t)parameter_int(r, "array", 0);
-    q->filter.limit = parameter_int(r, "limit", 0);
-    if (user && api_user(user, &q->filter.uid)) {
-        AUTO_FREE char *message = xasprintf("there is no user \"%s\"", user);
-        api_error(s, r->handle, 400, "invalid", message, "");
-        read_free(q);
+    struct err err;
+    struct job_filter filter = {.uid = -1};
+    int64_t array = 0;
+    int rc = api_parameter_user(r, "user", &filter.uid, &err);
+    if (rc == 0)
+        rc = api_parameter_int(r, "array", 1, INT64_MAX, &array, &err);
+    if (rc == 0)
+        rc = api_parameter_int(r, "limit", 1, INT64_MAX, &filter.limit, &err);
+    if (rc) {
+        invalid(s, r, &err);
         return;
     }
+    struct read *q = read_new(s, READ_JOBS, r->handle);
+    q->filter = filter;
+    q->filter.array.v = (uint64_t)array;
+    q->filter.state = q->filter_state = api_parameter(r, "state");
+    q->filter.name = q->filter_name = api_parameter(r, "name");
     read_start(q);
 }
 
@@ -255,6 +248,8 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
         {"hold", "POST", READ_RESOLVE, INPUT_HOLD},
         {"release", "POST", READ_RESOLVE, INPUT_RELEASE},
     };
+    struct err err;
+    int64_t wait_s = 0;
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(verb, verbs[i].verb) != 0)
             continue;
@@ -262,11 +257,14 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
             wrong_method(s, r);
             return;
         }
+        if (api_parameter_int(r, "wait", 0, 3600, &wait_s, &err)) {
+            invalid(s, r, &err);
+            return;
+        }
         struct read *q = read_new(s, verbs[i].kind, r->handle);
         q->name = xstrdup(name);
         q->verb = verbs[i].input;
-        int64_t wait_s = parameter_int(r, "wait", 0);
-        q->wait_ms = wait_s < 0 ? 0 : wait_s > 3600 ? 3600000 : wait_s * 1000;
+        q->wait_ms = wait_s * 1000;
         if (verbs[i].kind == READ_RESOLVE)
             q->then = verbs[i].input ? job_verb : logs_found;
         read_start(q);
@@ -318,8 +316,14 @@ static void simple_read(struct server *s, struct http_req *r, enum read_kind kin
         wrong_method(s, r);
         return;
     }
+    struct err err;
+    int64_t after = 0;
+    if (api_parameter_int(r, "after", 0, INT64_MAX, &after, &err)) {
+        invalid(s, r, &err);
+        return;
+    }
     struct read *q = read_new(s, kind, r->handle);
-    q->after = (uint64_t)parameter_int(r, "after", 0);
+    q->after = (uint64_t)after;
     read_start(q);
 }
 

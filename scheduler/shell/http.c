@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
-enum { LINK_FRAMES_MAX = 65536, LINK_BYTES_MAX = 64 << 20, CHUNK = 64 << 10 };
+enum { LINK_FRAMES_MAX = 65536, LINK_BYTES_MAX = 64 << 20, CHUNK = 64 << 10, HEADERS_MAX = 4096 };
 
 struct frame {
     size_t len;
@@ -137,7 +137,7 @@ static const char *method_of(struct lws *wsi, const char **ret_path, int *ret_le
 static char *query_of(struct lws *wsi)
 {
     AUTO(text) struct text t = {0};
-    char piece[1024];
+    char piece[HEADERS_MAX];
     for (int i = 0; lws_hdr_copy_fragment(wsi, piece, sizeof piece, WSI_TOKEN_HTTP_URI_ARGS, i) > 0;
          i++)
         text_addf(&t, "%s%s", i ? "&" : "", piece);
@@ -441,6 +441,7 @@ int http_start(struct server *s, struct err *err)
         .user = s,
         .keepalive_timeout = 60,
         .timeout_secs = 3600,
+        .max_http_header_data = HEADERS_MAX,
     };
     mode_t mask = umask(0); // credentials decide, not the mode
     s->http->context = lws_create_context(&info);

@@ -82,9 +82,9 @@ static const struct argp arguments = {
     NULL,
     NULL};
 
-static int make_dir(const char *path, struct err *err)
+static int make_dir(const char *path, mode_t mode, struct err *err)
 {
-    if (mkdir(path, 0755) && errno != EEXIST)
+    if (mkdir(path, mode) && errno != EEXIST)
         return fail(err, E_IO, "cannot make \"%s\": %m", path);
     return 0;
 }
@@ -151,9 +151,9 @@ static int load(struct server *s, struct err *err)
 static int start(struct server *s, const struct options *o, struct err *err)
 {
     static uv_signal_t signals[2];
-    int rc = make_dir(o->dir, err);
+    int rc = make_dir(o->dir, 0755, err);
     if (rc == 0)
-        rc = make_dir(s->dir, err);
+        rc = make_dir(s->dir, 0700, err); // it holds every job's environment
     if (rc == 0)
         rc = store_open(s->dir, &s->store, err);
     if (rc == 0)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READERS_MAX = 4 };
+enum { READERS_MAX = 4, ELEMENT_LOOK_MS = 250 };
 
 static struct {
     pthread_mutex_t lock;
@@ -17,10 +17,12 @@ static struct {
     int count;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-// A long poll: waits until its job has ended, or the time is over.
+// A long poll: waits until its job has ended, or the time is over. An element of an array that is
+// not placed yet is looked up again meanwhile: it becomes a job when it is.
 struct waiter {
     struct read *read;
     uv_timer_t timer;
+    int64_t rest_ms; // after the timer
     TAILQ_ENTRY(waiter) link;
 };
 static TAILQ_HEAD(, waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
@@ -136,10 +138,11 @@ static void waiter_fire(struct waiter *w, bool over)
 {
     struct read *r = w->read;
     TAILQ_REMOVE(&waiters, w, link);
-    if (over)
-        r->wait_ms = 0;
-    else
-        r->wait_ms = (int64_t)uv_timer_get_due_in(&w->timer) + 1;
+    r->wait_ms = w->rest_ms;
+    if (!over)
+        r->wait_ms += (int64_t)uv_timer_get_due_in(&w->timer) + 1;
+    if (r->pending_element)
+        r->job = (struct job_id){0};
     uv_close((uv_handle_t *)&w->timer, on_waiter_closed);
     if (http_request(r->server, r->handle))
         read_start(r);
@@ -155,10 +158,14 @@ static void on_waiter_over(uv_timer_t *timer)
 static void wait_for_end(struct read *r)
 {
     struct waiter *w = xcalloc(1, sizeof *w);
+    int64_t now_ms = r->wait_ms;
+    if (r->pending_element && now_ms > ELEMENT_LOOK_MS)
+        now_ms = ELEMENT_LOOK_MS;
     w->read = r;
+    w->rest_ms = r->wait_ms - now_ms;
     w->timer.data = w;
     uv_timer_init(r->server->loop, &w->timer);
-    uv_timer_start(&w->timer, on_waiter_over, (uint64_t)r->wait_ms, 0);
+    uv_timer_start(&w->timer, on_waiter_over, (uint64_t)now_ms, 0);
     TAILQ_INSERT_TAIL(&waiters, w, link);
 }
 

@@ -89,12 +89,17 @@ void api_request(struct server *s, struct http_req *r);
 void api_reply(struct server *s, const struct effect *e);
 void api_error(struct server *s, uint64_t handle, int status, const char *code, const char *message,
                const char *hint);
-// The value of a query parameter, decoded, malloc'ed; NULL: not there.
-char *api_parameter(const struct http_req *r, const char *name);
-// A user's number by name or number; E_NOT_FOUND.
-int api_user(const char *user, int64_t *ret);
 // Answers a request for output; job: the durable answer about it.
 void api_logs(struct server *s, const struct http_req *r, const json_t *job);
+
+// ---- api_parameters.c ----
+// The value of a query parameter, decoded, malloc'ed; NULL: not there.
+char *api_parameter(const struct http_req *r, const char *name);
+// E_INVALID for what is no such number; *ret stays as it is where the parameter is absent.
+int api_parameter_int(const struct http_req *r, const char *name, int64_t least, int64_t most,
+                      int64_t *ret, struct err *err);
+// A user's number, by number or name.
+int api_parameter_user(const struct http_req *r, const char *name, int64_t *ret, struct err *err);
 
 // ---- translate.c ----
 struct submission {

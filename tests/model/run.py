@@ -34,7 +34,7 @@ HOLDS_FULL = [
     ("wait", "FAULTS=2 WAIT", EXACT, ["-w24"]),
     ("gang", "FAULTS=1 GANG", COMPACT, ["-w28"]),
     ("gang_wait", "FAULTS=1 GANG WAIT", COMPACT, ["-w28"]),
-    ("gang_two_faults", "FAULTS=2 GANG", BITS, ["-w35"]),
+    ("gang_two_faults", "FAULTS=2 GANG", BITS, ["-w34", "-Q20"]), # for 20 minutes
 ]
 # What each rule is for: without it the search must find a run that breaks a promise. Name, faults.
 MUTANTS = [

@@ -76,6 +76,9 @@ def agent_killed():
         tap.equal(c.wait(*jobs, timeout=40), 0, "ends that it did not see are reported")
         tap.ok(all(len(r) == 1 for r in runs(c).values()), "each ran once", runs(c))
         tap.ok(eventually(c.all_free), "everything is free")
+        groups = c.groups()
+        c.down()
+        tap.equal(groups(), [], "no cgroup is left")
 
 
 def both_killed():

@@ -2,6 +2,7 @@
 """What is wrong is named, with what to do and the documented exit code; nothing is lost and nothing
 is left running."""
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -170,6 +171,7 @@ def full_disk():
             c.up()
             job = c.submit("--", "sh", "-c", "while [ ! -e go ]; do sleep 0.05; done; echo done")
             eventually(lambda: c.state(job) == "running")
+            named = c.submit("--request-id", "named", "--", "true")
             fill(c.file("fill"))
             taken = []
             for _ in range(20):
@@ -178,6 +180,8 @@ def full_disk():
                     break
                 taken.append(int(run.stdout))
             says(run, 4, "a full disk: no new job is taken", "disk", c.root, "16 MiB")
+            tap.equal(c.submit("--request-id", "named", "--", "true"), named,
+                      "a repeated request id gives its job all the same")
             tap.equal(c.wait(*taken), 0, "what was taken runs")
             tap.equal(c.state(job), "running", "what ran goes on")
             pid = c.scheduler_pid()
@@ -192,6 +196,39 @@ def full_disk():
             tap.equal(c.left_over(), [], "nothing is left running")
         finally:
             subprocess.run(["umount", tmp], check=False)
+
+
+def full_disk_of_a_node():
+    """The scheduler's disk has room; the node's has none."""
+    with Cluster(nodes=1, cpus=2) as c:
+        c.down()
+        nodes = os.path.join(c.root, "nodes")
+        os.rename(nodes, nodes + ".away")
+        if not mount("14m", nodes):
+            tap.skip("a full disk of a node", "a tmpfs cannot be mounted here")
+            return
+        try:
+            shutil.copytree(os.path.join(nodes + ".away", "n1"), os.path.join(nodes, "n1"),
+                            ignore=shutil.ignore_patterns("*.sock"))
+            c.up()
+            job = c.submit("--", "sh", "-c", f"while [ ! -e {c.file('go')} ]; do sleep 0.05; done")
+            eventually(lambda: c.state(job) == "running")
+            fill(os.path.join(nodes, "fill"))
+            refused = c.submit("--", "true")
+            c.wait(refused, timeout=5)
+            text = (c.job(refused).get("reason") or {}).get("text", "")
+            tap.ok("n1" in text and "No space left" in text, "a node's full disk ends a new job at once",
+                   text)
+            c.kill_agent("n1")
+            c.up()
+            tap.ok(eventually(c.nodes_up), "the agent starts with its disk full")
+            open(c.file("go"), "w").close()
+            tap.equal(c.wait(job), 0, "and reports the end of what ran")
+            os.unlink(os.path.join(nodes, "fill"))
+            tap.equal(c.wait(c.submit("--", "true")), 0, "with space again, jobs run")
+            c.down()
+        finally:
+            subprocess.run(["umount", nodes], check=False)
 
 
 def small_disk():
@@ -222,5 +259,6 @@ with Cluster(nodes=2, cpus=2) as cluster:
 directories()
 stale_and_used()
 full_disk()
+full_disk_of_a_node()
 small_disk()
 tap.done()

@@ -7,6 +7,7 @@
         tap.ok(c.wait(job) == 0, "a job completes")
     tap.done()
 """
+import glob
 import http.client
 import json
 import os
@@ -241,6 +242,12 @@ class Cluster:
     def node(self, name):
         return self.api("GET", f"/v1/nodes/{name}")[1]
 
+    def sql(self, query):
+        """What the database says, a row a line."""
+        return subprocess.run(["sqlite3", "-readonly",
+                               os.path.join(self.root, "scheduler", "muster.db"), query],
+                              capture_output=True, text=True, check=True).stdout
+
     def file(self, name):
         return os.path.join(self.dir, name)
 
@@ -258,9 +265,30 @@ class Cluster:
             return False
         return len([n for n in listed if n["state"] == "up"]) == len(self.nodes)
 
+    def groups(self):
+        """What stands in the machine's cgroups for this cluster, called before it goes down."""
+        base = f"/sys/fs/cgroup/**/muster/{self.api('GET', '/v1/cluster')[1]['cluster_id']}"
+        return lambda: [p for p in glob.glob(base + "/**", recursive=True) if os.path.isdir(p)]
+
     def all_free(self):
         """Nothing is given out any more."""
         return all(n["cores_used"] == 0 for n in self.api("GET", "/v1/nodes")[1]["nodes"])
+
+    def never_over(self):
+        """Recounts what was given out from the event table."""
+        held = {}
+        for line in self.sql("select kind, node, cores from event order by id").splitlines():
+            kind, node, cores = line.split("|")
+            members = {(node, i) for part in cores.split(",") if part
+                       for i in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)}
+            for m in members:
+                if kind == "job_placed":
+                    if held.get(m):
+                        return False
+                    held[m] = True
+                elif kind == "part_ended":
+                    held[m] = False
+        return bool(held)
 
 
 def cmdline(pid):

@@ -90,6 +90,11 @@ static void task_ends(struct stage *s, int32_t task, int32_t code)
     STEP(s, .kind = SHEPHERD_IN_TASK_EXIT, .task = task, .exit_code = code);
 }
 
+static void task_dies(struct stage *s, int32_t task, int32_t signal)
+{
+    STEP(s, .kind = SHEPHERD_IN_TASK_EXIT, .task = task, .signal = signal);
+}
+
 static void empty(struct stage *s)
 {
     STEP(s, .kind = SHEPHERD_IN_EMPTY);
@@ -242,7 +247,7 @@ static void the_time_limit_counts_from_the_start(void **state)
     expect(s, "kill look");
     STEP(s, .kind = SHEPHERD_IN_TASK_EXIT, .task = 0, .signal = SIGKILL);
     empty(s);
-    expect_verdict(s, "reached its time limit of 60000 ms");
+    expect_verdict(s, "reached its time limit of 1 m");
 }
 
 static void a_kill_before_the_start_starts_nothing(void **state)
@@ -375,6 +380,24 @@ static void mpi_abort_ends_all(void **state)
     STEP(s, .kind = SHEPHERD_IN_ABORT, .task = 1, .exit_code = 6);
     expect(s, "report term look");
     expect_verdict(s, "task 5 called MPI_Abort with code 6");
+}
+
+static void a_rank_that_writes_to_a_dead_one_is_not_the_cause(void **state)
+{
+    struct stage *s = *state;
+    run(s, mpi(3));
+    task_dies(s, 0, SIGPIPE);
+    expect_verdict(s, "task 4 was killed by signal 13");
+    task_dies(s, 2, SIGTERM); // our own
+    expect_verdict(s, "task 4 was killed by signal 13");
+    task_dies(s, 1, SIGSEGV);
+    expect_verdict(s, "task 5 was killed by signal 11");
+    shepherd_fini(&s->core);
+    shepherd_init(&s->core);
+    run(s, mpi(2));
+    task_dies(s, 0, SIGPIPE);
+    STEP(s, .kind = SHEPHERD_IN_ABORT, .task = 1, .exit_code = 7);
+    expect_verdict(s, "task 5 called MPI_Abort with code 7");
 }
 
 static void a_rank_that_leaves_without_finalize_fails_the_job(void **state)
@@ -596,6 +619,7 @@ int main(void)
         STORY(a_task_out_of_memory_is_killed_with_its_numbers),
         STORY(an_mpi_program_ends_well),
         STORY(mpi_abort_ends_all),
+        STORY(a_rank_that_writes_to_a_dead_one_is_not_the_cause),
         STORY(a_rank_that_leaves_without_finalize_fails_the_job),
         STORY(a_rank_that_never_came_is_named_whoever_is_first),
         STORY(programs_without_mpi_may_run_under_pmix),

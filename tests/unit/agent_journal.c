@@ -296,6 +296,80 @@ static void a_restart_shrinks_it_to_what_is_true(void **state)
     node_end(n);
 }
 
+// Appends what came and went until the journal is due to be written anew, and lets that happen.
+static void let_it_grow(struct node *n)
+{
+    static char detail[4096];
+    memset(detail, 'x', sizeof detail - 1);
+    for (int i = 0; i < 600; i++) {
+        Muster__JournalRecord record = MUSTER__JOURNAL_RECORD__INIT;
+        Muster__End end = MUSTER__END__INIT;
+        Muster__Reason reason = MUSTER__REASON__INIT;
+        Muster__AttemptId a = wire_id(1000);
+        reason.word = (char *)"exited";
+        reason.detail = detail;
+        end.attempt = &a;
+        end.reason = &reason;
+        record.body_case = MUSTER__JOURNAL_RECORD__BODY_END;
+        record.end = &end;
+        append(n, &record);
+    }
+    append_ack(n, 1000);
+    journal_flush(n);
+    uv_run(n->loop, UV_RUN_DEFAULT);
+}
+
+static void a_journal_that_has_grown_is_written_anew(void **state)
+{
+    (void)state;
+    size_t len;
+    struct node *n = node_open("boot-1");
+    append_term(n, 5);
+    append_order(n, 1);
+    append_order(n, 2);
+    append_end(n, 2);
+    n = node_again(n, "boot-1");
+    for (int i = 0; i < 3; i++) {
+        let_it_grow(n);
+        free(read_journal(&len));
+        assert_true(len < 1000);
+    }
+    append_order(n, 3); // into the new file
+    journal_flush(n);
+    uv_run(n->loop, UV_RUN_DEFAULT);
+    n = node_again(n, "boot-1");
+    assert_true(n->journal_intact);
+    assert_int_equal(agent_term_seen(n->core), 5);
+    assert_int_equal(agent_count(n->core), 3);
+    assert_int_equal(phase(n, 2), ATTEMPT_ENDED);
+    assert_int_equal(phase(n, 3), ATTEMPT_ORDERED);
+    node_end(n);
+}
+
+// The process dies with the new file written and not yet in its place.
+static void a_crash_while_it_is_written_anew_loses_nothing(void **state)
+{
+    (void)state;
+    struct node *n = node_open("boot-1");
+    append_term(n, 5);
+    append_order(n, 1);
+    n = node_again(n, "boot-1");
+    size_t len;
+    AUTO_FREE uint8_t *bytes = read_journal(&len);
+    AUTO_FREE char *spare = path_of("journal.spare");
+    node_end(n);
+    for (size_t cut = 0; cut <= len; cut += 7) {
+        int fd = open(spare, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_int_equal(pwrite(fd, bytes, cut, 0), (ssize_t)cut);
+        close(fd);
+        n = node_open("boot-1");
+        assert_true(n->journal_intact);
+        assert_int_equal(agent_count(n->core), 1);
+        assert_int_equal(phase(n, 1), ATTEMPT_ORDERED);
+        node_end(n);
+    }
+}
+
 static void a_flush_releases_what_waits_for_the_disk(void **state)
 {
     (void)state;
@@ -621,6 +695,38 @@ static void a_full_disk_is_said_and_the_old_journal_kept(void **state)
     assert_int_equal(umount(top), 0);
 }
 
+static void fill_disk(void)
+{
+    static char block[4096];
+    AUTO_FREE char *path = path_of("fill");
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while (write(fd, block, sizeof block) > 0)
+        ;
+    close(fd);
+}
+
+static void a_disk_that_fills_up_stops_neither_start_nor_work(void **state)
+{
+    (void)state;
+    if (mount("tmpfs", top, "tmpfs", 0, "size=10m")) {
+        print_message("skipped: cannot mount: %s\n", strerror(errno));
+        skip();
+    }
+    struct node *n = node_open("boot-1");
+    append_term(n, 1);
+    append_order(n, 1);
+    fill_disk();
+    n = node_again(n, "boot-1");
+    for (int i = 0; i < 3; i++)
+        let_it_grow(n);
+    append_end(n, 1);
+    n = node_again(n, "boot-1");
+    assert_true(n->journal_intact);
+    assert_int_equal(phase(n, 1), ATTEMPT_ENDED);
+    node_end(n);
+    assert_int_equal(umount(top), 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3) {
@@ -635,6 +741,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         STORY(what_was_written_is_read_back),
         STORY(a_restart_shrinks_it_to_what_is_true),
+        STORY(a_journal_that_has_grown_is_written_anew),
+        STORY(a_crash_while_it_is_written_anew_loses_nothing),
         STORY(a_flush_releases_what_waits_for_the_disk),
         STORY(a_tail_torn_anywhere_is_cut_off),
         STORY(a_flipped_bit_anywhere_is_noticed),
@@ -647,6 +755,7 @@ int main(int argc, char **argv)
         STORY(what_cannot_be_written_ends_the_agent),
         STORY(a_failing_fsync_ends_the_agent),
         STORY(a_full_disk_is_said_and_the_old_journal_kept),
+        STORY(a_disk_that_fills_up_stops_neither_start_nor_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 // log, in `schedctl job events` and in `schedctl job why`.
 #include "tests/unit/core_harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 struct stage {
@@ -226,6 +227,29 @@ static void a_gang_goes_when_all_are_prepared(void **state)
                  "job 1 failed: task 1 ended with exit code 3 on node n2\n");
 }
 
+static void the_cause_may_be_told_after_its_consequence(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    join(s, 1);
+    for (int first = 0; first < 2; first++) {
+        submit(s, (struct request){.tasks = 2, .nodes = 2, .cpus = 1, .pmix = true});
+        struct attempt_id id = attempt(s->uid, 1);
+        for (int i = 0; i < 2; i++)
+            tell(s, i, id, AGENT_PREPARED);
+        for (int i = 0; i < 2; i++)
+            tell(s, i, id, AGENT_RUNNING);
+        struct reason abort = {.code = REASON_MPI_ABORTED, .a = 7, .b = 0},
+                      pipe = {.code = REASON_SIGNALLED, .a = SIGPIPE, .b = 1};
+        end(s, first, id, true, first ? pipe : abort, NULL);
+        end(s, !first, id, true, first ? abort : pipe, NULL);
+        const struct job *row = &s->h.jobs[first];
+        assert_int_equal(row->state, JOB_FAILED);
+        assert_int_equal(row->reason.code, REASON_MPI_ABORTED);
+        assert_int_equal(row->exit_code, 7);
+    }
+}
+
 static void a_failed_preparation_runs_nothing_and_names_the_node(void **state)
 {
     struct stage *s = *state;
@@ -386,7 +410,10 @@ static void an_older_database_holds(void **state)
     expect_lines(&s->h.story, "recovery hold: an agent has seen term 9, this database is at 1\n");
     submit(s, (struct request){.tasks = 1, .cpus = 1});
     expect_lines(&s->sent, "reply the scheduler is in recovery hold and only answers questions\n");
-    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 3, .admin = true}};
+    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 3, .uid = 7}};
+    harness_step(&s->h, &in);
+    expect_lines(&s->sent, "reply this is for the cluster's operator\n");
+    in.caller = (struct caller){.reply_to = 3, .admin = true};
     harness_step(&s->h, &in);
     expect_lines(&s->sent, "welcome n1\nreply ok 0\n");
     assert_int_equal(s->h.meta.term, 10);
@@ -448,6 +475,37 @@ static void an_array_is_one_record(void **state)
         (struct reason){.code = REASON_CANCELLED, .a = 7}, NULL);
     expect_lines(&s->h.story, "job 1_1 attempt 1 ended on n1: was cancelled by user 7\n"
                               "job 1_1 cancelled: was cancelled by user 7\n"
+                              "job 1 cancelled: was cancelled by user 7\n");
+}
+
+static void ask(struct stage *s, enum input_kind kind, uint64_t job)
+{
+    struct input in = {.kind = kind, .caller = {.reply_to = 1, .uid = 7}, .job = {job}};
+    harness_step(&s->h, &in);
+}
+
+static void a_cancelled_array_places_nothing_more(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 7}};
+    in.submit = (struct input_submit){
+        .uid = {50}, .owner_uid = 7, .req = {.tasks = 1, .cpus = 4}, .array_count = 3};
+    harness_step(&s->h, &in);
+    ask(s, INPUT_HOLD, 1);
+    ask(s, INPUT_CANCEL, 1);
+    assert_int_equal(s->h.jobs[0].reason.code, REASON_CANCELLED);
+    forget(s);
+    ask(s, INPUT_RELEASE, 1);
+    expect_lines(&s->sent, "reply the job is not held\n");
+    ask(s, INPUT_HOLD, 1);
+    expect_lines(&s->sent, "reply the job is not pending\n");
+    expect_lines(&s->h.story, "");
+    end(s, 0, (struct attempt_id){{0xc1}, s->h.jobs[1].uid, 1}, true,
+        (struct reason){.code = REASON_CANCELLED, .a = 7}, NULL);
+    expect_lines(&s->h.story, "job 1_0 attempt 1 ended on n1: was cancelled by user 7\n"
+                              "array 1 runs\n"
+                              "job 1_0 cancelled: was cancelled by user 7\n"
                               "job 1 cancelled: was cancelled by user 7\n");
 }
 
@@ -522,6 +580,7 @@ int main(void)
         STORY(one_job_runs_and_completes),
         STORY(too_large_is_refused_with_numbers),
         STORY(a_gang_goes_when_all_are_prepared),
+        STORY(the_cause_may_be_told_after_its_consequence),
         STORY(a_failed_preparation_runs_nothing_and_names_the_node),
         STORY(unreachable_is_not_failed),
         STORY(a_lost_lease_frees_the_job_and_not_the_node),
@@ -532,6 +591,7 @@ int main(void)
         STORY(a_copy_of_the_database_started_twice_holds),
         STORY(unknown_attempts_are_left_alone),
         STORY(an_array_is_one_record),
+        STORY(a_cancelled_array_places_nothing_more),
         STORY(without_nodes_one_reason_holds_for_all),
         STORY(an_end_that_comes_first_brings_the_start_time),
         STORY(order_is_priority_then_submission_and_the_head_is_not_passed),

@@ -38,6 +38,7 @@ struct walk {
     struct agent agents[NODES];
     uint64_t next_link, uid;
     uint64_t newest_job;
+    struct job_id named; // by the last command
     uint64_t ends, starts, requeues;
 };
 
@@ -213,7 +214,9 @@ static void do_submit(struct walk *w)
 static void do_job(struct walk *w, enum input_kind kind)
 {
     struct input in = {.kind = kind, .caller = {.reply_to = 1, .uid = 0, .admin = true}};
-    in.job = any_job(w);
+    if (rng_below(&w->rng, 2)) // often the same one: commands meet each other's effects
+        w->named = any_job(w);
+    in.job = w->named;
     harness_step(&w->h, &in);
 }
 

@@ -228,6 +228,32 @@ static void v1_uses_each_controller_that_there_is(void **state)
     cgroup_host_close(h);
 }
 
+static void the_last_one_out_takes_the_base_away(void **state)
+{
+    struct tree *t = *state;
+    struct err err;
+    AUTO_FREE char *base = xasprintf("%s/sys/fs/cgroup/pids/muster/c1", t->root);
+    AUTO_FREE char *above = xasprintf("%s/sys/fs/cgroup/pids/muster", t->root);
+    AUTO_FREE char *top = xasprintf("%s/sys/fs/cgroup/pids", t->root);
+    make_dirs(t, "sys/fs/cgroup/pids");
+    put(t, "sys/fs/cgroup/pids", "cgroup.procs", "");
+    struct cgroup_host *a = cgroup_host_open(t->root, "muster/c1");
+    struct cgroup_host *b = cgroup_host_open(t->root, "muster/c1");
+    assert_int_equal(cgroup_make(a, "n1.a.1", 0, geteuid(), &err), 0);
+    cgroup_host_retire(b);
+    assert_int_equal(access(base, F_OK), 0); // a group stands there
+    assert_int_equal(cgroup_remove(a, "n1.a.1"), 0);
+    cgroup_host_retire(b);
+    assert_int_not_equal(access(above, F_OK), 0);
+    assert_int_equal(access(top, F_OK), 0);
+    assert_int_equal(cgroup_make(a, "n1.b.1", 0, geteuid(), &err), 0); // made again
+    assert_int_equal(cgroup_remove(a, "n1.b.1"), 0);
+    cgroup_host_retire(a);
+    assert_int_not_equal(access(above, F_OK), 0);
+    cgroup_host_close(a);
+    cgroup_host_close(b);
+}
+
 static void nothing_usable_is_no_error(void **state)
 {
     struct tree *t = *state;
@@ -415,6 +441,7 @@ int main(void)
         STORY(a_limit_that_cannot_be_set_is_an_error),
         STORY(without_cgroup_kill_every_member_is_killed),
         STORY(v1_uses_each_controller_that_there_is),
+        STORY(the_last_one_out_takes_the_base_away),
         STORY(nothing_usable_is_no_error),
         cmocka_unit_test(a_kill_reaches_everything_in_the_group),
         cmocka_unit_test(a_group_made_inside_the_group_is_no_way_out),

@@ -138,6 +138,10 @@ static void without_a_verb(void **state)
     args_free(&a);
     assert_int_equal(PARSE(&a, &err, "job", "show", "--help"), 0); // no operand is asked for
     args_free(&a);
+    assert_int_equal(PARSE(&a, &err, "job", "--help"), 0);
+    assert_ptr_equal(a.verb, &verb_help);
+    assert_string_equal(a.operands[0], "job");
+    args_free(&a);
 }
 
 static const struct opt *opt_at(const struct verb *v, size_t l, size_t i)
@@ -153,8 +157,7 @@ static void the_table_is_sound(void **state)
     for (size_t i = 0; verbs[i]; i++) {
         const struct verb *v = verbs[i];
         assert_non_null(v->run);
-        if (v != &verb_version)
-            assert_non_null(v->examples[0].command);
+        assert_non_null(v->examples[0].command);
         for (size_t e = 0; e < VERB_EXAMPLES && v->examples[e].command; e++)
             assert_int_equal(strncmp(v->examples[e].command, v->name, strlen(v->name)), 0);
         for (size_t l = 0; l <= VERB_OPT_LISTS; l++)
@@ -184,6 +187,17 @@ static void help_fits_a_terminal(void **state)
             p += len + (p[len] != 0);
         }
     }
+}
+
+static void help_of_a_group_has_its_verbs(void **state)
+{
+    (void)state;
+    AUTO(text) struct text t = {0};
+    help_group_text("node", &t);
+    for (size_t i = 0; verbs[i]; i++)
+        assert_int_equal(strstr(text_str(&t), verbs[i]->summary) != NULL,
+                         strncmp(verbs[i]->name, "node ", 5) == 0);
+    assert_non_null(strstr(text_str(&t), "schedctl node show n1\n"));
 }
 
 static void manual_has_every_verb(void **state)
@@ -223,6 +237,7 @@ int main(void)
         cmocka_unit_test(without_a_verb),
         cmocka_unit_test(the_table_is_sound),
         cmocka_unit_test(help_fits_a_terminal),
+        cmocka_unit_test(help_of_a_group_has_its_verbs),
         cmocka_unit_test(manual_has_every_verb),
         cmocka_unit_test(exit_codes),
     };

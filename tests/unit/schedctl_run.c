@@ -1,6 +1,8 @@
 // `run` and `logs` against a stand-in scheduler: output, attempts, exit codes, interrupts.
 #include "tests/unit/schedctl_server.h"
 
+#include "schedctl/interrupt.h"
+
 #include <signal.h>
 
 // The story of job 17, moved on by the requests themselves.
@@ -11,6 +13,7 @@ static struct {
     int attempts;         // the first attempts - 1 of them write "lost" and vanish
     int cancels;
     bool signal_at_first_look, break_one_wait;
+    int cancels_lost; // so many find no scheduler
 } story;
 
 static long long number_after(const char *path, const char *key)
@@ -50,7 +53,10 @@ static void answer(const struct request *q, struct reply *r)
 {
     if (strcmp(q->method, "POST") == 0 && strcmp(q->path, "/v1/jobs") == 0)
         reply_json(r, 201, "{\"id\":17}");
-    else if (strcmp(q->path, "/v1/jobs/17/cancel") == 0 && ++story.cancels)
+    else if (strcmp(q->path, "/v1/jobs/17/cancel") == 0 && story.cancels_lost > 0) {
+        story.cancels_lost--;
+        r->hang_up = true;
+    } else if (strcmp(q->path, "/v1/jobs/17/cancel") == 0 && ++story.cancels)
         reply_json(r, 200, "{}");
     else if (strncmp(q->path, "/v1/jobs/17/logs", 16) == 0)
         answer_log(q->path, r);
@@ -158,6 +164,20 @@ static void an_interrupt_cancels(void **state)
     fake_stop();
 }
 
+static void an_interrupt_outlasts_a_restart_of_the_scheduler(void **state)
+{
+    (void)state;
+    fake_start(answer);
+    tell(CANCELLED, 1000000);
+    interrupt_count = 0;
+    story.signal_at_first_look = true;
+    story.cancels_lost = 2;
+    assert_int_equal(SCHEDCTL("run", "--", "true"), 1);
+    assert_int_equal(story.cancels, 1);
+    assert_non_null(strstr(text_str(&ctl_err), "job 17 cancelled"));
+    fake_stop();
+}
+
 static void arrays_are_not_run(void **state)
 {
     (void)state;
@@ -219,6 +239,7 @@ int main(void)
         cmocka_unit_test(logs_of_nothing),
         cmocka_unit_test(arrays_are_not_run),
         cmocka_unit_test(an_interrupt_cancels),
+        cmocka_unit_test(an_interrupt_outlasts_a_restart_of_the_scheduler),
     };
     return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
 }

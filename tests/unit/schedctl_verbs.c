@@ -1,6 +1,8 @@
 // Verbs against a stand-in scheduler: what they send, print and return.
 #include "tests/unit/schedctl_server.h"
 
+#include "common/clock.h"
+
 static void assert_out(const char *text)
 {
     assert_string_equal(text_str(&ctl_out), text);
@@ -76,7 +78,7 @@ static void not_json(void **state)
 
 static void answer_jobs(const struct request *q, struct reply *r)
 {
-    if (strcmp(q->path, "/v1/jobs?state=live") == 0)
+    if (strcmp(q->path, "/v1/jobs?state=live") == 0 || strcmp(q->path, "/v1/jobs") == 0)
         reply_json(r, 200,
                    "{\"jobs\":[{\"id\":7,\"name\":\"a\\u001b[2Jb\",\"user\":\"ann\",\"state\":"
                    "\"pending\",\"tasks\":2,\"nodes\":null,\"submitted_at\":null,\"started_at\":"
@@ -162,9 +164,21 @@ static void answer_wait(const struct request *q, struct reply *r)
                    "\"ended by itself with exit code 3\"}}");
     else if (strncmp(job, "3?wait=", 7) == 0)
         reply_json(r, 200, "{\"id\":3,\"state\":\"running\"}");
+    else if (strncmp(job, "4?wait=", 7) == 0)
+        r->hang_up = true;
     else
         reply_json(r, 404,
                    "{\"error\":{\"code\":\"no_such_job\",\"message\":\"there is no such job\"}}");
+}
+
+static void waiting_ends_in_time_without_a_scheduler(void **state)
+{
+    (void)state;
+    fake_start(answer_wait);
+    int64_t begun = clock_boot_ms();
+    assert_int_equal(SCHEDCTL("job", "wait", "4", "--timeout", "100ms"), 3);
+    assert_in_range(clock_boot_ms() - begun, 100, 10000);
+    fake_stop();
 }
 
 static void waiting(void **state)
@@ -214,6 +228,7 @@ int main(void)
         cmocka_unit_test(a_submission_is_repeated_with_its_id),
         cmocka_unit_test(an_order_is_not_repeated),
         cmocka_unit_test(waiting),
+        cmocka_unit_test(waiting_ends_in_time_without_a_scheduler),
         cmocka_unit_test(draining),
     };
     return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
