@@ -124,9 +124,10 @@ static int check_part(const struct corpus *c, const struct dataset *d, const cha
                       struct err *err)
 {
     if (d->classes > c->classes)
-        return fail(err, E_CORRUPT,
-                    "the %s labels go up to %zu, the training labels only to %zu: label out of range",
-                    name, d->classes - 1, c->classes - 1);
+        return fail(
+            err, E_CORRUPT,
+            "the %s labels go up to %zu, the training labels only to %zu: label out of range", name,
+            d->classes - 1, c->classes - 1);
     return 0;
 }
 
@@ -140,9 +141,9 @@ int corpus_read(const struct corpus_options *o, struct corpus *ret, struct err *
     c->classes = c->names.count > c->train.classes ? c->names.count : c->train.classes;
     if (c->classes < 2)
         return fail(err, E_CORRUPT, "\"%s\": every training sample has the same label", o->dir);
-    if (!c->texts &&
-        (c->test.height != c->train.height || c->test.width != c->train.width))
-        return fail(err, E_CORRUPT, "training images have %zu x %zu pixels and test images %zu x %zu",
+    if (!c->texts && (c->test.height != c->train.height || c->test.width != c->train.width))
+        return fail(err, E_CORRUPT,
+                    "training images have %zu x %zu pixels and test images %zu x %zu",
                     c->train.height, c->train.width, c->test.height, c->test.width);
     rc = check_part(c, &c->test, "test", err);
     return rc ? rc : check_part(c, &c->dev, "dev", err);

@@ -13,7 +13,7 @@
 
 struct corpus_options {
     const char *dir;
-    bool words;             // tokens of texts: words, else characters
+    bool words;               // tokens of texts: words, else characters
     size_t vocabulary, steps; // at most so many tokens, tokens of a text
 };
 

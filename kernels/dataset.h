@@ -25,16 +25,16 @@ void dataset_free(struct dataset *d);
 
 // idx.c: images and labels in the IDX format (LeCun), plain or gzip'ed; unsigned bytes only.
 // Big-endian: magic 0x00000803 (images: count, rows, columns) or 0x00000801 (labels: count), then
-// the bytes. Bounds: 2^31 bytes a file, 256 classes. E_NOT_FOUND, E_CORRUPT (wrong magic, truncated,
-// counts that differ, empty), E_TOO_LARGE.
+// the bytes. Bounds: 2^31 bytes a file, 256 classes. E_NOT_FOUND, E_CORRUPT (wrong magic,
+// truncated, counts that differ, empty), E_TOO_LARGE.
 int idx_read(const char *images, const char *labels, struct dataset *ret, struct err *err);
 
 // What a pass over a data set needs beside it: buffers, and what was learnt from the training data.
 struct feeder {
     size_t rows, time_max;
-    float mean, deviation; // of the training pixels
-    float *x;              // [rows][height][width]
-    int32_t *ids;          // [rows][time_max]
+    float mean, deviation;     // of the training pixels
+    float *x;                  // [rows][height][width]
+    int32_t *ids;              // [rows][time_max]
     int32_t *lengths, *labels; // [rows]
 };
 void feeder_init(struct feeder *f, struct shape input, size_t rows, size_t time_max);

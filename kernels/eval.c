@@ -101,8 +101,9 @@ static int load(struct judge *j, struct err *err)
         return rc;
     have = corpus_input(&j->corpus);
     if (have.height != input.height || have.width != input.width)
-        return fail(err, E_INVALID, "\"%s\" is made for images of %zu x %zu; \"%s\" holds %zu x %zu",
-                    path, input.height, input.width, j->a->data.dir, have.height, have.width);
+        return fail(err, E_INVALID,
+                    "\"%s\" is made for images of %zu x %zu; \"%s\" holds %zu x %zu", path,
+                    input.height, input.width, j->a->data.dir, have.height, have.width);
     rc = network_new(recipe, input, j->corpus.classes, ROWS, j->corpus.time_max, &j->net, err);
     return rc ? rc : model_restore(&j->file, path, j->net, err);
 }

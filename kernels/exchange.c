@@ -26,7 +26,7 @@ struct exchange {
     // come to the second half of a bucket at different times.
     MPI_Comm scatter, gather;
     int rank, tasks;
-    size_t bucket_count; // elements that a bucket waits for
+    size_t bucket_count;    // elements that a bucket waits for
     struct bucket *buckets; // kept with their memory from step to step
     size_t used, gathering, made, cap;
     float *pending; // a range that is not yet a bucket
@@ -138,8 +138,8 @@ static void advance(struct exchange *x, bool wait)
             b->phase = BUCKET_SUMMED;
         }
         if (b->phase == BUCKET_SUMMED && x->gathering == i) {
-            MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, b->data, b->send_counts,
-                            b->send_at, MPI_FLOAT, x->gather, &b->request);
+            MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, b->data, b->send_counts, b->send_at,
+                            MPI_FLOAT, x->gather, &b->request);
             b->phase = BUCKET_GATHERS;
             x->gathering++;
         } else if (b->phase == BUCKET_GATHERS && over(b, false)) {

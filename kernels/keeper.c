@@ -94,10 +94,11 @@ static int claim(struct keeper *k, bool resume, struct err *err)
     if (k->ours && c.attempt > k->attempt)
         return fenced(k, &c, err);
     if (k->there && !k->ours && !resume)
-        return fail(err, E_EXISTS,
-                    "\"%s\" holds the checkpoint of another training. Go on from it with --resume, or "
-                    "name another directory.",
-                    k->dir);
+        return fail(
+            err, E_EXISTS,
+            "\"%s\" holds the checkpoint of another training. Go on from it with --resume, or "
+            "name another directory.",
+            k->dir);
     return write_claim(k, k->there ? c.step : -1, err);
 }
 

@@ -4,8 +4,8 @@
 //     DIR/claim                    "JOB ATTEMPT STEP": who may write, and what was written
 //     DIR/lock                     held while either changes
 //
-// Fenced by attempt: an attempt of a job claims the directory before its first step, and from then on
-// no earlier attempt can write there, whatever still runs of it. Outside of Muster (no
+// Fenced by attempt: an attempt of a job claims the directory before its first step, and from then
+// on no earlier attempt can write there, whatever still runs of it. Outside of Muster (no
 // MUSTER_ATTEMPT) there is no job, and the directory is whoever's came last. One task a host keeps
 // the host's copy; hosts that share the directory write it once.
 #pragma once
@@ -20,8 +20,8 @@ struct keeper {
     char *dir, *path; // path: of the checkpoint
     char job[64];     // "": none
     int64_t attempt;
-    bool there;  // a checkpoint was there when it was opened
-    bool ours;   // and it is of this job
+    bool there; // a checkpoint was there when it was opened
+    bool ours;  // and it is of this job
 };
 
 // Makes DIR if need be and claims it. E_REFUSED: a later attempt has it. E_EXISTS: a checkpoint of

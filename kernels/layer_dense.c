@@ -18,8 +18,9 @@ static size_t outputs(const struct layer *l)
 static int shape(struct layer *l, struct err *err)
 {
     if (l->in.sequence)
-        return fail(err, E_INVALID, "needs a vector or an image, not a sequence: put last or max "
-                                    "before it");
+        return fail(err, E_INVALID,
+                    "needs a vector or an image, not a sequence: put last or max "
+                    "before it");
     l->out = shape_vector(l->number[0]);
     l->count = inputs(l) * outputs(l) + outputs(l);
     return 0;
@@ -38,8 +39,8 @@ static void forward(struct layer *l, const struct batch *b, const float *params,
     const float *bias = params + i * o;
     for (size_t s = 0; s < b->n; s++)
         memcpy(l->output + s * o, bias, o * sizeof *bias);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)b->n, (int)o, (int)i, 1.0f, in, (int)i,
-                params, (int)i, 1.0f, l->output, (int)o);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)b->n, (int)o, (int)i, 1.0f, in,
+                (int)i, params, (int)i, 1.0f, l->output, (int)o);
 }
 
 static void backward(struct layer *l, const struct batch *b, const float *params, float *grads,

@@ -16,8 +16,7 @@ static int shape(struct layer *l, struct err *err)
 
 static void make(struct layer *l)
 {
-    l->state =
-        onednn_pool_new(l->rows, l->in.height, l->in.width, l->in.channels, l->number[0]);
+    l->state = onednn_pool_new(l->rows, l->in.height, l->in.width, l->in.channels, l->number[0]);
 }
 
 static void release(struct layer *l)

@@ -115,7 +115,8 @@ void metrics_table(const struct metrics *m, metrics_name *name, const void *arg,
 void metrics_json(const struct metrics *m, metrics_name *name, const void *arg, struct text *ret)
 {
     char number[24];
-    text_addf(ret, "{\"loss\":%.9g,\"accuracy\":%.4f,\"macro_f1\":%.6f,\"samples\":%.0f,\"classes\":[",
+    text_addf(ret,
+              "{\"loss\":%.9g,\"accuracy\":%.4f,\"macro_f1\":%.6f,\"samples\":%.0f,\"classes\":[",
               metrics_loss(m), metrics_accuracy(m), metrics_macro_f1(m), m->sums[1]);
     for (size_t k = 0; k < m->classes; k++) {
         struct class_metrics c = metrics_class(m, k);

@@ -1,8 +1,8 @@
 // How well a classifier did: mean loss, and a confusion matrix with what follows from it.
 //
 // Precision of class k: right / all that were called k. Recall: right / all that are k. F1: their
-// harmonic mean. Where nothing was called k, or nothing is, the value is 0. Macro: the mean over the
-// classes.
+// harmonic mean. Where nothing was called k, or nothing is, the value is 0. Macro: the mean over
+// the classes.
 #pragma once
 
 #include "common/text.h"

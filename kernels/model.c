@@ -49,7 +49,8 @@ static void pack_words(struct corpus *c, struct safetensors *s)
         safetensors_add(s, "class_names", SAFETENSOR_U8, 1, &sizes[1], (char *)s->owned + sizes[0]);
 }
 
-static void pack_training(const struct optimiser *o, const struct progress *p, struct safetensors *s)
+static void pack_training(const struct optimiser *o, const struct progress *p,
+                          struct safetensors *s)
 {
     safetensors_meta(s, "step", "%" PRId64, p->step);
     safetensors_meta(s, "batch", "%" PRId64, p->batch);
@@ -83,7 +84,8 @@ static int number(const struct safetensors *s, const char *path, const char *key
     const char *value = safetensors_value(s, key);
     struct err why;
     if (!value)
-        return fail(err, E_CORRUPT, "\"%s\" is no model of muster-ml: \"%s\" is missing", path, key);
+        return fail(err, E_CORRUPT, "\"%s\" is no model of muster-ml: \"%s\" is missing", path,
+                    key);
     if (parse_int(value, key, min, max, ret, &why))
         return fail(err, E_CORRUPT, "\"%s\" is damaged: %s", path, why.message);
     return 0;
@@ -98,8 +100,7 @@ static int take_names(const struct safetensors *s, struct corpus *c)
         size_t n = stop ? (size_t)(stop - p) : 0;
         if (n == 0 || n > CLASS_NAME_MAX || c->names.count == CLASSES_MAX)
             return -1;
-        c->names.names =
-            xreallocarray(c->names.names, c->names.count + 1, sizeof *c->names.names);
+        c->names.names = xreallocarray(c->names.names, c->names.count + 1, sizeof *c->names.names);
         memcpy(c->names.names[c->names.count], p, n);
         c->names.names[c->names.count++][n] = '\0';
         p = stop + 1;
@@ -113,8 +114,8 @@ static int take_text_input(const struct safetensors *s, const char *path, const 
     char kind[8];
     size_t steps;
     const struct safetensor *t = safetensors_find(s, "vocabulary");
-    if (sscanf(input, "text %7s %zu", kind, &steps) != 2 || steps < BATCH_STEPS ||
-        steps > 4096 || steps % BATCH_STEPS || !t || take_names(s, c))
+    if (sscanf(input, "text %7s %zu", kind, &steps) != 2 || steps < BATCH_STEPS || steps > 4096 ||
+        steps % BATCH_STEPS || !t || take_names(s, c))
         return fail(err, E_CORRUPT, "\"%s\" is damaged: its input is not described", path);
     c->texts = true;
     c->time_max = steps;
@@ -148,7 +149,8 @@ int model_corpus(const struct safetensors *s, const char *path, struct corpus *c
     if (!format || !input || !*ret_recipe)
         return fail(err, E_CORRUPT, "\"%s\" is no model of muster-ml", path);
     if (strcmp(format, FORMAT) != 0)
-        return fail(err, E_VERSION, "\"%s\" is a model of \"%.40s\"; this is " FORMAT, path, format);
+        return fail(err, E_VERSION, "\"%s\" is a model of \"%.40s\"; this is " FORMAT, path,
+                    format);
     int rc = number(s, path, "classes", 2, CLASSES_MAX, &classes, err);
     if (rc)
         return rc;
@@ -175,8 +177,9 @@ static int restore_tensor(const struct safetensors *s, const char *path, struct 
         AUTO(text) struct text here = {0}, there = {0};
         add_shape(&here, t->dims, t->shape);
         add_shape(&there, from->dims, from->shape);
-        return fail(err, E_INVALID, "\"%s\" is of another model: tensor \"%s\" is %s there, %s here",
-                    path, t->name, text_str(&there), text_str(&here));
+        return fail(err, E_INVALID,
+                    "\"%s\" is of another model: tensor \"%s\" is %s there, %s here", path, t->name,
+                    text_str(&there), text_str(&here));
     }
     memcpy(network_params(net) + t->offset, from->data, from->bytes);
     return 0;

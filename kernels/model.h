@@ -14,8 +14,8 @@ struct progress {
     uint64_t seed;
 };
 
-// The model alone, or with optimiser and progress (both or none) a checkpoint. Views are borrowed by
-// *ret until safetensors_free().
+// The model alone, or with optimiser and progress (both or none) a checkpoint. Views are borrowed
+// by *ret until safetensors_free().
 void model_pack(struct network *net, struct corpus *c, const struct optimiser *optimiser,
                 const struct progress *p, struct safetensors *ret);
 // What a network for the model's data must be: classes, scale, vocabulary go to *c (empty before),

@@ -44,10 +44,10 @@ enum { OP_ARGS_MAX = 20 };
 
 // An argument: the operation's own layout, the caller's plain layout, and the way between them.
 struct argument {
-    int name;                    // DNNL_ARG_...
-    dnnl_memory_t plain;         // over the caller's memory; NULL: internal (workspace)
-    dnnl_memory_t own;           // as the operation wants it; the same as plain if that will do
-    dnnl_primitive_t way;        // reorder; NULL: none is needed
+    int name;             // DNNL_ARG_...
+    dnnl_memory_t plain;  // over the caller's memory; NULL: internal (workspace)
+    dnnl_memory_t own;    // as the operation wants it; the same as plain if that will do
+    dnnl_primitive_t way; // reorder; NULL: none is needed
     bool output;
 };
 
@@ -169,8 +169,8 @@ static void conv_make_data(struct onednn_conv *c, const struct conv_layouts *l,
                            const dnnl_dims_t stride, const dnnl_dims_t pad)
 {
     dnnl_convolution_desc_t d;
-    DNNL(dnnl_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, &l->x, &l->any_weight,
-                                                  &l->y, stride, pad, pad));
+    DNNL(dnnl_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, &l->x,
+                                                  &l->any_weight, &l->y, stride, pad, pad));
     op_make(&c->backward_data, &d, c->forward.desc);
     op_arg(&c->backward_data, DNNL_ARG_WEIGHTS, &l->weight, false);
     op_arg(&c->backward_data, DNNL_ARG_DIFF_DST, &l->y, false);
@@ -181,9 +181,8 @@ static void conv_make_weights(struct onednn_conv *c, const struct conv_layouts *
                               const dnnl_dims_t stride, const dnnl_dims_t pad)
 {
     dnnl_convolution_desc_t d;
-    DNNL(dnnl_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, &l->x,
-                                                     &l->any_weight, &l->bias, &l->y, stride, pad,
-                                                     pad));
+    DNNL(dnnl_convolution_backward_weights_desc_init(
+        &d, dnnl_convolution_direct, &l->x, &l->any_weight, &l->bias, &l->y, stride, pad, pad));
     op_make(&c->backward_weights, &d, c->forward.desc);
     op_arg(&c->backward_weights, DNNL_ARG_SRC, &l->x, false);
     op_arg(&c->backward_weights, DNNL_ARG_DIFF_DST, &l->y, false);
@@ -207,8 +206,8 @@ struct onednn_conv *onednn_conv_new(size_t n, size_t height, size_t width, size_
         .bias = layout(1, bias, dnnl_x),
     };
     dnnl_convolution_desc_t d;
-    DNNL(dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct, &l.x,
-                                            &l.any_weight, &l.bias, &l.y, stride, pad, pad));
+    DNNL(dnnl_convolution_forward_desc_init(&d, dnnl_forward_training, dnnl_convolution_direct,
+                                            &l.x, &l.any_weight, &l.bias, &l.y, stride, pad, pad));
     op_make(&c->forward, &d, NULL);
     op_arg(&c->forward, DNNL_ARG_SRC, &l.x, false);
     op_arg(&c->forward, DNNL_ARG_WEIGHTS, &l.weight, false);
@@ -262,13 +261,14 @@ struct onednn_pool *onednn_pool_new(size_t n, size_t height, size_t width, size_
     DNNL(dnnl_pooling_forward_desc_init(&d, dnnl_forward_training, dnnl_pooling_max, &x_md, &y_md,
                                         step, step, none, none));
     op_make(&p->forward, &d, NULL);
-    p->workspace = memory_of(
-        dnnl_primitive_desc_query_md(p->forward.desc, dnnl_query_workspace_md, 0),
-        DNNL_MEMORY_ALLOCATE);
+    p->workspace =
+        memory_of(dnnl_primitive_desc_query_md(p->forward.desc, dnnl_query_workspace_md, 0),
+                  DNNL_MEMORY_ALLOCATE);
     op_arg(&p->forward, DNNL_ARG_SRC, &x_md, false);
     op_arg(&p->forward, DNNL_ARG_DST, &y_md, true);
     op_share(&p->forward, DNNL_ARG_WORKSPACE, p->workspace);
-    DNNL(dnnl_pooling_backward_desc_init(&d, dnnl_pooling_max, &x_md, &y_md, step, step, none, none));
+    DNNL(dnnl_pooling_backward_desc_init(&d, dnnl_pooling_max, &x_md, &y_md, step, step, none,
+                                         none));
     op_make(&p->backward, &d, p->forward.desc);
     op_arg(&p->backward, DNNL_ARG_DIFF_DST, &y_md, false);
     op_arg(&p->backward, DNNL_ARG_DIFF_SRC, &x_md, true);
@@ -318,9 +318,9 @@ static void lstm_make_forward(struct onednn_lstm *l, const struct lstm_layouts *
                                      &m->x, &m->state, &m->state, &m->any_wx, &m->any_wh, &m->bias,
                                      &m->y, NULL, NULL, 0));
     op_make(&l->forward, &d, NULL);
-    l->workspace = memory_of(
-        dnnl_primitive_desc_query_md(l->forward.desc, dnnl_query_workspace_md, 0),
-        DNNL_MEMORY_ALLOCATE);
+    l->workspace =
+        memory_of(dnnl_primitive_desc_query_md(l->forward.desc, dnnl_query_workspace_md, 0),
+                  DNNL_MEMORY_ALLOCATE);
     op_arg(&l->forward, DNNL_ARG_SRC_LAYER, &m->x, false);
     op_arg(&l->forward, DNNL_ARG_WEIGHTS_LAYER, &m->wx, false);
     op_arg(&l->forward, DNNL_ARG_WEIGHTS_ITER, &m->wh, false);

@@ -1,8 +1,10 @@
-// oneDNN, known to this file alone: convolution, max pooling and LSTM, forward and backward, float32.
+// oneDNN, known to this file alone: convolution, max pooling and LSTM, forward and backward,
+// float32.
 //
 // An operation is made once for fixed shapes and used again for each batch; every pointer is plain
 // row-major memory of the caller's with the shape that stands beside it, and only borrowed for the
-// call. One thread makes and uses an operation. Same input, same number of threads: same bits. What oneDNN refuses is a bug of ours and aborts.
+// call. One thread makes and uses an operation. Same input, same number of threads: same bits. What
+// oneDNN refuses is a bug of ours and aborts.
 //
 //     struct onednn_conv *c = onednn_conv_new(64, 28, 28, 1, 16, 3);
 //     onednn_conv_forward(c, x, weight, bias, y);                  // [64][28][28][16]
@@ -15,7 +17,8 @@
 void onednn_set_threads(int threads);
 
 // Convolution, stride 1, zero padding that keeps height and width (kernel odd).
-// x [n][height][width][in], y [n][height][width][out], weight [out][in][kernel][kernel], bias [out].
+// x [n][height][width][in], y [n][height][width][out], weight [out][in][kernel][kernel], bias
+// [out].
 struct onednn_conv;
 struct onednn_conv *onednn_conv_new(size_t n, size_t height, size_t width, size_t in, size_t out,
                                     size_t kernel);
@@ -36,9 +39,9 @@ void onednn_pool_forward(struct onednn_pool *p, const float *x, float *y);
 // Of the last forward. Overwrites gx.
 void onednn_pool_backward(struct onednn_pool *p, const float *gy, float *gx);
 
-// LSTM (Hochreiter and Schmidhuber 1997; gates i, f, c, o as oneDNN documents them), one layer, from
-// a state of zeros. x [time][n][in], y [time][n][hidden], wx [in][4][hidden], wh [hidden][4][hidden],
-// bias [4][hidden].
+// LSTM (Hochreiter and Schmidhuber 1997; gates i, f, c, o as oneDNN documents them), one layer,
+// from a state of zeros. x [time][n][in], y [time][n][hidden], wx [in][4][hidden], wh
+// [hidden][4][hidden], bias [4][hidden].
 struct onednn_lstm;
 struct onednn_lstm *onednn_lstm_new(size_t time, size_t n, size_t in, size_t hidden);
 void onednn_lstm_free(struct onednn_lstm *l);

@@ -9,7 +9,7 @@
 enum { NUMBER_MAX = 1 << 20 };
 
 static const struct layer_kind *const kinds[] = {
-    &layer_dense, &layer_relu,      &layer_sigmoid, &layer_tanh, &layer_conv,
+    &layer_dense,   &layer_relu,      &layer_sigmoid, &layer_tanh, &layer_conv,
     &layer_maxpool, &layer_embedding, &layer_lstm,    &layer_last, &layer_max,
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };

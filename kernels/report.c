@@ -80,7 +80,8 @@ void report_step(struct report *r, int64_t epoch, int64_t epochs, int64_t step, 
         putchar('\r');
         draw_bar((double)step / (double)steps);
     }
-    printf("epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.4f  %.0f samples/s%s",
+    printf("epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64
+           "  loss %.4f  %.0f samples/s%s",
            epoch, epochs, step, steps, loss, rate(r), r->terminal ? "   " : "\n");
     r->line_open = r->terminal;
     fflush(stdout);
@@ -102,7 +103,8 @@ void report_epoch(struct report *r, int64_t epoch, int64_t epochs, const char *p
     if (r->json)
         puts(line);
     else
-        printf("epoch %" PRId64 "/%" PRId64 "  train loss %.4f  %s loss %.4f  %s accuracy %.1f %%\n",
+        printf("epoch %" PRId64 "/%" PRId64
+               "  train loss %.4f  %s loss %.4f  %s accuracy %.1f %%\n",
                epoch, epochs, train_loss, part, loss, part, accuracy);
     fflush(stdout);
 }

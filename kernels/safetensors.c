@@ -59,8 +59,8 @@ static struct safetensor *add(struct safetensors *s, const char *name)
     return t;
 }
 
-void safetensors_add(struct safetensors *s, const char *name, enum safetensor_type type, size_t dims,
-                     const size_t *shape, const void *data)
+void safetensors_add(struct safetensors *s, const char *name, enum safetensor_type type,
+                     size_t dims, const size_t *shape, const void *data)
 {
     CHECK(dims <= SAFETENSOR_DIMS_MAX);
     struct safetensor *t = add(s, name);
@@ -224,8 +224,7 @@ static int take_header(const char *path, json_t *all, const char *data, size_t l
     json_object_foreach(all, name, j)
     {
         if (strcmp(name, "__metadata__") == 0) {
-            json_object_foreach(j, key, value)
-            if (json_is_string(value))
+            json_object_foreach(j, key, value) if (json_is_string(value))
                 add_meta(s, key, xstrdup(json_string_value(value)));
             continue;
         }
@@ -233,8 +232,8 @@ static int take_header(const char *path, json_t *all, const char *data, size_t l
             return fail(err, E_TOO_LARGE, "\"%s\" holds more than %d tensors", path,
                         SAFETENSORS_MAX);
         if (take_tensor(j, data, len, add(s, name)))
-            return fail(err, E_CORRUPT, "\"%s\": tensor \"%s\" is not described as it must be", path,
-                        name);
+            return fail(err, E_CORRUPT, "\"%s\": tensor \"%s\" is not described as it must be",
+                        path, name);
     }
     return 0;
 }

@@ -40,8 +40,8 @@ struct safetensors {
 void safetensors_free(struct safetensors *s);
 void safetensors_meta(struct safetensors *s, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void safetensors_add(struct safetensors *s, const char *name, enum safetensor_type type, size_t dims,
-                     const size_t *shape, const void *data);
+void safetensors_add(struct safetensors *s, const char *name, enum safetensor_type type,
+                     size_t dims, const size_t *shape, const void *data);
 // Atomically and durably: written beside it, synced, renamed, the directory synced. E_IO,
 // E_NO_SPACE.
 int safetensors_write(const char *path, const struct safetensors *s, struct err *err);

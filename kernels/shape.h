@@ -1,10 +1,10 @@
 // What one sample looks like between two layers, and the samples of one pass.
 //
 // A shape is an image [height][width][channels], a vector (height = width = 1), or a sequence: of
-// vectors [time][channels], or of token ids (channels 0; height is the vocabulary's size, id 0 stands
-// after the end). Memory is row-major float32; a batch of
-// images or vectors is [n][height][width][channels], a batch of sequences [time][rows][channels]
-// with rows >= n, so that one time step lies together.
+// vectors [time][channels], or of token ids (channels 0; height is the vocabulary's size, id 0
+// stands after the end). Memory is row-major float32; a batch of images or vectors is
+// [n][height][width][channels], a batch of sequences [time][rows][channels] with rows >= n, so that
+// one time step lies together.
 #pragma once
 
 #include <stdbool.h>

@@ -57,7 +57,8 @@ int class_names_read(const char *path, struct class_names *ret, struct err *err)
             continue;
         if (len > CLASS_NAME_MAX || c.count == CLASSES_MAX) {
             rc = fail(err, E_CORRUPT, "\"%s\" line %zu: %s", path, c.count + 1,
-                      len > CLASS_NAME_MAX ? "a name of more than 63 bytes" : "more than 1024 names");
+                      len > CLASS_NAME_MAX ? "a name of more than 63 bytes"
+                                           : "more than 1024 names");
             break;
         }
         c.names = xreallocarray(c.names, c.count + 1, sizeof *c.names);

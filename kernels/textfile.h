@@ -1,5 +1,5 @@
-// Labelled texts: a line "TEXT<TAB>LABEL" each, UTF-8, plain or gzip'ed; the label is a number from 0
-// or a name from the list of classes. A line that cannot be used (no tab, unknown label, invalid
+// Labelled texts: a line "TEXT<TAB>LABEL" each, UTF-8, plain or gzip'ed; the label is a number from
+// 0 or a name from the list of classes. A line that cannot be used (no tab, unknown label, invalid
 // UTF-8, no text) is skipped and counted; the first is described.
 #pragma once
 

@@ -106,8 +106,7 @@ static int epoch(struct trainer *t, int64_t number)
     for (; first < count && !enough(t) && code == EXIT_OK; first += batch) {
         size_t len = count - first < batch ? count - first : batch;
         double loss = trainer_step(t, first, len);
-        report_step(&t->report, number + 1, t->o->epochs, t->progress.step, t->steps, loss,
-                    len);
+        report_step(&t->report, number + 1, t->o->epochs, t->progress.step, t->steps, loss, len);
         if (t->checkpoint_due)
             code = trainer_checkpoint(t);
     }

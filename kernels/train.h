@@ -8,11 +8,11 @@
 
 struct train_options {
     struct corpus_options data;
-    const char *recipe;     // the network's layers
-    const char *save;       // file for the trained model; NULL: none
-    const char *checkpoint; // directory; NULL: none
-    int64_t checkpoint_ms;  // between two checkpoints
-    bool resume;            // go on from what another training left in the directory
+    const char *recipe;           // the network's layers
+    const char *save;             // file for the trained model; NULL: none
+    const char *checkpoint;       // directory; NULL: none
+    int64_t checkpoint_ms;        // between two checkpoints
+    bool resume;                  // go on from what another training left in the directory
     int64_t epochs, steps, batch; // steps 0: all of the epochs; batch: of all tasks together
     uint64_t seed;
     enum loss_kind loss;
@@ -22,6 +22,6 @@ struct train_options {
     bool json; // progress as JSON objects
 };
 
-// Between MPI_Init and MPI_Finalize; the same options on every task. Returns an exit code (exits.h),
-// the same on every task.
+// Between MPI_Init and MPI_Finalize; the same options on every task. Returns an exit code
+// (exits.h), the same on every task.
 int train(const struct train_options *o);

@@ -231,9 +231,11 @@ static const char documentation[] =
     "A network is a list of layers, from the input on; the word \"classes\" is a number:\n";
 
 static const char rest[] =
-    "\nA text is a line TEXT<TAB>LABEL in UTF-8; the label is a number or a name from class.txt. Lines "
+    "\nA text is a line TEXT<TAB>LABEL in UTF-8; the label is a number or a name from class.txt. "
+    "Lines "
     "that cannot be used are skipped and counted; more than one in twenty is refused.\n\n"
-    "The same seed and number of tasks give the same parameters, bit for bit; the samples of a step "
+    "The same seed and number of tasks give the same parameters, bit for bit; the samples of a "
+    "step "
     "do not depend on the number of tasks.\n\n"
     "Exit status: 0 trained, 1 failure, 2 usage, 3 data or checkpoint that cannot be used, 4 the "
     "tasks did not find each other, 5 a later attempt of the job keeps the checkpoint, 143 stopped "

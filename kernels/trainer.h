@@ -21,9 +21,9 @@ struct trainer {
     struct report report;
     struct keeper keeper;
     struct progress progress;
-    uint32_t *order; // of the epoch
-    float *grad;     // [rows][classes]
-    int64_t steps;   // of the whole training
+    uint32_t *order;  // of the epoch
+    float *grad;      // [rows][classes]
+    int64_t steps;    // of the whole training
     int64_t saved_ms; // when the last checkpoint was written
     // Agreed upon with each step, the same on every task.
     bool stopped, checkpoint_due;

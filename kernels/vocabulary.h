@@ -1,6 +1,6 @@
 // The tokens of a text model: characters (code points) or words (between white space), each with an
-// id. Id 0 stands after a text's end, 1 for every unknown token; the others follow by how often they
-// occur in the training texts, the more frequent first, equals in order of their bytes.
+// id. Id 0 stands after a text's end, 1 for every unknown token; the others follow by how often
+// they occur in the training texts, the more frequent first, equals in order of their bytes.
 //
 //     vocabulary_count(&v, text, len);   // for each training text
 //     vocabulary_close(&v, 20000);

@@ -37,6 +37,8 @@ LIBRARIES = {
     "libfyaml.h": ["schedctl/"],
     "curl/curl.h": ["schedctl/"],
     "cblas.h": ["kernels/"],
+    "dnnl.h": ["kernels/onednn"],
+    "omp.h": ["kernels/onednn"],
     "mpi.h": ["kernels/"],
 }
 

@@ -84,8 +84,8 @@ static struct ref ref_maxpool(struct ref in, size_t k)
             for (size_t c = 0; c < s.channels; c++) {
                 double most = -INFINITY;
                 for (size_t a = 0; a < k * k; a++)
-                    most = fmax(most, in.v[((y * k + a / k) * s.width + x * k + a % k) *
-                                               s.channels + c]);
+                    most = fmax(most,
+                                in.v[((y * k + a / k) * s.width + x * k + a % k) * s.channels + c]);
                 out.v[(y * (s.width / k) + x) * s.channels + c] = most;
             }
     return out;
@@ -199,8 +199,8 @@ static void ref_logits(const struct test_case *c, size_t sample, double ret[CLAS
     for (size_t i = 0; i < c->pixels; i++)
         at.v[i] = (double)c->x[sample * c->pixels + i];
     while ((word = strsep(&rest, " "))) {
-        struct ref next = ref_layer(word, at, c->ids + sample * TIME_MAX,
-                                    (size_t)c->lengths[sample], &p);
+        struct ref next =
+            ref_layer(word, at, c->ids + sample * TIME_MAX, (size_t)c->lengths[sample], &p);
         free(at.v);
         at = next;
     }
@@ -276,8 +276,14 @@ static struct batch batch_of(const struct test_case *c)
                           .time_max = TIME_MAX};
 }
 
-#define IMAGE(h, w) {.height = (h), .width = (w), .channels = 1}
-#define TEXT {.sequence = true, .height = VOCABULARY, .width = 1}
+#define IMAGE(h, w)                                \
+    {                                              \
+        .height = (h), .width = (w), .channels = 1 \
+    }
+#define TEXT                                               \
+    {                                                      \
+        .sequence = true, .height = VOCABULARY, .width = 1 \
+    }
 
 static const struct test_case cases[] = {
     {.recipe = "dense:classes", .input = IMAGE(1, 7)},
@@ -316,8 +322,8 @@ static void outputs_agree(void **state)
                 ref_logits(&c, s, want);
                 for (size_t k = 0; k < CLASSES; k++)
                     if (!(fabs((double)z[s * CLASSES + k] - want[k]) <= 1e-5 * (1 + fabs(want[k]))))
-                        fail_msg("%s: sample %zu, output %zu: %.9g where %.9g is right", c.recipe, s,
-                                 k, (double)z[s * CLASSES + k], want[k]);
+                        fail_msg("%s: sample %zu, output %zu: %.9g where %.9g is right", c.recipe,
+                                 s, k, (double)z[s * CLASSES + k], want[k]);
             }
             release(&c);
         }
@@ -334,8 +340,8 @@ static void range_done(void *arg, size_t offset, size_t count)
     s->next = offset;
 }
 
-// The loss has a kink where a unit of a relu is 0 or two of a window are equal; there the difference
-// says nothing, and is not the same with half the step.
+// The loss has a kink where a unit of a relu is 0 or two of a window are equal; there the
+// difference says nothing, and is not the same with half the step.
 static bool difference(struct test_case *c, size_t i, double *ret)
 {
     double slope[2], was = c->params[i];

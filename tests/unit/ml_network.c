@@ -199,7 +199,8 @@ static void the_loss_is_the_formula(void **state)
             total += exp((double)z[s * CLASSES + (size_t)k]);
         for (size_t k = 0; k < CLASSES; k++) {
             double p = exp((double)z[s * CLASSES + k]) / total;
-            expect_near((double)grad[s * CLASSES + k], p - (k == (size_t)labels[s]), 1e-6, "grad", k);
+            expect_near((double)grad[s * CLASSES + k], p - (k == (size_t)labels[s]), 1e-6, "grad",
+                        k);
             sum += (double)grad[s * CLASSES + k];
         }
         assert_true(fabs(sum) < 1e-6);
@@ -336,8 +337,8 @@ static void presets_are_recipes(void **state)
     AUTO(text) struct text t = {0};
     assert_null(network_preset("gpt"));
     assert_int_equal(network_new(network_preset("cnn"), image, 10, 2, 0, &net, &err), 0);
-    assert_int_equal(network_params_count(net), 16 * 9 + 16 + 32 * 16 * 9 + 32 + 128 * 1568 + 128 +
-                                                    10 * 128 + 10);
+    assert_int_equal(network_params_count(net),
+                     16 * 9 + 16 + 32 * 16 * 9 + 32 + 128 * 1568 + 128 + 10 * 128 + 10);
     network_summary(net, &t);
     assert_non_null(strstr(text_str(&t), "conv         14 x 14 x 32     4640\n"));
     network_free(net);
