@@ -32,7 +32,7 @@ say "a private cluster of two nodes in $dir"
 say "training on Fashion-MNIST: 2 tasks on 2 nodes"
 log=$dir/train.log
 "$schedctl" run --name fashion-mnist -n 2 -N 2 --time 5m -- \
-    "$bin/muster-ml" train --model mlp --data "$data" --epochs 3 --seed 1 </dev/null 2>&1 | tee "$log"
+    "$bin/muster-ml" train --model cnn --data "$data" --epochs 2 --seed 1 </dev/null 2>&1 | tee "$log"
 job_status=${PIPESTATUS[0]}
 [ "$job_status" = 0 ] || { echo "demo: the training job failed with status $job_status" >&2; exit; }
 say "what the cluster remembers of it"
@@ -46,7 +46,7 @@ cat <<END
 Try next:
   export PATH=$bin:\$PATH MUSTER_HOME=\$HOME/muster
   schedctl cluster up --nodes 2 --cpus 2
-  schedctl run -n 2 -N 2 -- muster-ml train --model mlp --epochs 5
+  schedctl run -n 2 -N 2 -- muster-ml train --model cnn --epochs 5
   schedctl jobs --all; schedctl job events 1
   schedctl cluster down
 $accuracy

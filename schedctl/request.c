@@ -70,8 +70,8 @@ static int on_lost(const char *text, const char *what, json_t **ret, struct err 
                         text);
         if (parse_duration_ms(text + 8, what, &ms, err))
             return E_INVALID;
-        if (ms < 30000)
-            return fail(err, E_INVALID, "%s \"%.64s\" is too short. Use at least requeue:30s.",
+        if (ms < 10000)
+            return fail(err, E_INVALID, "%s \"%.64s\" is too short. Use at least requeue:10s.",
                         what, text);
     }
     *ret = json_string(text);

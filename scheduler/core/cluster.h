@@ -328,7 +328,7 @@ struct cluster_limits {
 #define CLUSTER_LIMITS_DEFAULT                                                                \
     (struct cluster_limits)                                                                   \
     {                                                                                         \
-        .heartbeat_ms = 1000, .min_lease_ms = 30000, .pass_budget = 1000, .jobs_max = 2000000 \
+        .heartbeat_ms = 1000, .min_lease_ms = 10000, .pass_budget = 1000, .jobs_max = 2000000 \
     }
 
 struct cluster *cluster_new(const struct cluster_limits *limits);

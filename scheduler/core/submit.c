@@ -18,7 +18,7 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
     if (r->time_limit_ms < 0 || r->grace_ms < 0)
         return "a duration is negative";
     if (r->lease_ms && r->lease_ms < c->limits.min_lease_ms)
-        return "on_lost requeue:T needs T of at least 30s";
+        return "on_lost requeue:T needs T of at least 10s";
     if (in->max_attempts < 0 || in->max_attempts > JOB_ATTEMPTS_MAX)
         return "max_attempts must be 1 to 1000";
     if (in->array_count < 0 || in->array_count > JOB_ARRAY_MAX || in->array_first < 0)

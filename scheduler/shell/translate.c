@@ -258,8 +258,8 @@ static int take_on_lost(const json_t *body, struct request *req, struct err *err
     if (strncmp(word, "requeue:", 8) != 0)
         return fail(err, E_INVALID, "on_lost \"%.64s\" is unknown. Use wait or requeue:10m.", word);
     rc = parse_duration_ms(word + 8, "on_lost requeue", &req->lease_ms, err);
-    if (rc == 0 && req->lease_ms < 30000)
-        return fail(err, E_INVALID, "on_lost requeue:T needs T of at least 30s, not \"%.32s\"",
+    if (rc == 0 && req->lease_ms < 10000)
+        return fail(err, E_INVALID, "on_lost requeue:T needs T of at least 10s, not \"%.32s\"",
                     word + 8);
     return rc;
 }

@@ -96,7 +96,7 @@ def both_killed():
 def shepherd_killed():
     with Cluster(nodes=2, cpus=2) as c:
         once = waiter(c)
-        again = waiter(c, "--on-lost", "requeue:30s")
+        again = waiter(c, "--on-lost", "requeue:10s")
         eventually(lambda: len(runs(c)) == 2)
         before = runs(c)
         for pid in c.shepherd_pids():
@@ -195,7 +195,7 @@ def journal_deleted():
 
 def stopped_agent():
     with Cluster(nodes=3, cpus=2) as c:
-        job = waiter(c, "--on-lost", "requeue:30s")
+        job = waiter(c, "--on-lost", "requeue:10s")
         eventually(lambda: runs(c))
         first = runs(c)[job][0][1]
         node = c.job(job)["nodes"]
@@ -204,7 +204,7 @@ def stopped_agent():
         # An order that reaches its agent only after its lease.
         c.ctl("node", "drain", f"{node},{spare}", "--reason", "test")
         c.kill(c.agent_pid(other), signal.SIGSTOP)
-        late = waiter(c, "--on-lost", "requeue:30s")
+        late = waiter(c, "--on-lost", "requeue:10s")
         tap.ok(eventually(lambda: c.job(late)["nodes"] == other), "a job is sent to a stopped agent",
                c.job(late))
         c.ctl("node", "resume", f"{node},{spare}")

@@ -90,8 +90,8 @@ static void wrong_values(void **state)
     refused("hold: yes\n", "job.yaml:1:7: \"hold\" \"yes\" is neither true nor false");
     refused("mpi: openmpi\n",
             "job.yaml:1:6: \"mpi\" \"openmpi\" is unknown. Use auto, pmix or none.");
-    refused("on_lost: requeue:10s\n",
-            "job.yaml:1:10: \"on_lost\" \"requeue:10s\" is too short. Use at least requeue:30s.");
+    refused("on_lost: requeue:9s\n",
+            "job.yaml:1:10: \"on_lost\" \"requeue:9s\" is too short. Use at least requeue:10s.");
     refused("on_lost: give-up\n",
             "job.yaml:1:10: \"on_lost\" \"give-up\" is unknown. Use wait or requeue:10m.");
     refused("argv: ./train\n",
