@@ -77,9 +77,9 @@ with Cluster(nodes=4, cpus=2) as c:
         c.ctl("run", "-n", "4", "-N", "2", "--grace", "1s", "--", hello, "crash")
     tap.ok(eventually(c.all_free), "after ten crashes in a row everything is free")
     tap.equal(c.shepherd_pids(), [], "and no shepherd hangs")
-    ours = [os.path.basename(p) for p in glob.glob("/dev/shm/muster-*.n[1-4]")]
-    tap.equal(ours, [], "nothing is left in /dev/shm")
-    tap.equal(glob.glob("/tmp/muster-0/*"), [], "nor in /tmp")
+    left = [p for uid in c.sql("select printf('%016x', uid) from job").split()
+            for p in glob.glob(f"/dev/shm/muster-{uid}.*") + glob.glob(f"/tmp/muster-*/{uid}.*")]
+    tap.equal(left, [], "nothing is left in /dev/shm nor in /tmp")
 
     data = "/usr/share/datasets/fashion-mnist"
     if os.path.isdir(data):
