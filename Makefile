@@ -233,9 +233,12 @@ deps-test: deps
 	$(call install_packages,$(TEST_PACKAGES))
 
 # ---- demo and installation ---------------------------------------------------------------------
-demo: deps ## a private cluster of two nodes trains on Fashion-MNIST
+demo: deps ## a private cluster trains on Fashion-MNIST, and survives the loss of a node
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
 	$(Q)etc/demo.sh
+demo-failure: deps ## a node is lost in the middle of a training, which goes on
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
+	$(Q)etc/demo.sh failure
 
 # Manual pages from what the programs say of themselves.
 MAN := $(addprefix build/man/,schedctl.1 muster-ml.1 muster-scheduler.8 muster-agent.8)
