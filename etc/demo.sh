@@ -11,11 +11,13 @@ bin=$here/build/release
 schedctl=$bin/schedctl
 data=/usr/share/datasets/fashion-mnist
 dir=
+lost= # the node that was killed: its agent clears away what was left there when it comes back
 status=1
 
 finish() {
     trap '' INT TERM HUP
     if [ -n "$dir" ]; then
+        [ -z "$lost" ] || up >/dev/null 2>&1
         "$schedctl" cluster down --now >/dev/null 2>&1
         [ "$status" = 0 ] || tail -n 5 "$dir"/*.log >&2 2>/dev/null
         rm -rf "$dir"
@@ -24,6 +26,8 @@ finish() {
 }
 trap finish EXIT
 trap 'status=130; exit' INT TERM HUP
+
+up() { "$schedctl" cluster up --nodes 2 --cpus 2; }
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -73,12 +77,16 @@ failure() {
     done
     node=$("$schedctl" job show "$id" -o json | grep -o '"nodes": *"[^"]*"' | cut -d'"' -f4)
     say "node $node loses power after step $at; job $id waits until its lease there has passed"
+    lost=$node
     power_off "$node"
     "$schedctl" job wait "$id" --timeout 3m || fail "the job did not survive"
     "$schedctl" job events "$id" | tail -n 9
     "$schedctl" logs "$id" | grep -a -e '^resumed' -e '^epoch .* accuracy' -e '^test accuracy' |
         tee "$dir/survivor.log"
     grep -q '^resumed' "$dir/survivor.log" || fail "the job did not go on from its checkpoint"
+    say "node $node comes back"
+    up || fail "node $node did not come back"
+    lost=
     accuracy=${accuracy:-$(tail -n 1 "$dir/survivor.log")}
 }
 
@@ -87,7 +95,7 @@ accuracy=
 dir=$(mktemp -d "${TMPDIR:-/tmp}/muster-demo.XXXXXX") || exit
 export MUSTER_HOME=$dir
 say "a private cluster of two nodes in $dir"
-"$schedctl" cluster up --nodes 2 --cpus 2 || exit
+up || exit
 "$schedctl" nodes
 for part in "${@:-all}"; do
     case $part in
