@@ -26,6 +26,13 @@ float arg_real(struct argp_state *state, const char *name, const char *arg, floa
     return v;
 }
 
+enum loss_kind arg_loss(struct argp_state *state, const char *arg)
+{
+    if (strcmp(arg, "cross-entropy") != 0 && strcmp(arg, "mse") != 0)
+        argp_error(state, "there is no loss \"%s\". There are cross-entropy and mse.", arg);
+    return strcmp(arg, "mse") == 0 ? LOSS_MSE : LOSS_CROSS_ENTROPY;
+}
+
 bool arg_json(struct argp_state *state, const char *arg)
 {
     if (strcmp(arg, "json") != 0 && strcmp(arg, "text") != 0)

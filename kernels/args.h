@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/corpus.h"
+#include "kernels/loss.h"
 
 #include <argp.h>
 
@@ -9,6 +10,7 @@
 int64_t arg_whole(struct argp_state *state, const char *name, const char *arg, int64_t min,
                   int64_t max);
 float arg_real(struct argp_state *state, const char *name, const char *arg, float max);
+enum loss_kind arg_loss(struct argp_state *state, const char *arg);
 // True: json; "text" is false.
 bool arg_json(struct argp_state *state, const char *arg);
 // Threads of the primitives: what --threads says, else $MUSTER_CPUS, else 1.

@@ -47,9 +47,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         a->data.dir = arg;
         break;
     case KEY_LOSS:
-        if (strcmp(arg, "cross-entropy") != 0 && strcmp(arg, "mse") != 0)
-            argp_error(state, "there is no loss \"%s\". There are cross-entropy and mse.", arg);
-        a->loss = strcmp(arg, "mse") == 0 ? LOSS_MSE : LOSS_CROSS_ENTROPY;
+        a->loss = arg_loss(state, arg);
         break;
     case KEY_LOG:
         a->json = arg_json(state, arg);

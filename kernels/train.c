@@ -127,12 +127,13 @@ static int run_epochs(struct trainer *t)
         int code = epoch(t, number);
         if (code)
             return code;
+        // First: who asked for a stop may not wait for more.
+        code = trainer_checkpoint(t);
+        if (code || t->stopped)
+            return code;
         judge(t, watched);
         report_epoch(&t->report, number + 1, t->o->epochs, t->corpus.dev.count ? "dev" : "test",
                      metrics_loss(&t->metrics), metrics_accuracy(&t->metrics));
-        code = trainer_checkpoint(t);
-        if (code)
-            return code;
     }
     return EXIT_OK;
 }

@@ -91,13 +91,6 @@ static void take_hidden(struct argp_state *state, struct arguments *a, const cha
     a->train.recipe = a->recipe = text_take(&t);
 }
 
-static void take_loss(struct argp_state *state, struct train_options *t, const char *arg)
-{
-    if (strcmp(arg, "cross-entropy") != 0 && strcmp(arg, "mse") != 0)
-        argp_error(state, "there is no loss \"%s\". There are cross-entropy and mse.", arg);
-    t->loss = strcmp(arg, "mse") == 0 ? LOSS_MSE : LOSS_CROSS_ENTROPY;
-}
-
 static void take_optimizer(struct argp_state *state, struct train_options *t, const char *arg)
 {
     if (strcmp(arg, "sgd") != 0 && strcmp(arg, "adam") != 0)
@@ -172,7 +165,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         t->recipe = arg;
         break;
     case KEY_LOSS:
-        take_loss(state, t, arg);
+        t->loss = arg_loss(state, arg);
         break;
     case 'd':
         t->data.dir = arg;

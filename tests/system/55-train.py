@@ -14,6 +14,7 @@ ML = os.path.join(BIN, "muster-ml")
 if not os.path.isdir("/usr/share/datasets/fashion-mnist"):
     print("1..0 # SKIP dataset-fashion-mnist is not installed")
     sys.exit(0)
+EPOCH_STEPS = -(-60_000 // 64)
 TRAIN = (ML, "train", "--hidden", "64", "--epochs", "4", "--checkpoint-every", "100ms")
 
 
@@ -81,6 +82,8 @@ def stopped(c):
     logs = c.ctl("logs", str(job))
     tap.ok(f"stopped as asked after step {at}, with a checkpoint" in logs.stderr,
            "a stop request ends with a checkpoint of that step", logs.stdout[-500:] + logs.stderr)
+    tap.ok(f"epoch {at // EPOCH_STEPS + 1}/4  train loss" not in logs.stdout,
+           "at once: the epoch is not judged first", logs.stdout[-500:])
     run = c.ctl("run", "-n", "2", "--", *TRAIN, "--checkpoint", where, timeout=60)
     tap.ok(run.returncode == 2 and "--resume" in run.stderr, "another job does not take it by itself",
            run.stderr)
