@@ -78,13 +78,13 @@ L_shep := $(call part_lib,agent/shepherd)
 L_ctl := $(call part_lib,schedctl)
 L_ml := $(call part_lib,kernels)
 
-LIBS_scheduler := -lwebsockets -luv -lsqlite3 -lprotobuf-c -ljansson -lcrypto -ldl
+LIBS_scheduler := -lwebsockets -luv -lsqlite3 -lprotobuf-c -ljansson -lcrypto -ldl -lm
 LIBS_agent := -lz -lwebsockets -luv -lhwloc -lprotobuf-c -lcrypto -ldl
-LIBS_shepherd := -luv -lprotobuf-c -ldl
-LIBS_schedctl := -lcurl -ljansson -lfyaml
+LIBS_shepherd := -luv -lprotobuf-c -ljansson -ldl
+LIBS_schedctl := -lcurl -ljansson -lfyaml -lm
 LIBS_ml = $(MPI_LIBS) -ldnnl -lgomp $(BLAS_LIBS) -ljansson -lz -lm
 
-PROGRAMS := muster-scheduler muster-agent muster-shepherd muster-pmix.so schedctl muster-ml
+PROGRAMS := muster-scheduler muster-agent muster-shepherd muster-pmix.so schedctl muster-ml muster-report
 all: $(addprefix $(B)/,$(PROGRAMS)) ## build everything (MODE=release)
 
 link = $(Q)echo "  LINK $@"; $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(filter %.a,$^) $(1)
@@ -97,6 +97,8 @@ $(B)/muster-shepherd: $(B)/obj/agent/shepherd/main.o $(L_shep) $(L_acore) $(L_ho
 	$(call link,$(LIBS_shepherd))
 $(B)/muster-pmix.so: $(B)/obj/agent/shepherd/plugin_pmix.o $(L_common)
 	$(Q)echo "  LINK $@"; $(CC) $(LDFLAGS) -shared -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PMIX_LIBS) -lhwloc
+$(B)/muster-report: $(B)/obj/agent/report/main.o $(L_common)
+	$(call link)
 $(B)/schedctl: $(B)/obj/schedctl/main.o $(L_ctl) $(L_common)
 	$(call link,$(LIBS_schedctl))
 $(B)/muster-ml: $(B)/obj/kernels/main.o $(L_ml) $(L_common)
@@ -137,7 +139,7 @@ AREA_ml := $(L_ml) $(L_common)
 AREALIBS_proto := -lprotobuf-c
 AREALIBS_store := $(LIBS_scheduler)
 AREALIBS_scheduler := $(LIBS_scheduler)
-AREALIBS_acore := -lprotobuf-c
+AREALIBS_acore := -lprotobuf-c -ljansson
 AREALIBS_agent := $(LIBS_agent)
 AREALIBS_shepherd := $(LIBS_shepherd)
 AREALIBS_inventory := -lhwloc -ldl
@@ -154,7 +156,7 @@ $(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
 # tests/fuzz/fuzz_NAME.c: with libFuzzer as build/fuzz/fuzz_NAME, over the kept corpus as
 # build/MODE/tests/fuzz_NAME.
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIBS := $(L_ctl) $(L_sshell) $(L_score) $(L_proto) $(L_common)
+FUZZ_LIBS := $(L_ctl) $(L_sshell) $(L_score) $(L_acore) $(L_proto) $(L_common)
 FUZZ_LINK := $(LIBS_scheduler) $(LIBS_schedctl) -lcmocka
 $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_LIBS)
 	$(call link,-fsanitize=fuzzer $(FUZZ_LINK))
@@ -241,13 +243,15 @@ demo-failure: deps ## a node is lost in the middle of a training, which goes on
 	$(Q)etc/demo.sh failure
 
 # Manual pages from what the programs say of themselves.
-MAN := $(addprefix build/man/,schedctl.1 muster-ml.1 muster-scheduler.8 muster-agent.8)
+MAN := $(addprefix build/man/,schedctl.1 muster-ml.1 muster-report.1 muster-scheduler.8 muster-agent.8)
 help_man = $(Q)mkdir -p $(@D); LC_ALL=C COLUMNS=80 $(1) --help | \
     awk -f docs/man.awk -v name=$(basename $(@F)) -v section=$(subst .,,$(suffix $@)) -v version=$(VERSION) >$@
 build/man/schedctl.1: build/release/schedctl
 	$(Q)mkdir -p $(@D); $< help --man >$@
 build/man/muster-ml.1: build/release/muster-ml docs/man.awk
 	$(call help_man,$< train)
+build/man/muster-report.1: build/release/muster-report docs/man.awk
+	$(call help_man,$<)
 build/man/%.8: build/release/% docs/man.awk
 	$(call help_man,$<)
 
@@ -258,11 +262,12 @@ into = $(DESTDIR)$(PREFIX)/$(1)
 install: ## install below PREFIX (/usr/local), with manual pages and systemd units
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
 	$(Q)$(MAKE) --no-print-directory MODE=release $(MAN)
-	$(Q)install -d $(call into,bin) $(call into,lib/muster) $(call into,share/muster) \
+	$(Q)install -d $(call into,bin) $(call into,lib/muster) $(call into,share/muster/python) \
 	  $(call into,share/man/man1) $(call into,share/man/man8) $(DESTDIR)$(UNITDIR)
 	$(Q)install $(addprefix build/release/,$(filter-out %.so,$(PROGRAMS))) $(call into,bin)
 	$(Q)install -m 644 build/release/muster-pmix.so $(call into,lib/muster)
 	$(Q)install -m 644 etc/*.yaml $(call into,share/muster)
+	$(Q)install -m 644 agent/report/muster_report.py $(call into,share/muster/python)
 	$(Q)install -m 644 $(filter %.1,$(MAN)) $(call into,share/man/man1)
 	$(Q)install -m 644 $(filter %.8,$(MAN)) $(call into,share/man/man8)
 	$(Q)for unit in etc/systemd/*.service; do \

@@ -43,12 +43,13 @@ static void to_channel(struct report *r, const char *line)
         r->fd = -1; // nobody listens
 }
 
-static void tell_step(struct report *r, int64_t epoch, int64_t step, int64_t steps, double loss)
+static void tell_step(struct report *r, int64_t epoch, int64_t epochs, int64_t step, int64_t steps,
+                      double loss)
 {
-    AUTO_FREE char *line =
-        xasprintf("{\"phase\":\"train\",\"epoch\":%" PRId64 ",\"step\":%" PRId64
-                  ",\"steps\":%" PRId64 ",\"progress\":%.4f,\"loss\":%.6g,\"samples_per_s\":%.1f}",
-                  epoch, step, steps, (double)step / (double)steps, loss, rate(r));
+    AUTO_FREE char *line = xasprintf(
+        "{\"phase\":\"train\",\"epoch\":%" PRId64 ",\"epochs\":%" PRId64 ",\"step\":%" PRId64
+        ",\"steps\":%" PRId64 ",\"progress\":%.4f,\"loss\":%.6g,\"samples_per_s\":%.1f}",
+        epoch, epochs, step, steps, (double)step / (double)steps, loss, rate(r));
     to_channel(r, line);
 }
 
@@ -73,7 +74,7 @@ void report_step(struct report *r, int64_t epoch, int64_t epochs, int64_t step, 
     if (now - r->shown_ms < (r->terminal ? SHOW_TERMINAL_MS : SHOW_MS) && step < steps)
         return;
     r->shown_ms = now;
-    tell_step(r, epoch, step, steps, loss);
+    tell_step(r, epoch, epochs, step, steps, loss);
     if (r->rank || r->json)
         return;
     if (r->terminal) {

@@ -27,9 +27,11 @@ static int choose_dir(struct ctl *ctl, struct err *err)
 static int choose_output(struct ctl *ctl, struct err *err)
 {
     const char *format = args_value(&ctl->args, "output");
-    if (format && strcmp(format, "json") && strcmp(format, "table"))
-        return fail(err, E_INVALID, "output format \"%.64s\" is unknown. Use json or table.",
-                    format);
+    bool has_csv = ctl->args.verb->csv;
+    ctl->csv = has_csv && format && strcmp(format, "csv") == 0;
+    if (format && !ctl->csv && strcmp(format, "json") && strcmp(format, "table"))
+        return fail(err, E_INVALID, "output format \"%.64s\" is unknown. Use %sjson or table.",
+                    format, has_csv ? "csv, " : "");
     ctl->json = format && strcmp(format, "json") == 0;
     return 0;
 }
@@ -41,7 +43,7 @@ int ctl_connect(struct ctl *ctl, struct err *err)
 
 void ctl_print_json(const json_t *value)
 {
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
     putchar('\n');
 }
 

@@ -10,6 +10,7 @@
 struct ctl {
     char *dir; // absolute unless it does not exist
     bool json; // -o json
+    bool csv;  // -o csv, where the verb has it
     struct args args;
     struct client *client; // made by ctl_connect()
 };

@@ -102,6 +102,10 @@ static int take(struct follow *f, struct follow_stream *s, const struct text *by
         s->delay_ms = s->delay_ms * 2 < most ? s->delay_ms * 2 : most;
     if (s->delay_ms == 0 && bytes->len == 0)
         s->delay_ms = DELAY_LEAST_MS;
+    if (f->status && (bytes->len || chunk->dropped > 0))
+        statusline_clear(f->status);
+    if (bytes->len)
+        f->mid_line = !f->label && text_str(bytes)[bytes->len - 1] != '\n';
     int rc = f->label ? put_labelled(s, bytes, err)
                       : put(s->is_stderr ? stderr : stdout, text_str(bytes), bytes->len, err);
     if (!rc)
@@ -129,6 +133,8 @@ static int fetch(struct follow *f, struct follow_stream *s, struct err *err)
         s->delay_ms = DELAY_MOST_MS;
         return 0;
     }
+    if (!s->told_failure && f->status)
+        statusline_clear(f->status);
     if (!s->told_failure)
         remark("the %s of task %" PRId64 " cannot be read now: %s",
                s->is_stderr ? "stderr" : "stdout", s->task, why.message);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "schedctl/client.h"
+#include "schedctl/statusline.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,11 +29,13 @@ struct follow_stream {
 
 struct follow {
     struct client *client;
-    const char *job; // checked name, kept by reference
-    bool label;      // "[task] " before each line
-    bool final;      // the job has ended: what has not started never will
-    int64_t tail;    // begin so many bytes before the end; -1: at the beginning
-    int64_t attempt; // 0: the newest
+    const char *job;           // checked name, kept by reference
+    bool label;                // "[task] " before each line
+    bool final;                // the job has ended: what has not started never will
+    int64_t tail;              // begin so many bytes before the end; -1: at the beginning
+    int64_t attempt;           // 0: the newest
+    struct statusline *status; // wiped before output; NULL: none
+    bool mid_line;             // the last output did not end its line
     struct follow_stream *streams;
     size_t streams_count;
 };

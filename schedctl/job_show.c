@@ -4,6 +4,7 @@
 #include "schedctl/ctl.h"
 #include "schedctl/jobname.h"
 #include "schedctl/present.h"
+#include "schedctl/progress.h"
 #include "schedctl/table.h"
 
 #include <inttypes.h>
@@ -168,6 +169,9 @@ static void print(const json_t *job)
     text_clear(&t);
     add_job_elapsed(&t, job, clock_wall_ms());
     line("run time", text_str(&t));
+    text_clear(&t);
+    progress_text(json_object_get(job, "metrics"), PROGRESS_BAR, &t);
+    line("reported", text_str(&t));
     print_placements(job);
     print_tasks(job);
 }

@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "schedctl/ctl.h"
 #include "schedctl/present.h"
+#include "schedctl/progress.h"
 #include "schedctl/table.h"
 
 #include <inttypes.h>
@@ -58,12 +59,21 @@ static void add_state(struct table *t, const json_t *job)
         table_cell(t, "%s", get_str(job, "state"));
 }
 
+static void add_what_goes_on(struct table *t, const json_t *job)
+{
+    AUTO(text) struct text progress = {0};
+    bool completed = strcmp(get_str(job, "state"), "completed") == 0;
+    if (*reason_of(job) == 0)
+        progress_text(json_object_get(job, "metrics"), PROGRESS_BAR_SHORT, &progress);
+    table_cell(t, "%s", completed ? "" : progress.len ? text_str(&progress) : reason_of(job));
+}
+
 static void print(const json_t *jobs)
 {
     static const struct column COLUMNS[] = {
         {"ID", COLUMN_RIGHT},   {"NAME", COLUMN_LEFT},   {"USER", COLUMN_LEFT},
         {"STATE", COLUMN_LEFT}, {"TASKS", COLUMN_RIGHT}, {"SUBMITTED", COLUMN_LEFT},
-        {"TIME", COLUMN_RIGHT}, {"NODES", COLUMN_LEFT},  {"REASON", COLUMN_LEFT}};
+        {"TIME", COLUMN_RIGHT}, {"NODES", COLUMN_LEFT},  {"REASON OR PROGRESS", COLUMN_LEFT}};
     AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
     int64_t now = clock_wall_ms();
     size_t i;
@@ -82,7 +92,7 @@ static void print(const json_t *jobs)
         table_cell(&t, "%s", text_str(&submitted));
         table_cell(&t, "%s", text_str(&elapsed));
         table_cell(&t, "%s", get_str(job, "nodes"));
-        table_cell(&t, "%s", strcmp(get_str(job, "state"), "completed") ? reason_of(job) : "");
+        add_what_goes_on(&t, job);
     }
     table_print(&t);
 }

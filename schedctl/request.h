@@ -39,7 +39,7 @@
       "MPI wire-up: auto (PMIx with more than one task), pmix or none")                            \
     X("on_lost", "on_lost", ON_LOST, 0, 0, 0, "on-lost", "WHAT",                                   \
       "when a node is not heard of: \"wait\" (the default), or \"requeue:T\" to start it again "   \
-      "elsewhere after T, at least 30s")                                                           \
+      "elsewhere after T, at least 10s")                                                           \
     X("max_attempts", "max_attempts", INTEGER, 1, 1000, 0, "max-attempts", "N",                    \
       "start it at most N times (1; 3 with requeue)")                                              \
     X("cwd", "cwd", STRING, 0, 0, 0, "cwd", "DIR", "directory of the tasks (the current one)")     \

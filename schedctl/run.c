@@ -5,14 +5,16 @@
 #include "schedctl/interrupt.h"
 #include "schedctl/jobname.h"
 #include "schedctl/present.h"
+#include "schedctl/progress.h"
 #include "schedctl/request.h"
+#include "schedctl/statusline.h"
 #include "schedctl/submit.h"
-#include "schedctl/waitline.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     STATUS_LEAST_MS = 10,
@@ -20,6 +22,7 @@ enum {
     LOST_MOST_MS = 60000,  // a scheduler that restarts is waited for
     DRAIN_MOST_MS = 10000, // last output after the end
     WAIT_ROUND_S = 30,
+    WAIT_SHOWN_MS = 1000,
 };
 
 struct run {
@@ -27,14 +30,46 @@ struct run {
     int wake_fd;
     char *id;
     struct follow follow;
-    struct waitline waitline;
-    json_t *job;    // as last seen
-    bool waiting;   // the long poll is under way
-    bool cancelled; // we asked for it, and it was heard
+    struct statusline status;
+    int64_t waits_since_ms; // 0: it does not wait
+    json_t *job;            // as last seen
+    bool waiting;           // the long poll is under way
+    bool cancelled;         // we asked for it, and it was heard
     bool told_cancel;
     int64_t status_at_ms, status_every; // next look at the job
     int64_t lost_since_ms;              // 0: the scheduler answers
 };
+
+// A remark beside the status line.
+#define TELL(r, ...) (statusline_clear(&(r)->status), remark(__VA_ARGS__))
+
+// Why it does not start yet, once that has lasted.
+static void show_wait(struct run *r)
+{
+    struct err err;
+    json_t *why = NULL;
+    int64_t now = clock_boot_ms();
+    if (!r->waits_since_ms)
+        r->waits_since_ms = now;
+    if (now - r->waits_since_ms < WAIT_SHOWN_MS || !isatty(STDERR_FILENO))
+        return;
+    AUTO_FREE char *path = job_path(r->id, "/why");
+    if (client_get(r->ctl->client, path, &why, &err))
+        return;
+    AUTO_FREE char *text = xasprintf("job %s %s", r->id, reason_of(why));
+    statusline_show(&r->status, text);
+    json_decref(why);
+}
+
+static void show_progress(struct run *r)
+{
+    AUTO(text) struct text t = {0};
+    progress_text(json_object_get(r->job, "metrics"), PROGRESS_BAR, &t);
+    if (!t.len || r->follow.mid_line)
+        return;
+    AUTO_FREE char *text = xasprintf("job %s  %s", r->id, text_str(&t));
+    statusline_show(&r->status, text);
+}
 
 // Takes what the scheduler said about the job; owns `job`.
 static void learn(struct run *r, json_t *job)
@@ -44,12 +79,15 @@ static void learn(struct run *r, json_t *job)
     json_decref(r->job);
     r->job = job;
     r->lost_since_ms = 0;
-    if (placed)
-        waitline_clear(&r->waitline);
+    if (placed && r->waits_since_ms) {
+        statusline_clear(&r->status);
+        text_clear(&r->status.text);
+        r->waits_since_ms = 0;
+    }
     if (!placed || attempt == 0 || attempt == r->follow.attempt)
         return;
     if (r->follow.attempt)
-        remark("job %s: attempt %" PRId64 " begins", r->id, attempt);
+        TELL(r, "job %s: attempt %" PRId64 " begins", r->id, attempt);
     follow_attempt(&r->follow, attempt);
     r->status_every = STATUS_MOST_MS;
 }
@@ -62,7 +100,7 @@ static int tolerate(struct run *r, int rc, struct err *err)
         return rc;
     if (r->lost_since_ms == 0) {
         r->lost_since_ms = now;
-        remark("job %s: the scheduler does not answer; trying again", r->id);
+        TELL(r, "job %s: the scheduler does not answer; trying again", r->id);
     }
     if (now - r->lost_since_ms > LOST_MOST_MS)
         return fail(err, E_UNREACHABLE,
@@ -88,7 +126,9 @@ static int look(struct run *r, struct err *err)
         return tolerate(r, rc, err);
     learn(r, job);
     if (strcmp(get_str(job, "state"), "pending") == 0)
-        waitline_show(&r->waitline, r->ctl->client, r->id);
+        show_wait(r);
+    else if (strcmp(get_str(job, "state"), "running") == 0)
+        show_progress(r);
     return 0;
 }
 
@@ -121,7 +161,7 @@ static int cancel(struct run *r, struct err *err)
 {
     AUTO_FREE char *path = job_path(r->id, "/cancel");
     if (!r->told_cancel)
-        remark("job %s is being cancelled; interrupt again to leave it", r->id);
+        TELL(r, "job %s is being cancelled; interrupt again to leave it", r->id);
     r->told_cancel = true;
     int rc = client_post(r->ctl->client, path, NULL, NULL, err);
     r->cancelled = rc == 0 || rc == E_REFUSED; // refused: it has ended meanwhile
@@ -143,9 +183,9 @@ static int drain(struct run *r, struct err *err)
         if (follow_ended(&r->follow))
             return 0;
         if (clock_boot_ms() > give_up || interrupt_count > 1) {
-            remark("the end of the output is not there yet: `schedctl logs %s --all` shows it "
-                   "later",
-                   r->id);
+            TELL(r,
+                 "the end of the output is not there yet: `schedctl logs %s --all` shows it later",
+                 r->id);
             return 0;
         }
         interrupt_pause(r->wake_fd, follow_due_ms(&r->follow, STATUS_MOST_MS));
@@ -169,8 +209,11 @@ static int follow_job(struct run *r, struct err *err)
             rc = follow_pump(&r->follow, err);
             if (rc)
                 rc = tolerate(r, rc, err);
+            else if (!r->follow.mid_line)
+                statusline_again(&r->status);
         }
     }
+    statusline_free(&r->status); // what follows is the end
     return rc ? rc : drain(r, err);
 }
 
@@ -232,6 +275,7 @@ static int begin(struct run *r, struct err *err)
         r->follow = (struct follow){.client = ctl->client,
                                     .job = r->id,
                                     .label = args_has(&ctl->args, "label"),
+                                    .status = &r->status,
                                     .tail = -1};
         follow_streams(&r->follow, 0, tasks ? tasks : 1, FOLLOW_BOTH);
         r->status_every = STATUS_LEAST_MS;
@@ -253,7 +297,7 @@ static int run_run(struct ctl *ctl)
         code = report(&err);
     } else {
         int rc = follow_job(&r, &err);
-        waitline_clear(&r.waitline);
+        statusline_free(&r.status);
         code = rc && interrupt_count < 2 ? abandon(&r, &err) : conclude(&r);
     }
     follow_free(&r.follow);

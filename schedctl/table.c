@@ -35,6 +35,16 @@ void text_add_clean(struct text *t, const char *s)
     }
 }
 
+void text_add_cut(struct text *t, const char *s, size_t width)
+{
+    const char *end = s;
+    for (size_t n = 0; *end && (width == 0 || n < width); n++)
+        do
+            end++;
+        while (((unsigned char)*end & 0xc0) == 0x80);
+    text_add_bytes(t, s, (size_t)(end - s));
+}
+
 void table_cell(struct table *t, const char *fmt, ...)
 {
     AUTO(text) struct text raw = {0};
@@ -73,12 +83,7 @@ static void add_line(const struct table *t, const size_t *width, char *const *ce
         if (i + 1 < t->columns_count)
             text_add(&line, "  ");
     }
-    const char *p = text_str(&line), *end = p;
-    for (size_t n = 0; *end && (cut == 0 || n < cut); n++)
-        do
-            end++;
-        while (((unsigned char)*end & 0xc0) == 0x80);
-    text_add_bytes(ret, p, (size_t)(end - p));
+    text_add_cut(ret, text_str(&line), cut);
     text_addc(ret, '\n');
 }
 

@@ -39,3 +39,5 @@ void table_free(struct table *t);
 
 // Appends s with control characters as "?".
 void text_add_clean(struct text *t, const char *s);
+// Appends at most `width` characters of UTF-8; 0: all.
+void text_add_cut(struct text *t, const char *s, size_t width);

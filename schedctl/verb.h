@@ -41,6 +41,7 @@ struct verb {
     const char *usage;              // after the name; lines are alternatives
     int operands_min, operands_max; // max -1: any number
     bool program;                   // takes "-- PROGRAM ARGUMENTS"
+    bool csv;                       // -o csv too
     const char *summary;            // half a line, lower case
     const char *text;               // more, as sentences; may be NULL
     struct opt_list options[VERB_OPT_LISTS];

@@ -14,6 +14,7 @@
     X(job_show)       \
     X(job_why)        \
     X(job_events)     \
+    X(job_metrics)    \
     X(job_wait)       \
     X(job_cancel)     \
     X(job_hold)       \

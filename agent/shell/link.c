@@ -54,6 +54,7 @@ static void lost(struct link *l)
     bool was = l->established;
     l->wsi = NULL;
     l->established = false;
+    l->node->welcomed = false;
     clear_queue(l);
     text_clear(&l->in);
     if (was) {
@@ -200,4 +201,9 @@ void link_send(struct node *n, Muster__FromAgent *message)
 bool link_idle(const struct node *n)
 {
     return !n->scheduler || !n->scheduler->established || !n->scheduler->frames;
+}
+
+size_t link_backlog(const struct node *n)
+{
+    return n->scheduler ? n->scheduler->bytes : 0;
 }

@@ -319,6 +319,7 @@ int main(int argc, char **argv)
     n->socket = o.socket ? o.socket : xasprintf("%s/scheduler.sock", o.dir);
     TAILQ_INIT(&n->held);
     TAILQ_INIT(&n->waiting);
+    TAILQ_INIT(&n->samples);
     if (start(n, &o, &err)) {
         fprintf(stderr, "muster-agent: %s\n", err.message);
         return err.code == E_EXISTS ? 3 : err.code == E_INVALID ? 2 : 1;

@@ -5,7 +5,7 @@
 // record when it is on disk (turn.c). Files: turn.c, journal.c (the record on disk), restore.c
 // (start from it), link.c (libwebsockets, to the scheduler), message.c (frames), attempt.c (fork,
 // order, sweep), shepherds.c (sockets of shepherds), zygotes.c, peers.c (other agents), spool.c
-// (output), machine.c (hwloc).
+// (output), samples.c (what tasks report), machine.c (hwloc).
 #pragma once
 
 #include "agent/core/agent.h"
@@ -47,6 +47,9 @@ struct waiting_output {
 };
 TAILQ_HEAD(waiting_list, waiting_output);
 
+struct waiting_samples; // samples.c
+TAILQ_HEAD(samples_list, waiting_samples);
+
 struct node {
     uv_loop_t *loop;
     const char *name, *socket;
@@ -63,10 +66,13 @@ struct node {
     struct cgroup_host *cgroups; // opened when the cluster is known
     struct held_list held;
     struct waiting_list waiting;
+    struct samples_list samples;
+    size_t samples_bytes;
     uv_poll_t timer;
     int timer_fd;
     uv_timer_t heartbeat;
     uint64_t session_seen; // of the newest WELCOME, obeyed or not
+    bool welcomed;         // on this connection
     bool stopping;
 };
 
@@ -105,6 +111,8 @@ void restore_rewrite(struct node *n, struct journal *j);
 int link_start(struct node *n, struct err *err);
 void link_send(struct node *n, Muster__FromAgent *message); // fills in the session
 bool link_idle(const struct node *n);
+// Bytes that wait to be sent.
+size_t link_backlog(const struct node *n);
 // message.c
 void message_take(struct node *n, const uint8_t *bytes, size_t len);
 void message_hello(struct node *n, uint64_t request);
@@ -141,6 +149,10 @@ void zygotes_free(struct zygotes *z);
 // peers.c
 int peers_start(struct node *n, struct err *err);
 void peers_send(struct node *n, const struct held *from, const Muster__PeerFrame *frame);
+
+// samples.c: on to the scheduler, or kept while there is none
+void samples_send(struct node *n, const struct held *from, Muster__Samples *samples);
+void samples_welcome(struct node *n);
 
 // spool.c
 void spool_read(struct node *n, const Muster__ReadOutput *query);

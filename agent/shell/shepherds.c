@@ -109,6 +109,8 @@ static void take(struct node *n, struct held *h, const Muster__FromShepherd *m)
         take_end(n, h, m->end);
     } else if (m->body_case == MUSTER__FROM_SHEPHERD__BODY_PEER) {
         peers_send(n, h, m->peer);
+    } else if (m->body_case == MUSTER__FROM_SHEPHERD__BODY_SAMPLES) {
+        samples_send(n, h, m->samples);
     }
 }
 

@@ -1,5 +1,6 @@
 // Ending an attempt: signals, the look whether anything is left, and the END that says so.
 #include "agent/host/procs.h"
+#include "agent/shepherd/channel.h"
 #include "agent/shepherd/output.h"
 #include "agent/shepherd/pmix.h"
 #include "agent/shepherd/run.h"
@@ -107,11 +108,14 @@ void ending_report(struct run *r)
     }
     end.n_tasks = count;
     end.tasks = list;
-    for (int32_t i = 0; i < r->tasks_count; i++)
+    for (int32_t i = 0; i < r->tasks_count; i++) {
         for (int k = 0; k < 2; k++) {
             output_close(r->tasks[i].streams[k]);
             r->tasks[i].streams[k] = NULL;
         }
+        channel_drain(r->tasks[i].channel);
+    }
+    channels_send(r, true);
     if (r->pmix)
         pmix_close(r->pmix);
     pack(r, &end);

@@ -1,4 +1,5 @@
 // What a task finds in its environment: the job's own, then what Muster tells, then defaults.
+#include "agent/shepherd/channel.h"
 #include "agent/shepherd/run.h"
 
 #include "common/alloc.h"
@@ -103,6 +104,7 @@ static void set_place(struct run *r, char ***env, int32_t i)
     set(env, "MUSTER_NODE", r->node);
     set(env, "MUSTER_NODES", nodes);
     set_number(env, "MUSTER_CPUS", l->cpus_per_task);
+    set_number(env, "MUSTER_REPORT_FD", CHANNEL_FD);
     set_number(env, "RANK", rank);
     set_number(env, "WORLD_SIZE", tasks);
     set_number(env, "LOCAL_RANK", i);

@@ -1,6 +1,7 @@
 // The shepherd's life: lock, socket, order, and from then on what the core decides.
 #include "agent/shepherd/run.h"
 
+#include "agent/shepherd/channel.h"
 #include "agent/shepherd/pmix.h"
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -250,6 +251,7 @@ void run_message(struct run *r, const Muster__ToShepherd *m)
 
 void run_connected(struct run *r)
 {
+    channels_send(r, r->end != NULL); // before an END: nobody listens after it
     report_with(r, r->launch);
     if (r->fences) {
         fences_resend(r->fences);

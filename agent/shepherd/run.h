@@ -4,8 +4,8 @@
 // exit. Everything happens on the main thread: a callback translates into a shepherd_input, calls
 // run_step(), which performs what the core decided. Files: run.c (loop, performing), peer.c (the
 // agent's connection), tasks.c (fork, exec, reap), environment.c, output.c (spool), ending.c (kill,
-// look, END), watch.c (deadline, timers, memory), pmix.c (the plugin). The zygote above them:
-// main.c, strays.c.
+// look, END), channel.c (what tasks report), watch.c (deadline, timers, memory), pmix.c (the
+// plugin). The zygote above them: main.c, strays.c.
 #pragma once
 
 #include "agent/core/fence.h"
@@ -19,12 +19,14 @@
 #include <sys/resource.h>
 #include <uv.h>
 
-struct output; // output.c
-struct pmix;   // pmix.c
+struct output;  // output.c
+struct channel; // channel.c
+struct pmix;    // pmix.c
 
 struct task {
     pid_t pid; // 0: not running
     struct output *streams[2];
+    struct channel *channel;
     int32_t exit_code, signal;
     struct rusage usage;
     int64_t started_at_ms, ended_at_ms; // wall clock

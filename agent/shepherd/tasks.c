@@ -1,4 +1,5 @@
 // The tasks: fork, bind, exec; and their deaths.
+#include "agent/shepherd/channel.h"
 #include "agent/shepherd/output.h"
 #include "agent/shepherd/pmix.h"
 #include "agent/shepherd/run.h"
@@ -24,7 +25,7 @@ extern char **environ;
 struct start {
     char **argv, **env;
     const char *cwd;
-    int out, err, report; // report: errno of what failed, close-on-exec
+    int out, err, channel, report; // report: errno of what failed, close-on-exec
     pid_t parent;
     bool bind;
     cpu_set_t cpus;
@@ -67,7 +68,22 @@ static _Noreturn void child_fail(const struct start *st, int what)
     _exit(127);
 }
 
-static _Noreturn void child(const struct start *st)
+// The streams and the report channel in their places; nothing else is passed on.
+static void place_descriptors(struct start *st)
+{
+    int null = open("/dev/null", O_RDONLY);
+    st->report = fcntl(st->report, F_DUPFD_CLOEXEC, CHANNEL_FD + 1); // out of the way
+    dup2(null, 0);
+    dup2(st->out, 1);
+    dup2(st->err, 2);
+    if (st->channel == CHANNEL_FD)
+        fcntl(CHANNEL_FD, F_SETFD, 0);
+    else
+        dup2(st->channel, CHANNEL_FD);
+    close_range(CHANNEL_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+}
+
+static _Noreturn void child(struct start *st)
 {
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -79,11 +95,7 @@ static _Noreturn void child(const struct start *st)
         sched_setaffinity(0, sizeof st->cpus, &st->cpus);
     lose_oom_protection();
     reset_signals();
-    int null = open("/dev/null", O_RDONLY);
-    dup2(null, 0);
-    dup2(st->out, 1);
-    dup2(st->err, 2);
-    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+    place_descriptors(st);
     if (chdir(st->cwd))
         child_fail(st, 1);
     environ = st->env;
@@ -101,8 +113,15 @@ static int open_streams(struct run *r, int32_t i, struct start *st, struct err *
         return rc;
     rc = output_open(r->loop, r->work_dir, rank, "err", r->spec->output_limit, &t->streams[1],
                      &st->err, err);
-    if (rc)
+    if (rc) {
         close(st->out);
+        return rc;
+    }
+    rc = channel_open(r, i, &t->channel, &st->channel, err);
+    if (rc) {
+        close(st->out);
+        close(st->err);
+    }
     return rc;
 }
 
@@ -178,6 +197,7 @@ static int start_task(struct run *r, int32_t i, struct err *err)
         rc = spawn(r, i, &st, err);
     close(st.out);
     close(st.err);
+    close(st.channel);
     free(st.argv);
     environment_free(st.env);
     return rc;
@@ -225,6 +245,7 @@ static void task_ended(struct run *r, int32_t i, int status)
     t->exit_code = t->signal ? 128 + t->signal : WEXITSTATUS(status);
     output_drain(t->streams[0]);
     output_drain(t->streams[1]);
+    channel_drain(t->channel);
     check_memory(r, i);
     if (r->pmix)
         pmix_take(r->pmix);

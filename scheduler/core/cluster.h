@@ -358,6 +358,9 @@ const struct cluster_meta *cluster_meta(const struct cluster *c);
 size_t cluster_live(const struct cluster *c);
 // NULL if unknown or no longer live.
 const struct job *cluster_job(const struct cluster *c, struct job_id id);
+// The live job of which this attempt has task `rank` on the node; NULL: there is none.
+const struct job *cluster_task(const struct cluster *c, struct attempt_id attempt,
+                               struct node_id node, int64_t rank);
 const struct node *cluster_node(const struct cluster *c, struct node_id id);
 const struct node *cluster_node_by_name(const struct cluster *c, const char *name);
 // Walks every invariant; CHECKs.

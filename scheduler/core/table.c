@@ -231,6 +231,20 @@ const struct job *cluster_job(const struct cluster *c, struct job_id id)
     return job_find(c, id);
 }
 
+const struct job *cluster_task(const struct cluster *c, struct attempt_id attempt,
+                               struct node_id node, int64_t rank)
+{
+    const struct job *j = attempt.cluster.v == c->meta.id.v ? job_find_uid(c, attempt.job) : NULL;
+    const struct placement *p;
+    if (!j)
+        return NULL;
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    if (p->attempt == attempt.number && p->node.v == node.v && rank >= p->first_rank &&
+        rank - p->first_rank < p->tasks)
+        return j;
+    return NULL;
+}
+
 const struct node *cluster_node(const struct cluster *c, struct node_id id)
 {
     return node_find(c, id);

@@ -65,6 +65,8 @@ static void take(struct server *s, struct link *l, const Muster__FromAgent *m)
     struct wire_input w;
     if (m->body_case == MUSTER__FROM_AGENT__BODY_OUTPUT_DATA)
         output_arrived(s, m->output_data);
+    if (m->body_case == MUSTER__FROM_AGENT__BODY_SAMPLES)
+        samples_arrived(s, l->node, m->samples);
     if (wire_input(m, l->node, &w))
         turn_input(s, &w.input);
     if (m->body_case == MUSTER__FROM_AGENT__BODY_HELLO)

@@ -1,7 +1,8 @@
 // What the files about agents share: the links, and how a frame goes out.
 //
 // agents.c keeps the links and takes frames; wire_in.c turns a frame into an input of the core;
-// wire_out.c an effect into a frame; outputs.c asks nodes for the output of tasks.
+// wire_out.c an effect into a frame; outputs.c asks nodes for the output of tasks;
+// samples.c takes what tasks report.
 #pragma once
 
 #include "scheduler/shell/server.h"
@@ -21,4 +22,6 @@ struct link *link_find(uint64_t id);
 // Where other agents reach a node's agent; "" before its first HELLO.
 const char *link_address(struct node_id node);
 void link_send(struct server *s, uint64_t link, uint64_t session, Muster__ToAgent *m);
+// What tasks reported; samples of tasks that are not on the node are dropped.
+void samples_arrived(struct server *s, struct node_id node, const Muster__Samples *m);
 void output_arrived(struct server *s, const Muster__OutputData *d);

@@ -233,6 +233,24 @@ static void logs_found(struct read *q)
     read_free(q);
 }
 
+enum { SAMPLES_LIMIT = 10000, SAMPLES_MOST = 100000 };
+
+static int metrics_question(const struct http_req *r, struct metrics_question *ret, struct err *err)
+{
+    int64_t attempt = 0, after = 0;
+    *ret = (struct metrics_question){.task = -1, .limit = SAMPLES_LIMIT};
+    int rc = api_parameter_int(r, "attempt", 1, UINT32_MAX, &attempt, err);
+    if (!rc)
+        rc = api_parameter_int(r, "task", 0, INT32_MAX, &ret->task, err);
+    if (!rc)
+        rc = api_parameter_int(r, "after", 0, INT64_MAX, &after, err);
+    if (!rc)
+        rc = api_parameter_int(r, "limit", 0, SAMPLES_MOST, &ret->limit, err);
+    ret->attempt = (uint32_t)attempt;
+    ret->after = (uint64_t)after;
+    return rc;
+}
+
 static void job_question(struct server *s, struct http_req *r, const char *name, const char *verb)
 {
     static const struct {
@@ -243,12 +261,14 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
         {"", "GET", READ_JOB, 0},
         {"events", "GET", READ_EVENTS, 0},
         {"why", "GET", READ_WHY, 0},
+        {"metrics", "GET", READ_METRICS, 0},
         {"logs", "GET", READ_RESOLVE, 0},
         {"cancel", "POST", READ_RESOLVE, INPUT_CANCEL},
         {"hold", "POST", READ_RESOLVE, INPUT_HOLD},
         {"release", "POST", READ_RESOLVE, INPUT_RELEASE},
     };
     struct err err;
+    struct metrics_question metrics = {.task = -1};
     int64_t wait_s = 0;
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(verb, verbs[i].verb) != 0)
@@ -257,7 +277,8 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
             wrong_method(s, r);
             return;
         }
-        if (api_parameter_int(r, "wait", 0, 3600, &wait_s, &err)) {
+        if (api_parameter_int(r, "wait", 0, 3600, &wait_s, &err) ||
+            (verbs[i].kind == READ_METRICS && metrics_question(r, &metrics, &err))) {
             invalid(s, r, &err);
             return;
         }
@@ -265,6 +286,7 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
         q->name = xstrdup(name);
         q->verb = verbs[i].input;
         q->wait_ms = wait_s * 1000;
+        q->metrics = metrics;
         if (verbs[i].kind == READ_RESOLVE)
             q->then = verbs[i].input ? job_verb : logs_found;
         read_start(q);

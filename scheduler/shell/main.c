@@ -128,6 +128,7 @@ static void on_signal(uv_signal_t *signal, int number)
     log_info("scheduler", "stops", "signal %d; what runs goes on", number);
     turn_stop(s);
     http_stop(s);
+    metrics_close(s->metrics);
     store_close(s->store);
     _exit(0);
 }
@@ -156,6 +157,8 @@ static int start(struct server *s, const struct options *o, struct err *err)
         rc = make_dir(s->dir, 0700, err); // it holds every job's environment
     if (rc == 0)
         rc = store_open(s->dir, &s->store, err);
+    if (rc == 0)
+        rc = metrics_open(s->dir, 0, &s->metrics, err);
     if (rc == 0)
         rc = read_secret(s, err);
     if (rc == 0)

@@ -24,6 +24,8 @@ void query_reason_json(const struct reason *reason, const char *node, const char
 // own is of an earlier time: then it is the queue's.
 void query_waits_json(struct store_reader *r, sqlite3_stmt *row, const struct job *j,
                       struct text *t);
+// `"metrics":{...}` of the newest attempt, or null; j NULL: null. What cannot be read is null.
+void query_newest_metrics(struct store_reader *r, const struct job *j, struct text *t);
 // `"KEY":[3,5]` of a set of GPUs.
 void query_gpus_json(const char *key, uint64_t gpus, struct text *t);
 // The rest of an array of objects: one a row.

@@ -132,6 +132,7 @@ static int add_job(struct store_reader *r, struct job_id id, struct text *t, boo
         (rc = add_list(r, "placements", placements, &j, placement_row, t, err)) ||
         (rc = add_list(r, "task_results", results, &j, task_row, t, err)))
         return rc;
+    query_newest_metrics(r, &j, t);
     text_addc(t, '}');
     *ret_ended = job_state_ended(j.state);
     return 0;
@@ -145,6 +146,52 @@ int query_job(struct store_reader *r, struct job_id id, struct text *ret, bool *
     if (rc)
         return rc;
     return query_end(r, add_job(r, id, ret, ret_ended, err), ret, before);
+}
+
+// ---- what tasks reported ----
+
+static int check_question(const struct job *j, const struct metrics_question *q, struct err *err)
+{
+    if (j->array_count)
+        return fail(err, E_INVALID,
+                    "job %" PRIu64 " is an array. Name an element, as %" PRIu64 "_%" PRId64 ".",
+                    j->id.v, j->id.v, j->array_first);
+    if (q->task >= j->req.tasks)
+        return fail(err, E_INVALID, "there is no task %" PRId64 "; the job has %d, numbered from 0",
+                    q->task, (int)j->req.tasks);
+    if (q->attempt > j->attempt)
+        return fail(err, E_INVALID, "there is no attempt %u; the newest is %u", q->attempt,
+                    j->attempt);
+    return 0;
+}
+
+int query_job_metrics(struct store_reader *r, struct job_id id, struct metrics_question *q,
+                      struct text *ret, struct err *err)
+{
+    size_t before = ret->len;
+    sqlite3_stmt *stmt;
+    struct job j;
+    int rc = query_begin(r, err);
+    if (rc || (rc = select_job(r, id, &stmt, err)))
+        return query_end(r, rc, ret, before);
+    const char *wrong = job_read(stmt, 0, &j);
+    sqlite3_reset(stmt);
+    job_row_clear(&j);
+    rc = wrong ? fail(err, E_CORRUPT, "the record of job %" PRIu64 " is damaged: %s", id.v, wrong)
+               : check_question(&j, q, err);
+    if (!rc) {
+        q->job = j.uid;
+        if (!q->attempt)
+            q->attempt = j.attempt;
+        text_addc(ret, '{');
+        put_int(ret, "id", (int64_t)id.v);
+        put_str(ret, "state", job_state_word(j.state));
+        put_int(ret, "attempt", q->attempt);
+        put_int(ret, "tasks", j.req.tasks);
+        rc = metrics_query(reader_metrics(r), q, ret, err);
+        text_addc(ret, '}');
+    }
+    return query_end(r, rc, ret, before);
 }
 
 // ---- history ----

@@ -59,10 +59,15 @@ static int add_jobs(struct store_reader *r, const char *sql, const struct job_fi
         return rc;
     bind_filter(stmt, f);
     while ((rc = db_step(&r->db, stmt, err)) > 0) {
-        if ((rc = query_job_json(r, stmt, NULL, t, err)) < 0)
+        struct job j;
+        if ((rc = query_job_json(r, stmt, &j, t, err)) < 0)
             break;
-        if (rc)
-            text_addc(t, '}');
+        if (!rc)
+            continue;
+        // What lies behind is asked for by job, not for a whole history.
+        bool runs = j.state == JOB_RUNNING || j.state == JOB_STOPPING;
+        query_newest_metrics(r, runs ? &j : NULL, t);
+        text_addc(t, '}');
     }
     sqlite3_finalize(stmt);
     return rc;

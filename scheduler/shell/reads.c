@@ -75,7 +75,7 @@ static int ask(struct read *r, struct store_reader *reader)
 {
     int rc = 0;
     if (r->kind == READ_JOB || r->kind == READ_EVENTS || r->kind == READ_WHY ||
-        r->kind == READ_RESOLVE)
+        r->kind == READ_METRICS || r->kind == READ_RESOLVE)
         rc = find(r, reader);
     if (rc)
         return rc;
@@ -90,6 +90,9 @@ static int ask(struct read *r, struct store_reader *reader)
         return query_job_events(reader, r->job, &r->body, &r->err);
     case READ_WHY:
         return query_job_why(reader, r->job, &r->body, &r->err);
+    case READ_METRICS:
+        metrics_flush(r->server->metrics); // what came before the job's end is in the answer
+        return query_job_metrics(reader, r->job, &r->metrics, &r->body, &r->err);
     case READ_NODES:
         return query_nodes(reader, &r->body, &r->err);
     case READ_NODE:

@@ -43,6 +43,7 @@ struct server {
     struct cluster_limits limits;
     struct store *store;
     struct store_writer *writer;
+    struct metrics *metrics;
     struct turn turn;
     struct http *http;
     uint64_t secret; // of this database: names PMIx namespaces
@@ -118,6 +119,7 @@ enum read_kind {
     READ_JOB,
     READ_EVENTS,
     READ_WHY,
+    READ_METRICS,
     READ_NODES,
     READ_NODE,
     READ_ALL_EVENTS,
@@ -129,6 +131,7 @@ struct read {
     uint64_t handle;
     char *name;
     struct job_filter filter;
+    struct metrics_question metrics;
     char *filter_state, *filter_name;
     struct job_id job;
     bool pending_element, ended;

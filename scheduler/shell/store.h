@@ -15,6 +15,7 @@
 #include "common/err.h"
 #include "common/text.h"
 #include "scheduler/core/cluster.h"
+#include "scheduler/shell/metrics.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -107,6 +108,10 @@ int query_job(struct store_reader *r, struct job_id id, struct text *ret, bool *
               struct err *err);
 int query_job_events(struct store_reader *r, struct job_id id, struct text *ret, struct err *err);
 int query_job_why(struct store_reader *r, struct job_id id, struct text *ret, struct err *err);
+// The series and samples of a job's tasks; q->attempt 0: the newest. Fills in q->job and
+// q->attempt.
+int query_job_metrics(struct store_reader *r, struct job_id id, struct metrics_question *q,
+                      struct text *ret, struct err *err);
 int query_nodes(struct store_reader *r, struct text *ret, struct err *err);
 int query_node(struct store_reader *r, const char *name, struct text *ret, struct err *err);
 int query_cluster(struct store_reader *r, struct text *ret, struct err *err);

@@ -6,6 +6,7 @@
 // store_commit.c (writing), store_writer.c (the thread), store_reader.c, query_*.c.
 #pragma once
 
+#include "scheduler/shell/metrics.h"
 #include "scheduler/shell/store.h"
 
 #include "common/arena.h"
@@ -202,6 +203,8 @@ struct store_batch {
 
 struct store_reader {
     struct db db;
+    char *dir;
+    struct metrics_reader *metrics; // reader_metrics()
     struct users *users;
     char *job_sql; // of one job by id
     // The queue as the transaction sees it, from query_begin() on.
@@ -210,3 +213,5 @@ struct store_reader {
         struct job blocked; // where the pass stopped, without strings; id 0: nowhere
     } queue;
 };
+// What tasks reported; NULL: nothing, or it cannot be read now.
+struct metrics_reader *reader_metrics(struct store_reader *r);

@@ -23,6 +23,7 @@ int store_reader_open(const char *dir, struct store_reader **ret, struct err *er
         return rc;
     }
     r->users = users_new();
+    r->dir = xstrdup(dir);
     *ret = r;
     return 0;
 }
@@ -32,9 +33,20 @@ void store_reader_close(struct store_reader *r)
     if (!r)
         return;
     db_close(&r->db);
+    metrics_reader_close(r->metrics);
     users_free(r->users);
     free(r->job_sql);
+    free(r->dir);
     free(r);
+}
+
+struct metrics_reader *reader_metrics(struct store_reader *r)
+{
+    if (r->metrics && metrics_reader_stale(r->metrics))
+        metrics_reader_close(TAKE(r->metrics));
+    if (!r->metrics && metrics_reader_open(r->dir, &r->metrics, NULL))
+        r->metrics = NULL;
+    return r->metrics;
 }
 
 int store_read_spec(struct store_reader *r, const struct spec_hash *hash, uint8_t **ret,

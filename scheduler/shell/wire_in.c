@@ -137,6 +137,7 @@ bool wire_input(const Muster__FromAgent *m, struct node_id node, struct wire_inp
         from_end(m->end, node, m->session, ret);
         return true;
     case MUSTER__FROM_AGENT__BODY_OUTPUT_DATA:
+    case MUSTER__FROM_AGENT__BODY_SAMPLES:
     case MUSTER__FROM_AGENT__BODY__NOT_SET:
     case _MUSTER__FROM_AGENT__BODY__CASE_IS_INT_SIZE:
         break;

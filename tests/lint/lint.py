@@ -23,6 +23,7 @@ LAYERS = {
     "scheduler/shell": ["common", "proto", "scheduler/core"],
     "agent/shell": ["common", "proto", "agent/core", "agent/host", "agent/inventory"],
     "agent/shepherd": ["common", "proto", "agent/core", "agent/host"],
+    "agent/report": ["common"],
     "schedctl": ["common"],
     "kernels": ["common"],
 }

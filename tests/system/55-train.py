@@ -69,6 +69,10 @@ def node_lost(c):
     resumed = re.search(r"resumed from the checkpoint of step (\d+)", out)
     tap.ok(resumed and int(resumed.group(1)) > 200, "from its checkpoint, by itself", out[-2000:])
     tap.equal(last(out), unbroken, "to the same parameters, bit for bit")
+    reported = [c.api("GET", f"/v1/jobs/{job}/metrics?task=0&attempt={n}")[1] for n in (1, 2)]
+    tap.ok(all(r["samples"] for r in reported) and reported[1]["series"][0]["progress"] == 1
+           and reported[0]["series"][0]["progress"] < 1,
+           "what both attempts reported is kept apart", reported)
     c.up()
 
 

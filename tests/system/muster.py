@@ -7,16 +7,21 @@
         tap.ok(c.wait(job) == 0, "a job completes")
     tap.done()
 """
+import fcntl
 import glob
 import http.client
 import json
 import os
+import pty
+import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -289,6 +294,28 @@ class Cluster:
                 elif kind == "part_ended":
                     held[m] = False
         return bool(held)
+
+
+def on_terminal(argv, env, seconds=30, columns=100):
+    """What a program writes to a terminal of so many columns, until it ends."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvpe(argv[0], argv, env)
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    out, end = b"", time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not select.select([fd], [], [], 0.5)[0]:
+            continue
+        try:
+            piece = os.read(fd, 65536)
+        except OSError:
+            piece = b""
+        if not piece:
+            break
+        out += piece
+    os.close(fd)
+    os.waitpid(pid, 0)
+    return out.decode(errors="replace")
 
 
 def cmdline(pid):

@@ -95,7 +95,7 @@ static void jobs(void **state)
     (void)state;
     fake_start(answer_jobs);
     assert_int_equal(SCHEDCTL("jobs"), 0);
-    assert_out("ID  NAME    USER  STATE    TASKS  SUBMITTED  TIME  NODES  REASON\n"
+    assert_out("ID  NAME    USER  STATE    TASKS  SUBMITTED  TIME  NODES  REASON OR PROGRESS\n"
                " 7  a?[2Jb  ann   pending      2  -             -  -      waits\n");
     assert_int_equal(SCHEDCTL("jobs", "-o", "json"), 0);
     json_t *list = json_loads(text_str(&ctl_out), 0, NULL);

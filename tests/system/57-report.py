@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""What tasks report: from any program, through everything that may be away meanwhile, to people."""
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from muster import BIN, TOP, Cluster, Tap, eventually, on_terminal, processes
+
+REPORT = os.path.join(BIN, "muster-report")
+MODULE = os.path.join(TOP, "agent", "report")
+tap = Tap()
+
+
+def alone(*args, env=None, input=None):
+    return subprocess.run([REPORT, *args], capture_output=True, text=True, input=input, timeout=10,
+                          env=dict(os.environ, **(env or {})))
+
+
+def metrics(c, job, query=""):
+    return c.api("GET", f"/v1/jobs/{job}/metrics{query}")[1]
+
+
+def values(c, job, task=0):
+    return [s["values"] for s in metrics(c, job)["samples"] if s["task"] == task]
+
+
+def newest(c, job):
+    return (c.job(job).get("metrics") or {}).get("values", {})
+
+
+# ---- the program alone ----
+
+run = alone("loss=1")
+tap.equal((run.returncode, run.stdout + run.stderr), (0, ""), "outside of a task it does nothing")
+for args, word in ((["loss"], "NAME=VALUE"), (["loss=abc"], "not a number"), (["=1"], "NAME=VALUE"),
+                   (["a" * 5000 + "=1"], "bytes")):
+    run = alone(*args, env={"MUSTER_REPORT_FD": "1"})
+    tap.ok(run.returncode == 2 and word in run.stderr and run.stdout == "",
+           f"muster-report {args[0][:9]}: refused with the reason", run)
+run = alone("phase=x y", "loss=nan", "step=1e3", 'q"uote=0.1', env={"MUSTER_REPORT_FD": "1"})
+tap.equal(json.loads(run.stdout),
+          {"phase": "x y", "loss": None, "step": 1000, 'q"uote': 0.1}, "what it writes is JSON")
+run = alone("a=1", env={"MUSTER_REPORT_FD": "77"})
+tap.ok(run.returncode == 1 and "channel" in run.stderr, "a channel that is closed: exit 1", run)
+run = alone("-", env={"MUSTER_REPORT_FD": "1"}, input='{"a":1}\n{"a":2}')
+tap.equal(run.stdout, '{"a":1}\n{"a":2}\n', "lines of standard input are passed on")
+
+with Cluster(nodes=2, cpus=2) as c:
+    # ---- from every program ----
+    job = c.submit("-n", "2", "-N", "2", "--", "sh", "-c",
+                   f"{REPORT} phase=train step=1 steps=2 progress=0.5 loss=$((RANK + 3)).5; "
+                   "sleep 0.3; echo '{\"step\":2,\"loss\":NaN,\"note\":\"x\"}' "
+                   ">&$MUSTER_REPORT_FD; echo junk >&$MUSTER_REPORT_FD")
+    tap.equal(c.wait(job), 0, "a job that reports")
+    answer = metrics(c, job)
+    tap.equal([(s["task"], s["refused"]) for s in answer["series"]], [(0, 1), (1, 1)],
+              "every task has its series, and its refused line")
+    tap.ok("not JSON" in answer["series"][0]["refusal"], "with the reason")
+    for rank in (0, 1):
+        got = {}
+        for v in values(c, job, rank):
+            got.update(v)
+        tap.equal(got, {"phase": "train", "step": 2, "steps": 2, "progress": 0.5, "loss": None},
+                  f"all that task {rank} said is there when the job has ended")
+    run = c.ctl("job", "metrics", str(job))
+    tap.ok(run.returncode == 0 and "loss" in run.stdout and "nan" in run.stdout
+           and "1 lines were refused" in run.stderr, "the table, and what was refused", run)
+    rows = list(csv.DictReader(io.StringIO(c.ctl("job", "metrics", str(job), "-o", "csv").stdout)))
+    tap.ok(sorted(r["task"] for r in rows if r["loss"] in ("3.5", "4.5")) == ["0", "1"]
+           and any(r["loss"] == "nan" for r in rows), "as CSV", rows)
+    tap.equal(json.loads(c.ctl("job", "metrics", str(job), "-o", "json").stdout), answer, "as JSON")
+    run = c.ctl("job", "metrics", str(job), "--task", "1", "-f", "-o", "json")
+    tap.equal([json.loads(x)["values"] for x in run.stdout.splitlines()], values(c, job, 1),
+              "following a job that has ended gives all, and ends")
+    script = c.file("report.py")
+    with open(script, "w", encoding="utf-8") as f:
+        f.write("from muster_report import report\nreport('eval', accuracy=0.75, n=3)\n"
+                "report(loss=float('nan'))\ntry:\n  report(x='word')\nexcept ValueError:\n"
+                "  report(refused_word=1)\n")
+    job = c.submit("--env", f"PYTHONPATH={MODULE}", "--", sys.executable, script)
+    tap.equal(c.wait(job), 0, "a Python program reports")
+    tap.equal(newest(c, job), {"phase": "eval", "accuracy": 0.75, "n": 3, "loss": None,
+                               "refused_word": 1}, "with its module")
+
+    # ---- bad questions ----
+    for args, code, word in ((["99"], 5, "no job"), (["1", "--task", "7"], 2, "no task 7"),
+                             (["1", "--attempt", "2"], 2, "no attempt 2"),
+                             (["1", "-o", "xml"], 2, "csv, json or table"),
+                             (["1", "--task", "x"], 2, "--task")):
+        run = c.ctl("job", "metrics", *args)
+        tap.ok(run.returncode == code and word in run.stderr,
+               f"job metrics {' '.join(args)}: code {code}, \"{word}\"", run)
+    run = c.ctl("jobs", "-o", "csv")
+    tap.equal(run.returncode, 2, "CSV is for metrics only")
+    job = c.submit("--array", "0-1", "--", "true")
+    tap.ok("Name an element" in c.ctl("job", "metrics", str(job)).stderr, "an array has none itself")
+    job = c.submit("--", "true")
+    c.wait(job)
+    tap.ok("nothing was reported" in c.ctl("job", "metrics", str(job)).stdout
+           and c.job(job)["metrics"] is None, "a job that says nothing")
+
+    # ---- while it runs ----
+    job = c.submit("--", "sh", "-c", f"{REPORT} phase=warm step=3 progress=0.25 loss=9.5; "
+                   f"while [ ! -e {c.file('go')} ]; do sleep 0.05; done; {REPORT} loss=8.5")
+    tap.ok(eventually(lambda: newest(c, job).get("loss") == 9.5), "a running job shows it")
+    shown = c.ctl("jobs").stdout
+    tap.ok("25 %" in shown and "[##......]" in shown and "loss 9.5" in shown,
+           "jobs has a bar and the values", shown)
+    tap.ok("25 %  warm  step 3  loss 9.5" in c.ctl("job", "show", str(job)).stdout, "so has job show")
+    follow = subprocess.Popen([os.path.join(BIN, "schedctl"), "job", "metrics", str(job), "-f"],
+                              stdout=subprocess.PIPE, text=True,
+                              env=dict(os.environ, MUSTER_HOME=c.root))
+    tap.ok("loss 9.5" in follow.stdout.readline(), "following begins with what there is")
+
+    # ---- the scheduler is away when the job ends ----
+    c.kill_scheduler()
+    open(c.file("go"), "w", encoding="utf-8").close()
+    time.sleep(0.5)
+    c.start_scheduler()
+    tap.equal(c.wait(job), 0, "the job ended while the scheduler was away")
+    tap.equal(newest(c, job).get("loss"), 8.5, "what it said last is there all the same")
+    out, _ = follow.communicate(timeout=20)
+    tap.ok("loss 8.5" in out and follow.returncode == 0, "and the follower sees it and ends", out)
+
+    # ---- the agent is away ----
+    job = c.submit("--", "sh", "-c", f"{REPORT} a=1; "
+                   f"while [ ! -e {c.file('go2')} ]; do sleep 0.05; done")
+    eventually(lambda: newest(c, job).get("a") == 1)
+    c.kill_agent(c.job(job)["nodes"])
+    task = processes("while [ ! -e", c.file("go2"))[0]
+    with open(f"/proc/{task}/fd/3", "w", encoding="utf-8") as f:
+        f.write('{"a":2}\n{"b":3}\n')
+    c.up()
+    tap.ok(eventually(lambda: newest(c, job).get("a") == 2 and newest(c, job).get("b") == 3, 20),
+           "what was said while the agent was away comes when it is back", newest(c, job))
+    open(c.file("go2"), "w", encoding="utf-8").close()
+    tap.equal(c.wait(job), 0, "and the job ends well")
+
+    # ---- floods ----
+    job = c.submit("--", "sh", "-c", "timeout 2 sh -c 'yes \"{\\\"n\\\":1}\" >&3'; echo over; "
+                   f"{REPORT} done=1")
+    begin = time.monotonic()
+    tap.equal(c.wait(job, timeout=20), 0, "a task that floods its channel")
+    tap.ok(time.monotonic() - begin < 15, "is not held up for long")
+    answer = metrics(c, job)
+    tap.ok(answer["series"][0]["seen"] < 60, "few samples are made of it", answer["series"])
+    tap.equal(newest(c, job).get("done"), 1, "and what comes after the flood is there")
+    job = c.submit("--", "sh", "-c", "head -c 100000 /dev/zero | tr '\\0' x >&3; echo >&3; "
+                   "echo '{\"a\":1' >&3; printf '{\"c\":1}' >&3; exec 3>&-; sleep 0.3")
+    tap.equal(c.wait(job), 0, "a line without an end, half a line, a closed channel")
+    series = metrics(c, job)["series"][0]
+    tap.ok(series["refused"] == 2 and series["newest"] == {}, "are refused and counted", series)
+
+    # ---- a terminal ----
+    text = on_terminal([os.path.join(BIN, "schedctl"), "run", "--", "sh", "-c",
+                        f"{REPORT} phase=train progress=0.5 loss=1.25; echo out; sleep 2.5; "
+                        f"echo end"], dict(os.environ, MUSTER_HOME=c.root))
+    tap.ok("[##########..........]  50 %  train  loss 1.25" in text, "run draws a bar", repr(text))
+    tap.ok(text.endswith("\r\x1b[Kend\r\n") or text.endswith("end\r\n"),
+           "and wipes it before output", repr(text))
+    run = c.ctl("run", "--", "sh", "-c", f"{REPORT} progress=0.5; echo out; sleep 1.5")
+    tap.equal((run.stdout, run.stderr), ("out\n", ""), "without a terminal there is none")
+tap.equal([p for root in Cluster.roots for p in processes(root)], [], "no process is left")
+tap.done()

@@ -1,0 +1,241 @@
+// The database of what tasks report: thinning, the newest values, its bound, damage.
+#include "scheduler/shell/metrics.h"
+#include "tests/unit/store_fixture.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct metrics *open_metrics(const char *dir, int64_t limit)
+{
+    struct metrics *m;
+    MUST(metrics_open(dir, limit, &m, &test_err));
+    return m;
+}
+
+static void add(struct metrics *m, uint64_t job, uint32_t rank, int32_t tasks, int64_t at_ms,
+                const char *values, double progress)
+{
+    struct metrics_sample s = {.job = {job},
+                               .attempt = 1,
+                               .rank = rank,
+                               .tasks = tasks,
+                               .at_ms = at_ms,
+                               .values = values,
+                               .progress = progress,
+                               .refusal = ""};
+    metrics_add(m, &s);
+}
+
+static json_t *ask(const char *dir, struct metrics_question q)
+{
+    struct metrics_reader *r;
+    AUTO(text) struct text t = {0};
+    q.attempt = 1;
+    if (!q.limit)
+        q.limit = 100000;
+    MUST(metrics_reader_open(dir, &r, &test_err));
+    text_addc(&t, '{');
+    MUST(metrics_query(r, &q, &t, &test_err));
+    text_addc(&t, '}');
+    metrics_reader_close(r);
+    json_t *j = json_loads(text_str(&t), 0, NULL);
+    assert_non_null(j);
+    return j;
+}
+
+static json_t *newest(const char *dir, uint64_t job)
+{
+    struct metrics_reader *r;
+    AUTO(text) struct text t = {0};
+    MUST(metrics_reader_open(dir, &r, &test_err));
+    text_addc(&t, '{');
+    MUST(metrics_query_newest(r, (struct job_uid){job}, 1, &t, &test_err));
+    text_addc(&t, '}');
+    metrics_reader_close(r);
+    json_t *j = json_loads(text_str(&t), 0, NULL);
+    assert_non_null(j);
+    return j;
+}
+
+static int64_t number(const json_t *j, const char *key)
+{
+    return json_integer_value(json_object_get(j, key));
+}
+
+static void test_series_are_thinned(void **state)
+{
+    char *dir = dir_make();
+    struct metrics *m = open_metrics(dir, 0);
+    char values[64];
+    (void)state;
+    for (int i = 0; i < 10000; i++) {
+        snprintf(values, sizeof values, "{\"step\":%d}", i);
+        add(m, 5, 0, 1, 1000 + i, values, NAN);
+    }
+    metrics_close(m); // writes what is there
+    json_t *j = ask(dir, (struct metrics_question){.job = {5}, .task = -1});
+    json_t *samples = json_object_get(j, "samples"), *s, *before = NULL;
+    size_t count = json_array_size(samples), i;
+    assert_in_range(count, 512, 1024);
+    json_t *series = json_array_get(json_object_get(j, "series"), 0);
+    assert_int_equal(number(series, "seen"), 10000);
+    int64_t stride = number(series, "stride");
+    json_array_foreach(samples, i, s)
+    {
+        assert_int_equal(number(json_object_get(s, "values"), "step"), number(s, "number"));
+        if (i + 1 < count)
+            assert_int_equal(number(s, "number") % stride, 0);
+        if (before)
+            assert_in_range(number(s, "number") - number(before, "number"), 1, stride);
+        before = s;
+    }
+    assert_int_equal(number(json_array_get(samples, 0), "number"), 0);
+    assert_int_equal(number(before, "number"), 9999); // the newest is always there
+    json_decref(j);
+    dir_remove(dir);
+}
+
+// Who asks for what is new gets each newest sample, also where the series is thin.
+static void test_a_cursor_sees_the_newest(void **state)
+{
+    char *dir = dir_make();
+    struct metrics *m = open_metrics(dir, 0);
+    uint64_t after = 0;
+    (void)state;
+    for (int i = 0; i < 3000; i++)
+        add(m, 5, 0, 1000, i, "{\"a\":1}", NAN); // a task of many: 65 are kept
+    for (int i = 0; i < 10; i++) {
+        add(m, 5, 0, 1000, 5000 + i, "{\"a\":1}", NAN);
+        metrics_flush(m);
+        json_t *j = ask(dir, (struct metrics_question){.job = {5}, .task = -1, .after = after});
+        json_t *samples = json_object_get(j, "samples");
+        size_t count = json_array_size(samples);
+        assert_true(count >= 1 && (i == 0 || count == 1));
+        assert_in_range(count, 1, 66);
+        assert_int_equal(number(json_array_get(samples, count - 1), "at"), 5000 + i);
+        after = (uint64_t)number(j, "next");
+        json_decref(j);
+    }
+    metrics_close(m);
+    dir_remove(dir);
+}
+
+static void test_newest_values(void **state)
+{
+    char *dir = dir_make();
+    struct metrics *m = open_metrics(dir, 0);
+    (void)state;
+    add(m, 9, 1, 2, 1, "{\"phase\":\"train\",\"loss\":3,\"progress\":0.5}", 0.5);
+    add(m, 9, 0, 2, 2, "{\"phase\":\"train\",\"loss\":2,\"progress\":0.25}", 0.25);
+    add(m, 9, 0, 2, 3, "{\"phase\":\"test\",\"accuracy\":90.5}", NAN);
+    metrics_flush(m);
+    json_t *j = newest(dir, 9), *n = json_object_get(j, "metrics");
+    json_t *values = json_object_get(n, "values");
+    assert_int_equal(number(n, "tasks"), 2);
+    assert_true(fabs(json_real_value(json_object_get(n, "progress")) - 0.375) < 1e-6);
+    assert_string_equal(json_string_value(json_object_get(values, "phase")), "test");
+    assert_int_equal(number(values, "loss"), 2); // an older one stays
+    assert_true(json_real_value(json_object_get(values, "accuracy")) == 90.5);
+    json_decref(j);
+    j = newest(dir, 10);
+    assert_true(json_is_null(json_object_get(j, "metrics")));
+    json_decref(j);
+    struct metrics_sample bad = {.job = {9},
+                                 .attempt = 1,
+                                 .rank = 0,
+                                 .tasks = 2,
+                                 .at_ms = 4,
+                                 .progress = NAN,
+                                 .refused = 3,
+                                 .refusal = "not JSON"};
+    metrics_add(m, &bad);
+    metrics_flush(m);
+    j = ask(dir, (struct metrics_question){.job = {9}, .task = 0});
+    json_t *series = json_array_get(json_object_get(j, "series"), 0);
+    assert_int_equal(number(series, "refused"), 3);
+    assert_int_equal(number(series, "seen"), 2); // a refusal is no sample
+    assert_string_equal(json_string_value(json_object_get(series, "refusal")), "not JSON");
+    json_decref(j);
+    metrics_close(m);
+    dir_remove(dir);
+}
+
+static void test_the_file_is_bounded(void **state)
+{
+    enum { LIMIT = 1 << 20, JOBS = 100, SAMPLES = 200 };
+    char *dir = dir_make(), values[200], path[256];
+    struct metrics *m = open_metrics(dir, LIMIT);
+    struct stat st;
+    (void)state;
+    snprintf(values, sizeof values, "{\"%0100d\":1}", 1);
+    for (int job = 1; job <= JOBS; job++) {
+        for (int i = 0; i < SAMPLES; i++) {
+            add(m, (uint64_t)job, 0, 1, job * 1000 + i, values, NAN);
+            if (i % 50 == 0)
+                metrics_flush(m); // many transactions
+        }
+        metrics_flush(m);
+    }
+    metrics_close(m);
+    snprintf(path, sizeof path, "%s/metrics.db", dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_in_range(st.st_size, LIMIT / 2, 2 * LIMIT); // 20,000 samples would be about 5 MiB
+    json_t *j = ask(dir, (struct metrics_question){.job = {JOBS}, .task = -1});
+    assert_int_equal(json_array_size(json_object_get(j, "samples")), SAMPLES);
+    json_decref(j);
+    j = ask(dir, (struct metrics_question){.job = {1}, .task = -1});
+    assert_int_equal(json_array_size(json_object_get(j, "series")), 0); // the oldest gave way
+    json_decref(j);
+    dir_remove(dir);
+}
+
+static void test_a_damaged_file_is_put_aside(void **state)
+{
+    char *dir = dir_make(), aside[256];
+    (void)state;
+    snprintf(aside, sizeof aside, "%s/metrics.db.damaged", dir);
+    file_write(dir, "metrics.db", "this is no database at all, and long enough", 43);
+    struct metrics *m = open_metrics(dir, 0);
+    add(m, 1, 0, 1, 1, "{\"a\":1}", NAN);
+    metrics_flush(m);
+    assert_int_equal(access(aside, F_OK), 0);
+    json_t *j = ask(dir, (struct metrics_question){.job = {1}, .task = -1});
+    assert_int_equal(json_array_size(json_object_get(j, "samples")), 1);
+    json_decref(j);
+    metrics_close(m);
+    dir_remove(dir);
+}
+
+static void test_it_goes_on_after_a_restart(void **state)
+{
+    char *dir = dir_make();
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        struct metrics *m = open_metrics(dir, 0);
+        for (int i = 0; i < 100; i++)
+            add(m, 1, 0, 1, i, "{\"a\":1}", NAN);
+        metrics_close(m);
+    }
+    json_t *j = ask(dir, (struct metrics_question){.job = {1}, .task = -1});
+    json_t *series = json_array_get(json_object_get(j, "series"), 0);
+    assert_int_equal(number(series, "seen"), 300);
+    assert_int_equal(json_array_size(json_object_get(j, "samples")), 300);
+    json_decref(j);
+    dir_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_series_are_thinned),
+        cmocka_unit_test(test_a_cursor_sees_the_newest),
+        cmocka_unit_test(test_newest_values),
+        cmocka_unit_test(test_the_file_is_bounded),
+        cmocka_unit_test(test_a_damaged_file_is_put_aside),
+        cmocka_unit_test(test_it_goes_on_after_a_restart),
+    };
+    return cmocka_run_group_tests_name("store_metrics", tests, NULL, NULL);
+}
