@@ -205,5 +205,6 @@ bool link_idle(const struct node *n)
 
 size_t link_backlog(const struct node *n)
 {
-    return n->scheduler ? n->scheduler->bytes : 0;
+    const struct link *l = n->scheduler;
+    return l ? l->bytes + l->frames * sizeof(struct frame) : 0;
 }

@@ -111,7 +111,7 @@ void restore_rewrite(struct node *n, struct journal *j);
 int link_start(struct node *n, struct err *err);
 void link_send(struct node *n, Muster__FromAgent *message); // fills in the session
 bool link_idle(const struct node *n);
-// Bytes that wait to be sent.
+// Bytes that wait to be sent, and what each frame costs.
 size_t link_backlog(const struct node *n);
 // message.c
 void message_take(struct node *n, const uint8_t *bytes, size_t len);

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { KEPT_BYTES_MAX = 8 << 20, BACKLOG_MAX = 4 << 20 };
+enum { KEPT_BYTES_MAX = 8 << 20, BACKLOG_MAX = 4 << 20, OVERHEAD = 256 }; // of a kept frame
 
 struct waiting_samples {
     Muster__Samples *samples;
@@ -38,9 +38,9 @@ static void keep(struct node *n, const Muster__Samples *samples)
     muster__samples__pack(samples, bytes);
     struct waiting_samples *w = xcalloc(1, sizeof *w);
     w->samples = muster__samples__unpack(NULL, len, bytes);
-    w->bytes = len;
+    w->bytes = len + OVERHEAD;
     TAILQ_INSERT_TAIL(&n->samples, w, link);
-    n->samples_bytes += len;
+    n->samples_bytes += w->bytes;
     while (n->samples_bytes > KEPT_BYTES_MAX)
         drop_first(n);
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TICK_MS = 100, CHUNK = 64 << 10, SAMPLES_A_FRAME = 64 };
+enum { TICK_MS = 100, CHUNK = 64 << 10, SAMPLES_A_FRAME = 64, BACKLOG_MAX = 1 << 20 };
 
 struct channel {
     struct run *run;
@@ -109,10 +109,16 @@ static void send_message(struct run *r, struct message *m)
     m->count = 0;
 }
 
+// An agent that is there and reads.
+static bool heard(const struct run *r)
+{
+    return r->agent && uv_stream_get_write_queue_size((uv_stream_t *)r->agent) < BACKLOG_MAX;
+}
+
 void channels_send(struct run *r, bool all)
 {
     struct message m = {.count = 0};
-    for (int32_t i = 0; r->agent && i < r->tasks_count; i++) {
+    for (int32_t i = 0; heard(r) && i < r->tasks_count; i++) {
         struct channel *c = r->tasks[i].channel;
         if (!c || !waits(c) || !(pace_take(&c->samples, clock_boot_ms(), 1) || all))
             continue;

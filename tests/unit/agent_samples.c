@@ -1,0 +1,61 @@
+// What tasks report while the scheduler is away: bounded, the newest is kept.
+#include "agent/shell/node.h"
+#include "common/alloc.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BOUND = 8 << 20 };
+
+static void send_one(struct node *n, const struct held *h, uint64_t job, uint32_t rank, char *phase)
+{
+    Muster__AttemptId id = MUSTER__ATTEMPT_ID__INIT;
+    Muster__Sample sample = MUSTER__SAMPLE__INIT, *list[] = {&sample};
+    Muster__Samples samples = MUSTER__SAMPLES__INIT;
+    id.cluster = 1;
+    id.job_uid = job;
+    id.number = 1;
+    sample.rank = rank;
+    sample.phase = phase;
+    samples.attempt = &id;
+    samples.n_samples = 1;
+    samples.samples = list;
+    samples_send(n, h, &samples);
+}
+
+static void kept_while_away(void **state)
+{
+    static char word[2001];
+    struct node n = {.welcomed = false};
+    struct held h = {.id = {{1}, {7}, 1}};
+    size_t small;
+    (void)state;
+    TAILQ_INIT(&n.samples);
+    send_one(&n, &h, 8, 0, "x"); // says another attempt's name
+    assert_int_equal(n.samples_bytes, 0);
+    send_one(&n, &h, 7, 0, "x");
+    small = n.samples_bytes;
+    assert_in_range(small, 256, 512); // counted with what it costs here
+    for (uint32_t i = 1; i < 100000; i++)
+        send_one(&n, &h, 7, i, "x");
+    assert_in_range(n.samples_bytes, BOUND - 512, BOUND);
+    memset(word, 'a', sizeof word - 1);
+    for (uint32_t i = 0; i < 10000; i++)
+        send_one(&n, &h, 7, i, word);
+    assert_in_range(n.samples_bytes, BOUND - 4096, BOUND);
+    samples_welcome(&n); // there is no link in this test: all are given away
+    assert_int_equal(n.samples_bytes, 0);
+    assert_true(TAILQ_EMPTY(&n.samples));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(kept_while_away)};
+    return cmocka_run_group_tests_name("agent_samples", tests, NULL, NULL);
+}
