@@ -1,16 +1,14 @@
 #include "agent/host/scratch.h"
 
 #include "agent/host/attempt_files.h"
+#include "agent/host/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { DEPTH_MAX = 100 }; // of directories; each takes a descriptor while it is emptied
 
 struct scratch scratch_name(struct attempt_id id, const char *node, uid_t uid)
 {
@@ -52,24 +50,6 @@ int scratch_make(const struct scratch *s, struct err *err)
     return 0;
 }
 
-// By descriptors all the way: a link that a user puts in the way is removed, never followed.
-static void remove_tree(int above, const char *name, int depth)
-{
-    if (unlinkat(above, name, 0) == 0 || depth > DEPTH_MAX)
-        return;
-    int fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    struct dirent *d;
-    if (!dir && fd >= 0)
-        close(fd);
-    while (dir && (d = readdir(dir)))
-        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-            remove_tree(dirfd(dir), d->d_name, depth + 1);
-    if (dir)
-        closedir(dir);
-    unlinkat(above, name, AT_REMOVEDIR);
-}
-
 static void remove_path(const char *path)
 {
     char top[SCRATCH_PATH_MAX];
@@ -78,7 +58,7 @@ static void remove_path(const char *path)
     int fd = open(top, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
-    remove_tree(fd, name, 0);
+    tree_remove(fd, name);
     close(fd);
 }
 

@@ -232,6 +232,7 @@ void attempt_release(struct node *n, struct attempt_id id)
     if (!h)
         return;
     h->released = true;
+    retention_wanted(n);
     message.body_case = MUSTER__TO_SHEPHERD__BODY_END_ACK;
     message.end_ack = &ack;
     shepherd_send(h, &message);

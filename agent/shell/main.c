@@ -4,6 +4,7 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/units.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -23,6 +24,7 @@ const char *argp_program_version = "muster-agent " MUSTER_VERSION;
 
 struct options {
     const char *dir, *name, *resources, *socket, *run_dir, *sysroot;
+    int64_t spool_mib; // 0: the default
     enum log_level level;
     bool json, inventory;
 };
@@ -34,6 +36,9 @@ static const struct argp_option option_list[] = {
      "what may be given out: cores=0-3,memory=8GiB,gpus=1 (or gpu-list=2-3)", 0},
     {"scheduler", 's', "SOCKET", 0, "the scheduler's socket (default DIR/scheduler.sock)", 0},
     {"run-dir", 'R', "DIR", 0, "locks and deadlines (default in the state directory)", 0},
+    {"spool-limit", 'o', "SIZE", 0,
+     "keep so much output of ended attempts (default a tenth of the file system, at most 10GiB)",
+     0},
     {"log", 'l', "LEVEL", 0, "debug, info, warning or error", 0},
     {"log-json", 'j', 0, 0, "log as JSON objects", 0},
     {"inventory", 'i', 0, 0, "print what the machine has, as JSON, and end", 0},
@@ -44,6 +49,7 @@ static const struct argp_option option_list[] = {
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct options *o = state->input;
+    struct err err;
     switch (key) {
     case 'd':
         o->dir = arg;
@@ -59,6 +65,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case 'R':
         o->run_dir = arg;
+        break;
+    case 'o':
+        if (parse_size_mib(arg, "--spool-limit", &o->spool_mib, &err))
+            argp_error(state, "%s", err.message);
         break;
     case 'l':
         if (!log_level_parse(arg, &o->level))
@@ -265,6 +275,7 @@ static int start(struct node *n, const struct options *o, struct err *err)
         return rc;
     agent_start(n->core, clock_boot_ms());
     node_perform(n);
+    retention_start(n, o->spool_mib << 20);
     return link_start(n, err);
 }
 

@@ -5,7 +5,7 @@
 // record when it is on disk (turn.c). Files: turn.c, journal.c (the record on disk), restore.c
 // (start from it), link.c (libwebsockets, to the scheduler), message.c (frames), attempt.c (fork,
 // order, sweep), shepherds.c (sockets of shepherds), zygotes.c, peers.c (other agents), spool.c
-// (output), samples.c (what tasks report), machine.c (hwloc).
+// (output), samples.c (what tasks report), retention.c (the spool's bound), machine.c (hwloc).
 #pragma once
 
 #include "agent/core/agent.h"
@@ -71,6 +71,11 @@ struct node {
     uv_poll_t timer;
     int timer_fd;
     uv_timer_t heartbeat;
+    struct {
+        int64_t limit, rest_until_ms;
+        bool wanted, looking;
+        uv_timer_t timer;
+    } retention;
     uint64_t session_seen; // of the newest WELCOME, obeyed or not
     bool welcomed;         // on this connection
     bool stopping;
@@ -153,6 +158,10 @@ void peers_send(struct node *n, const struct held *from, const Muster__PeerFrame
 // samples.c: on to the scheduler, or kept while there is none
 void samples_send(struct node *n, const struct held *from, Muster__Samples *samples);
 void samples_welcome(struct node *n);
+
+// retention.c: bounds the spool; limit 0: the default. wanted: an attempt has ended.
+void retention_start(struct node *n, int64_t limit_bytes);
+void retention_wanted(struct node *n);
 
 // spool.c
 void spool_read(struct node *n, const Muster__ReadOutput *query);

@@ -53,7 +53,9 @@ void spool_read(struct node *n, const Muster__ReadOutput *q)
     struct stat st;
     if (fd < 0 || fstat(fd, &st)) {
         if (errno != ENOENT || data.ended)
-            data.error = "the output is no longer there";
+            data.error =
+                "the output is no longer there: the node keeps that of the newest attempts "
+                "(muster-agent --spool-limit)";
         answer(n, &data);
         return;
     }
