@@ -227,6 +227,9 @@ void shepherd_step(struct shepherd *s, int64_t now_ms, const struct shepherd_inp
     case SHEPHERD_IN_PREPARE_FAILED:
         condemn(s, now_ms, (struct reason){.code = REASON_PREPARE_FAILED}, in->detail, 0);
         break;
+    case SHEPHERD_IN_PORT_TAKEN:
+        condemn(s, now_ms, (struct reason){.code = REASON_PORT_TAKEN, .a = in->port}, NULL, 0);
+        break;
     case SHEPHERD_IN_GO:
         if (s->phase == SHEPHERD_PREPARED)
             start(s);

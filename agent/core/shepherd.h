@@ -31,6 +31,7 @@ enum shepherd_input_kind {
     SHEPHERD_IN_ORDER,
     SHEPHERD_IN_READY,          // prepared: PMIx is up, directories made
     SHEPHERD_IN_PREPARE_FAILED, // detail
+    SHEPHERD_IN_PORT_TAKEN,     // port
     SHEPHERD_IN_GO,
     SHEPHERD_IN_STARTED,       // every local task was exec'ed
     SHEPHERD_IN_START_FAILED,  // detail
@@ -60,6 +61,7 @@ struct shepherd_input {
     int32_t task; // local index
     int32_t exit_code, signal;
     int64_t used_mib, limit_mib;
+    int64_t port;
     struct reason reason;
     int64_t grace_ms;
     const char *detail;

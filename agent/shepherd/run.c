@@ -52,6 +52,11 @@ static void report(struct run *r)
 static void prepare(struct run *r)
 {
     struct err err;
+    uint32_t port = r->launch->node_index ? 0 : r->launch->nodes[0]->port;
+    if (port && port_taken(port)) {
+        run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_PORT_TAKEN, .port = port});
+        return;
+    }
     if (mkdir(r->work_dir, 0700) && errno != EEXIST)
         fail(&err, E_IO, "cannot make \"%s\": %m", r->work_dir);
     else if (!r->launch->pmix || pmix_open(r, &r->pmix, &err) == 0) {

@@ -166,6 +166,13 @@ static void what_cannot_be_prepared_or_started_says_why(void **state)
     shepherd_fini(&s->core);
     shepherd_init(&s->core);
     STEP(s, .kind = SHEPHERD_IN_ORDER, .order = order(2));
+    STEP(s, .kind = SHEPHERD_IN_PORT_TAKEN, .port = 20005);
+    empty(s);
+    expect_verdict(s, "port 20005 of node n1 is in use by another program");
+    assert_false(s->core.started);
+    shepherd_fini(&s->core);
+    shepherd_init(&s->core);
+    STEP(s, .kind = SHEPHERD_IN_ORDER, .order = order(2));
     STEP(s, .kind = SHEPHERD_IN_READY);
     STEP(s, .kind = SHEPHERD_IN_START_FAILED, .detail = "no such file");
     expect(s, "report kill look");
@@ -544,6 +551,7 @@ static bool makes_sense(struct walk *w, struct shepherd_input *in)
     case SHEPHERD_IN_EMPTY:
         return s->phase == SHEPHERD_ENDING;
     case SHEPHERD_IN_PREPARE_FAILED:
+    case SHEPHERD_IN_PORT_TAKEN:
         return s->phase == SHEPHERD_PREPARING && rare;
     case SHEPHERD_IN_KILL:
     case SHEPHERD_IN_OUT_OF_MEMORY:

@@ -391,9 +391,9 @@ static void the_last_of_two_members_counts(void **state)
 // other, and journals outlive an upgrade: a line may grow at its end and never change.
 static const char *const schema[] = {
     "AttemptId 1=cluster:9 2=job_uid:9 3=number:6",
-    "Resources 1=cores:14 2=gpus:6* 3=memory_mib:3",
+    "Resources 1=cores:14 2=gpus:6* 3=memory_mib:3 4=port:6",
     "JobSpec 1=name:14 2=argv:14* 3=env:14* 4=cwd:14 5=output_limit:8 6=queue:14 7=no_bind:12",
-    "NodePart 1=node:14 2=address:14 3=first_rank:6 4=tasks:6",
+    "NodePart 1=node:14 2=address:14 3=first_rank:6 4=tasks:6 5=port:6",
     "AttemptStatus 1=attempt:16 2=state:13 3=started:12 4=held:16",
     "Reason 1=word:14 2=a:3 3=b:3 4=c:3 5=detail:14",
     "TaskResult 1=rank:6 2=exit_code:0 3=signal:0 4=user_ms:3 5=system_ms:3 6=peak_kib:3 "
