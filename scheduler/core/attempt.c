@@ -277,8 +277,9 @@ static int32_t exit_code_of(const struct reason *r)
     switch ((int)r->code) {
     case REASON_EXITED:
     case REASON_TASK_FAILED:
-    case REASON_MPI_ABORTED:
         return (int32_t)r->a;
+    case REASON_MPI_ABORTED: // what a shell could show of it, and never success
+        return r->a & 255 ? (int32_t)(r->a & 255) : 1;
     case REASON_SIGNALLED:
         return 128 + (int32_t)r->a;
     case REASON_OUT_OF_MEMORY:

@@ -250,6 +250,22 @@ static void the_cause_may_be_told_after_its_consequence(void **state)
     }
 }
 
+static void an_abort_is_never_a_success(void **state)
+{
+    static const int32_t codes[][2] = {{0, 1}, {7, 7}, {255, 255}, {256, 1}, {300, 44}, {-1, 255}};
+    struct stage *s = *state;
+    join(s, 0);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        submit(s, (struct request){.tasks = 1, .cpus = 1, .pmix = true});
+        tell(s, 0, attempt(s->uid, 1), AGENT_RUNNING);
+        struct reason abort = {.code = REASON_MPI_ABORTED, .a = codes[i][0]};
+        end(s, 0, attempt(s->uid, 1), true, abort, NULL);
+        assert_int_equal(s->h.jobs[i].state, JOB_FAILED);
+        assert_int_equal(s->h.jobs[i].exit_code, codes[i][1]);
+        assert_int_equal(s->h.jobs[i].reason.a, codes[i][0]); // told as it was said
+    }
+}
+
 static void a_failed_preparation_runs_nothing_and_names_the_node(void **state)
 {
     struct stage *s = *state;
@@ -667,6 +683,7 @@ int main(void)
         STORY(too_large_is_refused_with_numbers),
         STORY(a_gang_goes_when_all_are_prepared),
         STORY(the_cause_may_be_told_after_its_consequence),
+        STORY(an_abort_is_never_a_success),
         STORY(a_failed_preparation_runs_nothing_and_names_the_node),
         STORY(unreachable_is_not_failed),
         STORY(a_lost_lease_frees_the_job_and_not_the_node),
