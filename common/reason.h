@@ -93,6 +93,9 @@
     X(MPI_NOT_INITIALISED, "mpi_not_initialised",                                                 \
       "task %b ended without MPI_Init while other tasks wait in it", "")                          \
     X(MPI_NOT_FINALISED, "mpi_not_finalised", "task %b ended without MPI_Finalize", "")           \
+    X(MPI_SPAWN, "mpi_spawn", "task %b called MPI_Comm_spawn, which is not supported",            \
+      "Start all tasks with the job (-n), or start them by mpirun in a job of one task with "     \
+      "--mpi none.")                                                                              \
     X(CANCELLED, "cancelled", "was cancelled by user %a", "")                                     \
     X(TIME_LIMIT, "time_limit", "reached its time limit of %t", "Ask for more with --time.")      \
     X(OUT_OF_MEMORY, "out_of_memory", "task %c was killed: it used %a MiB of %b MiB",             \

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #define PLUGIN_SYMBOL "muster_pmix_plugin"
-enum { PLUGIN_VERSION = 1 };
+enum { PLUGIN_VERSION = 2 };
 
 struct plugin_job {
     const char *nspace;
@@ -32,6 +32,7 @@ enum plugin_event_kind {
     PLUGIN_CONNECTED,
     PLUGIN_FINALIZED,
     PLUGIN_ABORT,
+    PLUGIN_SPAWN, // MPI_Comm_spawn, which was refused
     PLUGIN_FENCE, // local processes of a collective have all arrived
 };
 struct plugin_event {

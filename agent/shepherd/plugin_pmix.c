@@ -105,6 +105,22 @@ static pmix_status_t on_abort(const pmix_proc_t *proc, void *object, int status,
     return PMIX_OPERATION_SUCCEEDED;
 }
 
+// Only the root of the spawning communicator would hear of the refusal, the others wait for it: the
+// shepherd ends them all.
+static pmix_status_t on_spawn(const pmix_proc_t *proc, const pmix_info_t info[], size_t ninfo,
+                              const pmix_app_t apps[], size_t napps, pmix_spawn_cbfunc_t done,
+                              void *done_arg)
+{
+    (void)info;
+    (void)ninfo;
+    (void)apps;
+    (void)napps;
+    (void)done;
+    (void)done_arg;
+    post(&(struct plugin_event){.kind = PLUGIN_SPAWN, .rank = proc->rank});
+    return PMIX_ERR_NOT_SUPPORTED;
+}
+
 static uint64_t hash_add(uint64_t h, const void *p, size_t len)
 {
     const unsigned char *b = p;
@@ -172,6 +188,7 @@ static pmix_server_module_t module = {
     .client_finalized = on_finalized,
     .abort = on_abort,
     .fence_nb = on_fence,
+    .spawn = on_spawn,
 };
 
 // ---- starting the server ----

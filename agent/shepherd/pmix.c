@@ -85,6 +85,9 @@ static void take_event(struct pmix *p, struct plugin_event *e)
     case PLUGIN_ABORT:
         in.kind = SHEPHERD_IN_ABORT;
         break;
+    case PLUGIN_SPAWN:
+        in.kind = SHEPHERD_IN_SPAWN;
+        break;
     case PLUGIN_FENCE:
         begin_fence(p, e);
         return;
@@ -190,9 +193,13 @@ int pmix_task(struct pmix *p, int32_t local, char ***env, struct err *err)
     environment_free(from_server);
     // The mark by which Open MPI 4.1 believes in a direct launch; without it each rank is alone.
     environment_default(env, "JSM_JSRUN_PORT", "0");
-    if (access("/sys/class/infiniband", F_OK))
+    if (access("/sys/class/infiniband", F_OK)) {
         environment_default(env, "OMPI_MCA_pml", "ob1");
+        // Debian leaves out pt2pt, and with it one-sided communication over TCP.
+        environment_default(env, "OMPI_MCA_osc", "^ucx");
+    }
     environment_default(env, "OMPI_MCA_btl_vader_backing_directory", p->scratch.shm);
+    environment_default(env, "OMPI_MCA_osc_sm_backing_directory", p->scratch.shm);
     environment_default(env, "OMPI_MCA_orte_tmpdir_base", p->scratch.dir);
     if (p->run->order->shared_host)
         environment_default(env, "OMPI_MCA_btl_tcp_if_include", "lo");

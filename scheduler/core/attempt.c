@@ -299,7 +299,7 @@ static bool is_of_program(enum reason_code code)
 {
     return code == REASON_SIGNALLED || code == REASON_TASK_FAILED || code == REASON_MPI_ABORTED ||
            code == REASON_OUT_OF_MEMORY || code == REASON_MPI_NOT_FINALISED ||
-           code == REASON_MPI_NOT_INITIALISED;
+           code == REASON_MPI_NOT_INITIALISED || code == REASON_MPI_SPAWN;
 }
 
 // Nodes race to tell their ends: the cause may come after its consequence.

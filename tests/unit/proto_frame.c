@@ -427,7 +427,7 @@ static const char *const schema[] = {
     "ShepherdKill 1=grace_ms:3 2=reason:16",
     "FromShepherd 1=status:16 2=end:16 3=peer:16",
     "ShepherdStatus 1=state:13 2=started:12 3=pid:6 4=launch:16",
-    "PeerFrame 1=attempt:16 2=from:6 3=to:6 4=payload:15",
+    "PeerFrame 1=attempt:16 2=from:6 3=to:6 4=payload:15 5=left:6",
     "Fence 1=collective:8 2=sequence:6 3=down:12 4=parts:16* 5=failed:12 6=ack:12",
     "FencePart 1=node_index:6 2=data:15",
     "JournalRecord 1=header:16 2=term:16 3=order:16 4=refusal:16 5=end:16 6=end_ack:16",
