@@ -12,10 +12,11 @@
 #include <sys/types.h>
 
 #define PLUGIN_SYMBOL "muster_pmix_plugin"
-enum { PLUGIN_VERSION = 2 };
+enum { PLUGIN_VERSION = 3 };
 
 struct plugin_job {
     const char *nspace;
+    const char *topology;               // XML of this machine's; it may be missing
     const char *dir;                    // private to the attempt on this node; sockets live here
     const char *node;                   // this node's name
     const char *const *nodes;           // names by node index

@@ -131,8 +131,10 @@ static int open_server(struct pmix *p, struct err *err)
         first[i] = l->nodes[i]->first_rank;
         tasks[i] = l->nodes[i]->tasks;
     }
+    AUTO_FREE char *topology = xasprintf("%s/topology.xml", p->run->run_dir);
     struct plugin_job job = {
         .nspace = p->nspace,
+        .topology = topology,
         .dir = p->scratch.dir,
         .node = p->run->node,
         .nodes = names,
