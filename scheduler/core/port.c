@@ -45,10 +45,12 @@ void machine_leave(struct cluster *c, struct node *n)
 bool port_held(const struct node *n, int32_t port)
 {
     const struct node *mate = n;
+    if (!port)
+        return false;
     do {
         const struct placement *p;
         TAILQ_FOREACH(p, &mate->parts, node_link)
-        if (port && p->port == port)
+        if (p->port == port)
             return true;
     } while ((mate = mate->next_on_machine) != n);
     return false;
