@@ -20,7 +20,7 @@ BUILD_PACKAGES := pkg-config libopenmpi-dev openmpi-bin libpmix-dev libhwloc-dev
     protobuf-c-compiler protobuf-compiler libjansson-dev libfyaml-dev libcurl4-openssl-dev \
     libopenblas-dev libdnnl-dev uthash-dev libbsd-dev zlib1g-dev
 DEMO_PACKAGES := dataset-fashion-mnist
-TEST_PACKAGES := libcmocka-dev spin python3 perl clang clang-format clang-tidy libclang-rt-14-dev sqlite3 procps
+TEST_PACKAGES := libcmocka-dev spin python3 python3-venv perl clang clang-format clang-tidy libclang-rt-14-dev sqlite3 procps
 packages_missing = $(shell dpkg-query -W -f='$${Package} $${Status}\n' $(1) 2>/dev/null | \
     awk '/ok installed/ {print $$1}' | sort > /dev/null; for p in $(1); do \
     dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)

@@ -34,6 +34,8 @@
       "is next and waits: enough is free altogether (%c cores for its %a), but not as it needs "  \
       "it, on %b node(s) with all of a task's resources together",                                \
       "")                                                                                         \
+    X(RESOURCES_PORTS, "resources_ports",                                                         \
+      "is next and waits for a free port on node %n: all %a of its machine are held", "")         \
     X(NO_NODES, "no_nodes", "waits for nodes: none of the %a known is usable",                    \
       "See `schedctl nodes` for nodes that are down, unreachable or drained.")                    \
     X(NODES_UNUSABLE, "nodes_unusable",                                                           \
@@ -91,6 +93,9 @@
     X(MPI_NOT_INITIALISED, "mpi_not_initialised",                                                 \
       "task %b ended without MPI_Init while other tasks wait in it", "")                          \
     X(MPI_NOT_FINALISED, "mpi_not_finalised", "task %b ended without MPI_Finalize", "")           \
+    X(MPI_SPAWN, "mpi_spawn", "task %b called MPI_Comm_spawn, which is not supported",            \
+      "Start all tasks with the job (-n), or start them by mpirun in a job of one task with "     \
+      "--mpi none.")                                                                              \
     X(CANCELLED, "cancelled", "was cancelled by user %a", "")                                     \
     X(TIME_LIMIT, "time_limit", "reached its time limit of %t", "Ask for more with --time.")      \
     X(OUT_OF_MEMORY, "out_of_memory", "task %c was killed: it used %a MiB of %b MiB",             \
@@ -100,6 +105,8 @@
     X(NODE_STOPPED, "node_stopped", "node %n was stopped with everything that ran on it", "")     \
     X(NODE_FENCED, "node_fenced", "an operator declared node %n off", "")                         \
     X(PREPARE_FAILED, "prepare_failed", "node %n could not prepare it: %d", "")                   \
+    X(PORT_TAKEN, "port_taken", "port %a of node %n is in use by another program",                \
+      "See who listens in the range of ports that jobs are given.")                               \
     X(NODE_BUSY, "node_busy", "node %n still holds what the order needs: %d", "")                 \
     X(LAUNCH_EXPIRED, "launch_expired", "the order reached node %n after its lease", "")          \
     X(START_FAILED, "start_failed", "cannot start the program on node %n: %d", "")                \

@@ -114,11 +114,9 @@ static void print_tasks(const json_t *job)
 
 static void print_placements(const json_t *job)
 {
-    static const struct column COLUMNS[] = {{"NODE", COLUMN_LEFT},
-                                            {"FIRST TASK", COLUMN_RIGHT},
-                                            {"TASKS", COLUMN_RIGHT},
-                                            {"CORES", COLUMN_LEFT},
-                                            {"STATE", COLUMN_LEFT}};
+    static const struct column COLUMNS[] = {{"NODE", COLUMN_LEFT},   {"FIRST TASK", COLUMN_RIGHT},
+                                            {"TASKS", COLUMN_RIGHT}, {"CORES", COLUMN_LEFT},
+                                            {"PORT", COLUMN_RIGHT},  {"STATE", COLUMN_LEFT}};
     const json_t *placements = json_object_get(job, "placements");
     AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
     size_t i;
@@ -131,6 +129,7 @@ static void print_placements(const json_t *job)
         table_cell(&t, "%" PRId64, get_int(p, "first_rank"));
         table_cell(&t, "%" PRId64, get_int(p, "tasks"));
         table_cell(&t, "%s", get_str(p, "cores"));
+        add_number(&t, p, "port");
         table_cell(&t, "%s", get_str(p, "state"));
     }
     putchar('\n');

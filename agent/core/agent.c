@@ -249,6 +249,12 @@ static void refuse(struct agent *a, const struct agent_order *order, struct reas
     ended(a, t, false, r, detail);
 }
 
+static bool overlap(const struct agent_held *a, const struct agent_held *b)
+{
+    return coreset_intersects(&a->cores, &b->cores) || (a->gpus & b->gpus) ||
+           (a->port && a->port == b->port);
+}
+
 static const char *in_the_way(const struct agent *a, const struct agent_order *o)
 {
     for (size_t i = 0; i < a->count; i++) {
@@ -259,8 +265,7 @@ static const char *in_the_way(const struct agent *a, const struct agent_order *o
             return "an earlier attempt of the job";
         if (t->order.lease_ms < 0)
             return "an attempt that was found here and has not said yet what it holds";
-        if (coreset_intersects(&t->order.held.cores, &o->held.cores) ||
-            (t->order.held.gpus & o->held.gpus))
+        if (overlap(&t->order.held, &o->held))
             return "an attempt that is not over";
     }
     return NULL;
@@ -675,7 +680,7 @@ void agent_check(const struct agent *a)
             CHECK(!attempt_id_eq(t->order.id, u->order.id));
             if (t->phase == ATTEMPT_ENDED || u->phase == ATTEMPT_ENDED)
                 continue;
-            CHECK(!coreset_intersects(&t->order.held.cores, &u->order.held.cores));
+            CHECK(!overlap(&t->order.held, &u->order.held));
             CHECK(t->order.id.job.v != u->order.id.job.v);
         }
     }

@@ -39,6 +39,7 @@ struct agent_held {
     struct coreset cores;
     uint64_t gpus;
     int64_t memory_mib;
+    uint32_t port; // 0: none
 };
 
 // An order as the core sees it. `launch` is the shell's: its packed message, found by attempt.

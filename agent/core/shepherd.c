@@ -12,8 +12,10 @@ static const int64_t leftover_grace_ms = 1000;
 
 void shepherd_init(struct shepherd *s)
 {
-    *s = (struct shepherd){
-        .limit_at_ms = INT64_MAX, .kill_at_ms = INT64_MAX, .look_at_ms = INT64_MAX};
+    *s = (struct shepherd){.left_rank = -1,
+                           .limit_at_ms = INT64_MAX,
+                           .kill_at_ms = INT64_MAX,
+                           .look_at_ms = INT64_MAX};
 }
 
 void shepherd_fini(struct shepherd *s)
@@ -141,9 +143,26 @@ static struct reason judge_exit(const struct shepherd *s, int32_t task)
         return (struct reason){.code = REASON_TASK_FAILED, .a = t->exit_code, .b = rank};
     if (t->connected && !t->finalized)
         return (struct reason){.code = REASON_MPI_NOT_FINALISED, .b = rank};
-    if (s->order.pmix && !t->connected && any_connected(s))
-        return (struct reason){.code = REASON_MPI_NOT_INITIALISED, .b = rank};
     return (struct reason){.code = REASON_NONE};
+}
+
+// Tasks in MPI_Init wait for every rank: one that ended before is missed for ever, on whatever
+// node.
+static void judge_left(struct shepherd *s, int64_t now_ms)
+{
+    if (s->left_rank < 0 || !any_connected(s))
+        return;
+    struct reason why = {.code = REASON_MPI_NOT_INITIALISED, .b = s->left_rank};
+    condemn(s, now_ms, why, NULL, s->order.grace_ms);
+}
+
+static void rank_left(struct shepherd *s, int64_t now_ms, int32_t rank)
+{
+    if (s->left_rank >= 0 || s->phase >= SHEPHERD_ENDING)
+        return;
+    s->left_rank = rank;
+    out(s, SHEPHERD_OUT_LEFT);
+    judge_left(s, now_ms);
 }
 
 static void task_exit(struct shepherd *s, int64_t now_ms, const struct shepherd_input *in)
@@ -160,6 +179,8 @@ static void task_exit(struct shepherd *s, int64_t now_ms, const struct shepherd_
     struct reason why = judge_exit(s, in->task);
     if (why.code)
         condemn(s, now_ms, why, NULL, s->order.grace_ms);
+    else if (s->order.pmix && !t->connected)
+        rank_left(s, now_ms, s->order.first_rank + in->task);
     if (s->left == 0) {
         if (s->phase == SHEPHERD_ENDING)
             out(s, SHEPHERD_OUT_LOOK);
@@ -167,17 +188,6 @@ static void task_exit(struct shepherd *s, int64_t now_ms, const struct shepherd_
             s->order.grace_ms < leftover_grace_ms ? s->order.grace_ms : leftover_grace_ms;
         end_within(s, now_ms, grace);
     }
-}
-
-// A rank that connects after another left without MPI_Init would wait for it for ever.
-static void connected(struct shepherd *s, int64_t now_ms, int32_t task)
-{
-    s->tasks[task].connected = true;
-    for (int32_t i = 0; i < s->order.tasks; i++)
-        if (s->tasks[i].exited && !s->tasks[i].connected) {
-            struct reason why = {.code = REASON_MPI_NOT_INITIALISED, .b = s->order.first_rank + i};
-            condemn(s, now_ms, why, NULL, s->order.grace_ms);
-        }
 }
 
 static void empty(struct shepherd *s)
@@ -227,6 +237,9 @@ void shepherd_step(struct shepherd *s, int64_t now_ms, const struct shepherd_inp
     case SHEPHERD_IN_PREPARE_FAILED:
         condemn(s, now_ms, (struct reason){.code = REASON_PREPARE_FAILED}, in->detail, 0);
         break;
+    case SHEPHERD_IN_PORT_TAKEN:
+        condemn(s, now_ms, (struct reason){.code = REASON_PORT_TAKEN, .a = in->port}, NULL, 0);
+        break;
     case SHEPHERD_IN_GO:
         if (s->phase == SHEPHERD_PREPARED)
             start(s);
@@ -253,10 +266,21 @@ void shepherd_step(struct shepherd *s, int64_t now_ms, const struct shepherd_inp
         break;
     }
     case SHEPHERD_IN_CONNECTED:
-        connected(s, now_ms, in->task);
+        s->tasks[in->task].connected = true;
+        judge_left(s, now_ms);
         break;
     case SHEPHERD_IN_FINALIZED:
         s->tasks[in->task].finalized = true;
+        break;
+    case SHEPHERD_IN_SPAWN: {
+        int64_t rank = s->order.first_rank + in->task;
+        struct reason why = {.code = REASON_MPI_SPAWN, .b = rank};
+        condemn(s, now_ms, why, NULL, s->order.grace_ms);
+        break;
+    }
+    case SHEPHERD_IN_LEFT:
+        if (s->order.pmix)
+            rank_left(s, now_ms, in->rank);
         break;
     case SHEPHERD_IN_OUT_OF_MEMORY: {
         int64_t rank = s->order.first_rank + (in->task < 0 ? 0 : in->task);

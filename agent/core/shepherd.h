@@ -31,6 +31,7 @@ enum shepherd_input_kind {
     SHEPHERD_IN_ORDER,
     SHEPHERD_IN_READY,          // prepared: PMIx is up, directories made
     SHEPHERD_IN_PREPARE_FAILED, // detail
+    SHEPHERD_IN_PORT_TAKEN,     // port
     SHEPHERD_IN_GO,
     SHEPHERD_IN_STARTED,       // every local task was exec'ed
     SHEPHERD_IN_START_FAILED,  // detail
@@ -39,6 +40,8 @@ enum shepherd_input_kind {
     SHEPHERD_IN_ABORT,         // task, exit_code: MPI_Abort
     SHEPHERD_IN_CONNECTED,     // task: PMIx client connected (MPI_Init)
     SHEPHERD_IN_FINALIZED,     // task: MPI_Finalize
+    SHEPHERD_IN_SPAWN,         // task: MPI_Comm_spawn
+    SHEPHERD_IN_LEFT,          // rank: on another node, ended without MPI_Init
     SHEPHERD_IN_OUT_OF_MEMORY, // task or -1, used_mib, limit_mib
     SHEPHERD_IN_FENCE_FAILED,  // detail
     SHEPHERD_IN_DEADLINE,      // the lease's end has passed
@@ -60,6 +63,8 @@ struct shepherd_input {
     int32_t task; // local index
     int32_t exit_code, signal;
     int64_t used_mib, limit_mib;
+    int64_t port;
+    int32_t rank;
     struct reason reason;
     int64_t grace_ms;
     const char *detail;
@@ -68,6 +73,7 @@ struct shepherd_input {
 enum shepherd_output_kind {
     SHEPHERD_OUT_PREPARE,
     SHEPHERD_OUT_START,
+    SHEPHERD_OUT_LEFT,   // tell the other nodes of left_rank
     SHEPHERD_OUT_REPORT, // the state changed: tell the agent
     SHEPHERD_OUT_TERM,   // SIGTERM to every process
     SHEPHERD_OUT_KILL,   // SIGKILL to every process
@@ -86,7 +92,8 @@ struct shepherd {
     enum shepherd_phase phase;
     struct shepherd_order order;
     struct shepherd_task *tasks;
-    int32_t left; // tasks not exited
+    int32_t left;      // tasks not exited
+    int32_t left_rank; // the first known to have ended without MPI_Init, on any node; -1: none
     bool started;
     struct reason verdict; // NONE: success so far
     char detail[SHEPHERD_DETAIL_MAX];

@@ -34,6 +34,8 @@ int cgroup_make(struct cgroup_host *h, const char *name, int64_t memory_mib, uid
                 struct err *err);
 // To be called in the child between fork and exec (async-signal-safe): moves itself in.
 int cgroup_enter(struct cgroup_host *h, const char *name);
+// As fork(), into the group; name NULL: no group. The child may only make system calls.
+pid_t cgroup_fork(struct cgroup_host *h, const char *name);
 // Members, as procs_descendants(); 0 if none or unusable.
 size_t cgroup_members(struct cgroup_host *h, const char *name, pid_t *ret, size_t max);
 // SIGKILL to every member, without a race against fork (v2 cgroup.kill; v1 freeze, kill, thaw).

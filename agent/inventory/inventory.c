@@ -123,5 +123,6 @@ void inventory_free(struct inventory *v)
     free(v->volumes);
     free(v->network);
     text_free(&v->notes);
+    text_free(&v->topology);
     *v = (struct inventory){0};
 }

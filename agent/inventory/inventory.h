@@ -104,7 +104,8 @@ struct inventory {
     struct inventory_interface *network;
     int32_t packages_count, numa_count, cores_count, caches_count, gpus_count, tpus_count,
         accelerators_count, volumes_count, network_count;
-    struct text notes; // what could not be read, a line each
+    struct text notes;    // what could not be read, a line each
+    struct text topology; // hwloc's, as XML; empty if it is not this machine's
 };
 
 int inventory_read(const char *root, struct inventory *ret, struct err *err);

@@ -144,6 +144,16 @@ static void read_names(struct inventory *v, hwloc_topology_t t)
     v->memory_mib = o->total_memory ? (int64_t)(o->total_memory >> 20) : -1;
 }
 
+static void export_xml(struct inventory *v, hwloc_topology_t t)
+{
+    char *xml;
+    int len;
+    if (!hwloc_topology_is_thissystem(t) || hwloc_topology_export_xmlbuffer(t, &xml, &len, 0))
+        return;
+    text_add(&v->topology, xml);
+    hwloc_free_xmlbuffer(t, xml);
+}
+
 int topology_read(const char *root, struct inventory *v, struct pci_list *ret, struct err *err)
 {
     hwloc_topology_t t;
@@ -166,6 +176,7 @@ int topology_read(const char *root, struct inventory *v, struct pci_list *ret, s
     read_cores(v, t);
     read_caches(v, t);
     *ret = read_pci(root, t);
+    export_xml(v, t);
     hwloc_topology_destroy(t);
     return 0;
 }

@@ -184,6 +184,18 @@ void machine_json(const struct machine *m, const char *execution, struct text *t
     text_addc(t, '}');
 }
 
+void machine_save_topology(const struct machine *m, const char *path)
+{
+    const struct text *xml = &m->has.topology;
+    AUTO_FREE char *temp = xasprintf("%s.new", path);
+    FILE *f = xml->len ? fopen(temp, "we") : NULL;
+    if (!f)
+        return; // a shepherd without it reads the machine itself
+    bool written = fwrite(text_str(xml), 1, xml->len, f) == xml->len;
+    if (fclose(f) || !written || rename(temp, path))
+        remove(temp);
+}
+
 void machine_free(struct machine *m)
 {
     inventory_free(&m->has);

@@ -28,5 +28,7 @@ struct coreset machine_pus(const struct machine *m, const struct coreset *given)
 // empty where the machine has GPUs: a task without GPUs sees none.
 void machine_gpu_environment(const struct machine *m, const uint32_t *given, size_t count,
                              struct text *ret);
+// Writes the machine's topology to a file, for shepherds: reading it from the machine takes long.
+void machine_save_topology(const struct machine *m, const char *path);
 void machine_json(const struct machine *m, const char *execution, struct text *ret);
 void machine_free(struct machine *m);

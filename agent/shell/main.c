@@ -259,6 +259,8 @@ static int start(struct node *n, const struct options *o, struct err *err)
         rc = machine_declare(&n->machine, o->resources, err);
     if (rc)
         return rc;
+    AUTO_FREE char *topology = xasprintf("%s/topology.xml", n->run_dir);
+    machine_save_topology(&n->machine, topology);
     n->loop = uv_default_loop();
     n->core = agent_new();
     n->zygotes = zygotes_new();

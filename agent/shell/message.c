@@ -51,6 +51,7 @@ static void fill_status(struct status *s, const struct agent_attempt *t)
         if (t->order.held.gpus >> g & 1)
             s->gpus[s->held.n_gpus++] = g;
     s->held.memory_mib = t->order.held.memory_mib;
+    s->held.port = t->order.held.port;
     s->status.attempt = &s->id;
     s->status.state = state_of(t);
     s->status.started = t->started;

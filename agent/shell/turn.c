@@ -88,6 +88,7 @@ struct agent_order order_of(const Muster__Launch *l)
         for (size_t i = 0; i < l->resources->n_gpus; i++)
             o.held.gpus |= UINT64_C(1) << (l->resources->gpus[i] & 63);
         o.held.memory_mib = l->resources->memory_mib;
+        o.held.port = l->resources->port;
     }
     return o;
 }

@@ -92,6 +92,24 @@ static int64_t all_tasks(const Muster__Launch *l)
     return n;
 }
 
+// Where rank 0 listens, as the other nodes reach it. Agents that link by Unix sockets, and the
+// tasks of one node, are on one machine.
+static void set_master(const struct run *r, char ***env)
+{
+    const Muster__NodePart *first = r->launch->nodes[0];
+    const char *colon = strrchr(first->address, ':');
+    bool here = r->launch->n_nodes == 1 || r->order->shared_host || !colon;
+    AUTO_FREE char *host =
+        here ? xstrdup("127.0.0.1") : xstrndup(first->address, (size_t)(colon - first->address));
+    if (!first->port)
+        return; // ordered by a scheduler that gives out none
+    set(env, "MASTER_ADDR", host);
+    set_number(env, "MASTER_PORT", first->port);
+    // Else Gloo takes the address of the host's name, which on a laptop may be anything.
+    if (r->order->shared_host)
+        environment_default(env, "GLOO_SOCKET_IFNAME", "lo");
+}
+
 static void set_place(struct run *r, char ***env, int32_t i)
 {
     const Muster__Launch *l = r->launch;
@@ -108,6 +126,7 @@ static void set_place(struct run *r, char ***env, int32_t i)
     set_number(env, "RANK", rank);
     set_number(env, "WORLD_SIZE", tasks);
     set_number(env, "LOCAL_RANK", i);
+    set_master(r, env);
     if (l->is_array)
         set_number(env, "MUSTER_ARRAY_INDEX", l->array_element);
     char threads[16];

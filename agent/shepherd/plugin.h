@@ -12,10 +12,11 @@
 #include <sys/types.h>
 
 #define PLUGIN_SYMBOL "muster_pmix_plugin"
-enum { PLUGIN_VERSION = 1 };
+enum { PLUGIN_VERSION = 3 };
 
 struct plugin_job {
     const char *nspace;
+    const char *topology;               // XML of this machine's; it may be missing
     const char *dir;                    // private to the attempt on this node; sockets live here
     const char *node;                   // this node's name
     const char *const *nodes;           // names by node index
@@ -32,6 +33,7 @@ enum plugin_event_kind {
     PLUGIN_CONNECTED,
     PLUGIN_FINALIZED,
     PLUGIN_ABORT,
+    PLUGIN_SPAWN, // MPI_Comm_spawn, which was refused
     PLUGIN_FENCE, // local processes of a collective have all arrived
 };
 struct plugin_event {

@@ -105,6 +105,22 @@ static pmix_status_t on_abort(const pmix_proc_t *proc, void *object, int status,
     return PMIX_OPERATION_SUCCEEDED;
 }
 
+// Only the root of the spawning communicator would hear of the refusal, the others wait for it: the
+// shepherd ends them all.
+static pmix_status_t on_spawn(const pmix_proc_t *proc, const pmix_info_t info[], size_t ninfo,
+                              const pmix_app_t apps[], size_t napps, pmix_spawn_cbfunc_t done,
+                              void *done_arg)
+{
+    (void)info;
+    (void)ninfo;
+    (void)apps;
+    (void)napps;
+    (void)done;
+    (void)done_arg;
+    post(&(struct plugin_event){.kind = PLUGIN_SPAWN, .rank = proc->rank});
+    return PMIX_ERR_NOT_SUPPORTED;
+}
+
 static uint64_t hash_add(uint64_t h, const void *p, size_t len)
 {
     const unsigned char *b = p;
@@ -172,6 +188,7 @@ static pmix_server_module_t module = {
     .client_finalized = on_finalized,
     .abort = on_abort,
     .fence_nb = on_fence,
+    .spawn = on_spawn,
 };
 
 // ---- starting the server ----
@@ -219,12 +236,26 @@ static int init_server(struct server *s, struct err *err)
     return good(rc) ? 0 : pmix_fail(err, "the server does not start", rc);
 }
 
-static int read_topology(struct server *s, struct err *err)
+// From the file, in under a millisecond, or from the machine, which takes ten and many more on a
+// large one.
+static int load_topology(struct server *s, const char *path)
 {
     if (hwloc_topology_init(&s->topology))
-        return fail(err, E_SYSTEM, "hwloc cannot start");
+        return -1;
     hwloc_topology_set_io_types_filter(s->topology, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
-    if (hwloc_topology_load(s->topology))
+    if (path && hwloc_topology_set_xml(s->topology, path))
+        return -1;
+    if (path)
+        hwloc_topology_set_flags(s->topology, HWLOC_TOPOLOGY_FLAG_IS_THISSYSTEM);
+    return hwloc_topology_load(s->topology);
+}
+
+static int read_topology(struct server *s, struct err *err)
+{
+    if (load_topology(s, s->job.topology) == 0)
+        return 0;
+    hwloc_topology_destroy(s->topology);
+    if (load_topology(s, NULL))
         return fail(err, E_SYSTEM, "hwloc cannot read the machine's topology");
     return 0;
 }

@@ -53,6 +53,11 @@ static void report(struct run *r)
 static void prepare(struct run *r)
 {
     struct err err;
+    uint32_t port = r->launch->node_index ? 0 : r->launch->nodes[0]->port;
+    if (port && port_taken(port)) {
+        run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_PORT_TAKEN, .port = port});
+        return;
+    }
     if (mkdir(r->work_dir, 0700) && errno != EEXIST)
         fail(&err, E_IO, "cannot make \"%s\": %m", r->work_dir);
     else if (!r->launch->pmix || pmix_open(r, &r->pmix, &err) == 0) {
@@ -60,6 +65,33 @@ static void prepare(struct run *r)
         return;
     }
     run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_PREPARE_FAILED, .detail = err.message});
+}
+
+static void send_frame(struct run *r, Muster__PeerFrame *frame)
+{
+    Muster__AttemptId id = MUSTER__ATTEMPT_ID__INIT;
+    Muster__FromShepherd message = MUSTER__FROM_SHEPHERD__INIT;
+    id.cluster = r->id.cluster.v;
+    id.job_uid = r->id.job.v;
+    id.number = r->id.number;
+    frame->attempt = &id;
+    frame->from = r->launch->node_index;
+    message.body_case = MUSTER__FROM_SHEPHERD__BODY_PEER;
+    message.peer = frame;
+    peer_send(r, &message);
+}
+
+static void tell_left(struct run *r)
+{
+    size_t nodes = r->launch->node_index ? 1 : r->launch->n_nodes;
+    for (size_t i = 0; i < nodes; i++) {
+        if (i == r->launch->node_index)
+            continue;
+        Muster__PeerFrame frame = MUSTER__PEER_FRAME__INIT;
+        frame.to = (uint32_t)i;
+        frame.left = (uint32_t)r->core.left_rank + 1;
+        send_frame(r, &frame);
+    }
 }
 
 static void perform(struct run *r, enum shepherd_output_kind what)
@@ -70,6 +102,9 @@ static void perform(struct run *r, enum shepherd_output_kind what)
         break;
     case SHEPHERD_OUT_START:
         tasks_start(r);
+        break;
+    case SHEPHERD_OUT_LEFT:
+        tell_left(r);
         break;
     case SHEPHERD_OUT_REPORT:
         report(r);
@@ -198,19 +233,10 @@ void run_fences(struct run *r)
             pmix_fence_done(r->pmix, o.collective, o.sequence, o.bytes, o.len, false);
             continue;
         }
-        Muster__AttemptId id = MUSTER__ATTEMPT_ID__INIT;
         Muster__PeerFrame frame = MUSTER__PEER_FRAME__INIT;
-        Muster__FromShepherd message = MUSTER__FROM_SHEPHERD__INIT;
-        id.cluster = r->id.cluster.v;
-        id.job_uid = r->id.job.v;
-        id.number = r->id.number;
-        frame.attempt = &id;
-        frame.from = r->launch->node_index;
         frame.to = o.node;
         frame.payload = (ProtobufCBinaryData){o.len, (uint8_t *)o.bytes};
-        message.body_case = MUSTER__FROM_SHEPHERD__BODY_PEER;
-        message.peer = &frame;
-        peer_send(r, &message);
+        send_frame(r, &frame);
     }
 }
 
@@ -219,6 +245,11 @@ static void take_peer(struct run *r, const Muster__PeerFrame *frame)
     struct err err;
     if (!r->fences || !own(r, frame->attempt))
         return;
+    if (frame->left) {
+        run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_LEFT,
+                                            .rank = (int32_t)(frame->left - 1)});
+        return;
+    }
     if (fences_receive(r->fences, frame->from, frame->payload.data, frame->payload.len, &err))
         log_error("shepherd", "bad_fence", "%s", err.message);
     run_fences(r);
@@ -253,6 +284,8 @@ void run_connected(struct run *r)
 {
     channels_send(r, r->end != NULL); // before an END: nobody listens after it
     report_with(r, r->launch);
+    if (r->core.left_rank >= 0 && !r->end)
+        tell_left(r);
     if (r->fences) {
         fences_resend(r->fences);
         run_fences(r);

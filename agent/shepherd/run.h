@@ -3,9 +3,9 @@
 // `struct run` is the process's whole state, made once in run_shepherd() and never freed but by
 // exit. Everything happens on the main thread: a callback translates into a shepherd_input, calls
 // run_step(), which performs what the core decided. Files: run.c (loop, performing), peer.c (the
-// agent's connection), tasks.c (fork, exec, reap), environment.c, output.c (spool), ending.c (kill,
-// look, END), channel.c (what tasks report), watch.c (deadline, timers, memory), pmix.c (the
-// plugin). The zygote above them: main.c, strays.c.
+// agent's connection), tasks.c (fork, exec, reap), environment.c, port.c, output.c (spool),
+// ending.c (kill, look, END), channel.c (what tasks report), watch.c (deadline, timers, memory),
+// pmix.c (the plugin). The zygote above them: main.c, strays.c.
 #pragma once
 
 #include "agent/core/fence.h"
@@ -88,6 +88,9 @@ char **environment_make(struct run *r, int32_t i);
 void environment_free(char **env);
 // Appends NAME=value unless the list names NAME already. *env is reallocated.
 void environment_default(char ***env, const char *name, const char *value);
+
+// port.c: does a program outside the attempt listen on it, on any address of the machine?
+bool port_taken(uint32_t port);
 
 // ending.c
 void ending_signal(struct run *r, int signal);

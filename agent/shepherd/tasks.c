@@ -89,8 +89,6 @@ static _Noreturn void child(struct start *st)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != st->parent)
         _exit(127);
-    if (st->cgroup)
-        cgroup_enter(st->cgroups, st->cgroup);
     if (st->bind)
         sched_setaffinity(0, sizeof st->cpus, &st->cpus);
     lose_oom_protection();
@@ -166,7 +164,7 @@ static int spawn(struct run *r, int32_t i, struct start *st, struct err *err)
     if (pipe2(report, O_CLOEXEC))
         return fail(err, E_SYSTEM, "cannot make a pipe: %m");
     st->report = report[1];
-    pid_t pid = fork();
+    pid_t pid = cgroup_fork(st->cgroups, st->cgroup);
     if (pid == 0)
         child(st);
     close(report[1]);

@@ -135,7 +135,7 @@ void attempt_launch_part(struct cluster *c, struct job *j, struct placement *p)
 }
 
 static struct placement *part_make(struct cluster *c, struct job *j, const struct fit_node *f,
-                                   int32_t index, int32_t first_rank)
+                                   int32_t index, int32_t first_rank, int32_t port)
 {
     struct node *n = f->node;
     struct coreset free_cores = coreset_first((unsigned)n->cores);
@@ -151,6 +151,7 @@ static struct placement *part_make(struct cluster *c, struct job *j, const struc
         .tasks = f->tasks,
         .cores = coreset_lowest(&free_cores, (unsigned)(f->tasks * j->req.cpus)),
         .memory_mib = f->tasks * j->req.memory_mib,
+        .port = port,
         .lease_end_ms = INT64_MAX,
     };
     for (int g = 0, want = f->tasks * j->req.gpus; want; g++)
@@ -166,6 +167,8 @@ static void narrate_part(struct cluster *c, const struct job *j, const struct pl
     const struct node *n = node_find(c, p->node);
     AUTO(text) struct text cores = {0};
     text_add_coreset(&cores, &p->cores);
+    if (p->port)
+        text_addf(&cores, ", port %d", p->port);
     struct event *e = emit(c, EVENT_JOB_PLACED, j, n, "job %s placed on %s: attempt %u, cores %s",
                            job_label(c, j), n->name, j->attempt, text_str(&cores));
     e->cores = p->cores;
@@ -173,7 +176,8 @@ static void narrate_part(struct cluster *c, const struct job *j, const struct pl
     e->memory_mib = p->memory_mib;
 }
 
-void attempt_place(struct cluster *c, struct job *j, const struct fit_node *nodes, size_t count)
+void attempt_place(struct cluster *c, struct job *j, const struct fit_node *nodes, size_t count,
+                   int32_t port)
 {
     j->attempt++;
     j->started_at_ms = 0;
@@ -181,10 +185,11 @@ void attempt_place(struct cluster *c, struct job *j, const struct fit_node *node
     set_text(&j->verdict_detail, NULL);
     job_move(c, j, JOB_STARTING);
     job_set_reason(c, j, (struct reason){0}, NULL);
+    c->meta.next_port = (uint32_t)(port - c->limits.port_first + 1);
     meta_mark(c);
     int32_t rank = 0;
     for (size_t i = 0; i < count; i++) {
-        struct placement *p = part_make(c, j, &nodes[i], (int32_t)i, rank);
+        struct placement *p = part_make(c, j, &nodes[i], (int32_t)i, rank, i ? 0 : port);
         rank += p->tasks;
         part_mark(c, p);
         narrate_part(c, j, p);
@@ -206,7 +211,7 @@ void attempt_started(struct cluster *c, struct job *j, struct placement *p)
         return;
     j->started_at_ms = c->now.wall_ms;
     j->attempts_used++;
-    j->never_started = 0;
+    j->never_started = j->ports_taken = 0;
     job_mark(c, j);
     if (j->array.v)
         array_element_started(c, j);
@@ -272,8 +277,9 @@ static int32_t exit_code_of(const struct reason *r)
     switch ((int)r->code) {
     case REASON_EXITED:
     case REASON_TASK_FAILED:
-    case REASON_MPI_ABORTED:
         return (int32_t)r->a;
+    case REASON_MPI_ABORTED: // what a shell could show of it, and never success
+        return r->a & 255 ? (int32_t)(r->a & 255) : 1;
     case REASON_SIGNALLED:
         return 128 + (int32_t)r->a;
     case REASON_OUT_OF_MEMORY:
@@ -293,7 +299,7 @@ static bool is_of_program(enum reason_code code)
 {
     return code == REASON_SIGNALLED || code == REASON_TASK_FAILED || code == REASON_MPI_ABORTED ||
            code == REASON_OUT_OF_MEMORY || code == REASON_MPI_NOT_FINALISED ||
-           code == REASON_MPI_NOT_INITIALISED;
+           code == REASON_MPI_NOT_INITIALISED || code == REASON_MPI_SPAWN;
 }
 
 // Nodes race to tell their ends: the cause may come after its consequence.

@@ -36,6 +36,9 @@ struct cluster_meta {
     // The pending job that the last pass stopped at: what follows it in the queue waits for its
     // turn and was not looked at, so its own reason may be old. 0: the pass came to the end.
     struct job_id blocked;
+    // Where the search for a free port begins: ports go round, so that one that was just freed
+    // rests.
+    uint32_t next_port;
 };
 #define META_COLUMNS(X)                    \
     X(cluster_id, I64, id.v)               \
@@ -48,7 +51,8 @@ struct cluster_meta {
     X(next_event, I64, next_event)         \
     X(recovery_hold, I64, recovery_hold)   \
     X(term_seen, I64, term_seen)           \
-    X(blocked, I64, blocked.v)
+    X(blocked, I64, blocked.v)             \
+    X(next_port, I64, next_port)
 
 // ---- inputs ----
 
@@ -109,6 +113,7 @@ struct agent_attempt {
     struct coreset cores;
     uint64_t gpus;
     int64_t memory_mib;
+    int32_t port;
 };
 
 struct input_hello {
@@ -324,11 +329,14 @@ struct cluster_limits {
     int64_t min_lease_ms; // least on_lost requeue:T
     int32_t pass_budget;  // candidates evaluated in one INPUT_CONTINUE
     int64_t jobs_max;     // live jobs
+    // Ports of each machine that are given out; below Linux's ephemeral range, 32768-60999.
+    int32_t port_first, port_count;
 };
-#define CLUSTER_LIMITS_DEFAULT                                                                \
-    (struct cluster_limits)                                                                   \
-    {                                                                                         \
-        .heartbeat_ms = 1000, .min_lease_ms = 10000, .pass_budget = 1000, .jobs_max = 2000000 \
+#define CLUSTER_LIMITS_DEFAULT                                                                 \
+    (struct cluster_limits)                                                                    \
+    {                                                                                          \
+        .heartbeat_ms = 1000, .min_lease_ms = 10000, .pass_budget = 1000, .jobs_max = 2000000, \
+        .port_first = 20000, .port_count = 10000                                               \
     }
 
 struct cluster *cluster_new(const struct cluster_limits *limits);

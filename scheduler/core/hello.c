@@ -97,6 +97,7 @@ static void quarantine(struct cluster *c, struct node *n, const struct agent_att
         .cores = a->cores,
         .gpus = a->gpus & ~n->used_gpus,
         .memory_mib = a->memory_mib,
+        .port = port_held(n, a->port) ? 0 : a->port,
         .state = PLACEMENT_QUARANTINED,
         .started = a->started,
         .lease_end_ms = INT64_MAX,
@@ -171,7 +172,12 @@ static void take_link(struct cluster *c, struct node *n, const struct input_hell
     n->request = h->request;
     n->heard_ms = c->now.boot_ms;
     n->unreachable_since_ms = 0;
+    bool moved = strcmp(n->inc.machine_id, h->inc.machine_id) != 0;
+    if (moved)
+        machine_leave(c, n);
     n->inc = h->inc;
+    if (moved)
+        machine_join(c, n);
     n->cores = h->cores < 0 ? 0 : h->cores > CORESET_MAX ? CORESET_MAX : h->cores;
     n->gpus = h->gpus < 0 ? 0 : h->gpus > NODE_GPUS_MAX ? NODE_GPUS_MAX : h->gpus;
     n->memory_mib = h->memory_mib < 0 ? 0 : h->memory_mib;

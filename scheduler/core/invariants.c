@@ -1,6 +1,35 @@
 // Every invariant of the core, walked after each step of the tests and the simulator.
 #include "scheduler/core/state.h"
 
+#include <string.h>
+
+// How many hold this port on the node's machine.
+static int ports_equal(const struct node *n, int32_t port)
+{
+    int count = 0;
+    const struct node *mate = n;
+    do {
+        const struct placement *p;
+        TAILQ_FOREACH(p, &mate->parts, node_link)
+        count += port && p->port == port;
+    } while ((mate = mate->next_on_machine) != n);
+    return count;
+}
+
+// Are exactly the nodes with its machine id in the node's ring?
+static void check_machine(const struct cluster *c, const struct node *n)
+{
+    size_t same = 0, ring = 0;
+    for (size_t i = 0; n->inc.machine_id[0] && i < c->nodes_count; i++)
+        same += strcmp(c->nodes[i]->inc.machine_id, n->inc.machine_id) == 0;
+    const struct node *mate = n;
+    do {
+        CHECK(strcmp(mate->inc.machine_id, n->inc.machine_id) == 0);
+        ring++;
+    } while ((mate = mate->next_on_machine) != n);
+    CHECK(ring == (same ? same : 1));
+}
+
 static void check_node(const struct cluster *c, const struct node *n, size_t *parts)
 {
     struct coreset cores = {0};
@@ -15,6 +44,10 @@ static void check_node(const struct cluster *c, const struct node *n, size_t *pa
         coreset_union(&cores, &p->cores);
         gpus |= p->gpus;
         memory += p->memory_mib;
+        CHECK(!p->port || !p->job.v ||
+              (p->port >= c->limits.port_first &&
+               p->port < c->limits.port_first + c->limits.port_count));
+        CHECKF(ports_equal(n, p->port) <= 1, "port %d of %s is given out twice", p->port, n->name);
         CHECK((p->job.v == 0) == (p->state == PLACEMENT_QUARANTINED));
         CHECK(!p->job.v || job_find(c, p->job));
         ++*parts;
@@ -23,6 +56,7 @@ static void check_node(const struct cluster *c, const struct node *n, size_t *pa
     CHECK(gpus == n->used_gpus && memory == n->used_memory_mib);
     CHECK(n->ready == (n->link != 0));
     CHECK(node_find_name(c, n->name) == n);
+    check_machine(c, n);
 }
 
 static void check_gang(const struct cluster *c, const struct job *j)
@@ -39,6 +73,7 @@ static void check_gang(const struct cluster *c, const struct job *j)
         CHECK(coreset_count(&p->cores) == (unsigned)(p->tasks * j->req.cpus));
         CHECK(__builtin_popcountll(p->gpus) == p->tasks * j->req.gpus);
         CHECK(p->memory_mib == p->tasks * j->req.memory_mib);
+        CHECK(!p->port || p->index == 0);
         CHECK(j->verdict.code == REASON_NONE || p->attempt < j->attempt || p->over || p->kill);
     }
     CHECK(tasks <= j->req.tasks);

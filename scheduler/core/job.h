@@ -106,6 +106,7 @@ struct job {
     // Not stored: rebuilt.
     int64_t not_before_ms;       // boot clock: a requeued job waits until then
     int32_t never_started;       // attempts in a row that started nothing
+    int32_t ports_taken;         // of these, ended because another program had their port
     struct placement_list parts; // placements that exist, of any attempt
     bool queued;                 // is in the queue
     bool dirty;

@@ -45,7 +45,8 @@ int cluster_load_placement(struct cluster *c, const struct placement *row, struc
 {
     struct node *n = node_find(c, row->node);
     if (!n || (row->job.v && !job_find(c, row->job)) ||
-        coreset_intersects(&n->used_cores, &row->cores) || (n->used_gpus & row->gpus))
+        coreset_intersects(&n->used_cores, &row->cores) || (n->used_gpus & row->gpus) ||
+        port_held(n, row->port))
         return fail(err, E_CORRUPT,
                     "placement %" PRIu64 " names a job or node that is not there, or holds what "
                     "another one holds",

@@ -63,9 +63,10 @@ struct node {
     struct coreset used_cores;
     uint64_t used_gpus; // bit g: GPU g
     int64_t used_memory_mib;
-    struct placement_list parts; // placements here, quarantined ones too
-    uint64_t link;               // the shell's handle; 0: none
-    uint64_t new_link;           // connected, its HELLO not yet accepted
+    struct node *next_on_machine; // a ring of the nodes that share a machine, and so its ports
+    struct placement_list parts;  // placements here, quarantined ones too
+    uint64_t link;                // the shell's handle; 0: none
+    uint64_t new_link;            // connected, its HELLO not yet accepted
     uint64_t new_session;
     bool ready;               // HELLO of this session was reconciled
     uint64_t request;         // number of the newest heartbeat of this session
@@ -73,6 +74,7 @@ struct node {
     enum reason_code refused; // the last agent that was; NONE: it was not
     bool dirty;
     UT_hash_handle by_name;
+    UT_hash_handle by_machine; // of the one that stands for its ring
 };
 
 enum node_state node_state(const struct node *n);

@@ -85,10 +85,16 @@ static enum considered consider(struct cluster *c, struct job *j)
         return CONSIDERED_ASIDE;
     }
     if (fit(c, &j->req, FIT_FREE, &f, &count)) {
+        int32_t port = port_find(c, f[0].node);
+        if (!port) {
+            struct reason r = {REASON_RESOURCES_PORTS, f[0].node->id, c->limits.port_count, 0, 0};
+            job_set_reason(c, j, r, NULL);
+            return CONSIDERED_BLOCKED;
+        }
         struct job *placed = j->array_count ? array_next_element(c, j) : j;
         if (placed->queued)
             queue_remove(c, placed);
-        attempt_place(c, placed, f, count);
+        attempt_place(c, placed, f, count, port);
         return CONSIDERED_PLACED;
     }
     if (fit(c, &j->req, FIT_USABLE, &f, &count)) {

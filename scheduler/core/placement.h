@@ -41,6 +41,7 @@ struct placement {
     struct coreset cores;
     uint64_t gpus;
     int64_t memory_mib;
+    int32_t port; // MASTER_PORT, on the node of rank 0; 0: none
     enum placement_state state;
     bool kill;    // KILL is wanted: sent now and after each HELLO until END
     bool over;    // see above
@@ -69,6 +70,7 @@ const char *placement_state_word(enum placement_state s);
     X(cores, CORES, cores)         \
     X(gpus, I64, gpus)             \
     X(memory_mib, I64, memory_mib) \
+    X(port, I64, port)             \
     X(state, STATE, state)         \
     X(kill, I64, kill)             \
     X(over, I64, over)             \

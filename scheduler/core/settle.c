@@ -51,6 +51,9 @@ static void requeue(struct cluster *c, struct job *j)
          why);
     if (j->started_at_ms) {
         j->not_before_ms = 0;
+    } else if (j->verdict.code == REASON_PORT_TAKEN) {
+        j->not_before_ms = 0; // the next attempt has another one
+        j->ports_taken++;
     } else {
         int32_t doublings = j->never_started < 6 ? j->never_started : 6;
         int64_t delay = (int64_t)RETRY_FIRST_MS << doublings;
@@ -76,6 +79,8 @@ static enum job_state end_state(const struct reason *verdict)
 // A loss may be tried again: a restartable job, or one of which nothing ever ran in this attempt.
 static bool may_retry(const struct job *j)
 {
+    if (j->verdict.code == REASON_PORT_TAKEN)
+        return !j->cancelled && !j->started_at_ms && j->ports_taken < PORT_TRIES_MAX;
     if (!is_loss(j->verdict.code) || j->cancelled)
         return false;
     if (!j->started_at_ms)

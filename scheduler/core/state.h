@@ -18,6 +18,7 @@ enum {
     SILENT_HEARTBEATS = 4,    // a node silent for so many is unreachable
     RETRY_FIRST_MS = 1000,    // delay before an attempt after one that started nothing, doubling
     RETRY_LAST_MS = 60000,
+    PORT_TRIES_MAX = 10, // attempts in a row whose port another program had
 };
 
 RB_HEAD(job_queue, job);
@@ -39,7 +40,7 @@ struct cluster {
     struct fit_node *fit_scratch; // one an node: what fit() returns, until its next call
     struct node **nodes;          // by id - 1
     size_t nodes_count, nodes_cap;
-    struct node *nodes_by_name;
+    struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
 
     bool pass_wanted;
@@ -126,10 +127,18 @@ bool node_usable(const struct node *n);
 // Why nothing known could hold it.
 struct reason fit_shortage(struct cluster *c, const struct request *r);
 
+// Ports of machines: port.c.
+void machine_join(struct cluster *c, struct node *n);  // by its machine id
+void machine_leave(struct cluster *c, struct node *n); // alone from now on
+bool port_held(const struct node *n, int32_t port);
+// The next free one in turn of the node's machine; 0: all are held.
+int32_t port_find(const struct cluster *c, const struct node *n);
+
 // The job machine: attempt.c, settle.c.
 void job_move(struct cluster *c, struct job *j, enum job_state to);
 void job_set_reason(struct cluster *c, struct job *j, struct reason r, const char *detail);
-void attempt_place(struct cluster *c, struct job *j, const struct fit_node *nodes, size_t count);
+void attempt_place(struct cluster *c, struct job *j, const struct fit_node *nodes, size_t count,
+                   int32_t port);
 void attempt_launch_part(struct cluster *c, struct job *j, struct placement *p);
 void attempt_started(struct cluster *c, struct job *j, struct placement *p);
 void attempt_progress(struct cluster *c, struct job *j);

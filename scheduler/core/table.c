@@ -74,6 +74,7 @@ struct node *node_add(struct cluster *c, const struct node *row)
     struct node *n = xmemdup(row, sizeof *row);
     CHECK(n->id.v == c->nodes_count + 1);
     TAILQ_INIT(&n->parts);
+    machine_join(c, n);
     VEC_RESERVE(c->nodes, c->nodes_count, c->nodes_cap);
     c->nodes[c->nodes_count++] = n;
     c->fit_scratch = xreallocarray(c->fit_scratch, c->nodes_cap, sizeof *c->fit_scratch);
@@ -87,6 +88,7 @@ struct placement *part_add(struct cluster *c, const struct placement *row)
     struct node *n = node_find(c, p->node);
     CHECK(n);
     CHECK(!coreset_intersects(&n->used_cores, &p->cores) && !(n->used_gpus & p->gpus));
+    CHECK(!port_held(n, p->port));
     p->dirty = false;
     coreset_union(&n->used_cores, &p->cores);
     n->used_gpus |= p->gpus;
@@ -196,6 +198,7 @@ void cluster_free(struct cluster *c)
             part_remove(c, p);
     }
     HASH_CLEAR(by_name, c->nodes_by_name);
+    HASH_CLEAR(by_machine, c->nodes_by_machine);
     for (size_t i = 0; i < c->nodes_count; i++)
         free(c->nodes[i]);
     while (c->jobs_by_id) {

@@ -66,7 +66,8 @@ static void placement_row(struct store_reader *r, sqlite3_stmt *s, struct text *
     put_str(t, "cores", (const char *)sqlite3_column_text(s, 4));
     query_gpus_json("gpus", (uint64_t)sqlite3_column_int64(s, 5), t);
     put_int(t, "memory_mib", sqlite3_column_int64(s, 6));
-    put_str(t, "state", (const char *)sqlite3_column_text(s, 7));
+    put_int_or_null(t, "port", sqlite3_column_int64(s, 7));
+    put_str(t, "state", (const char *)sqlite3_column_text(s, 8));
 }
 
 static void known_int(struct text *t, const char *key, sqlite3_stmt *s, int i)
@@ -111,7 +112,8 @@ static int add_job(struct store_reader *r, struct job_id id, struct text *t, boo
                    struct err *err)
 {
     static const char placements[] =
-        "SELECT n.name, p.attempt, p.first_rank, p.tasks, p.cores, p.gpus, p.memory_mib, p.state"
+        "SELECT n.name, p.attempt, p.first_rank, p.tasks, p.cores, p.gpus, p.memory_mib, p.port,"
+        " p.state"
         " FROM placement p JOIN node n ON n.id = p.node WHERE p.of_job = ? ORDER BY p.id";
     static const char results[] =
         "SELECT t.rank, t.attempt, n.name, t.exit_code, t.signal, t.user_ms, t.system_ms,"

@@ -16,7 +16,7 @@
 #include <uthash.h>
 
 enum {
-    STORE_SCHEMA_VERSION = 2,
+    STORE_SCHEMA_VERSION = 3,
     STORE_APPLICATION_ID = 0x4d757374, // "Must"
     STORE_RESERVE_BYTES = 16 * 1024 * 1024,
     STORE_BUSY_MS = 10000,

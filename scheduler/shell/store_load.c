@@ -186,7 +186,12 @@ static void read_placement(struct load *l, sqlite3_stmt *stmt)
 static int find_contradictions(struct load *l, struct err *err)
 {
     static const char sql[] = "SELECT p.job FROM placement p JOIN job j ON j.id = p.of_job"
-                              " WHERE p.uid <> j.uid OR p.attempt > j.attempt";
+                              " WHERE p.uid <> j.uid OR p.attempt > j.attempt"
+                              // The later one of two that hold the same port of a machine.
+                              " UNION ALL SELECT job FROM (SELECT p.job, row_number() OVER"
+                              " (PARTITION BY n.machine_id, p.port ORDER BY p.id) AS k"
+                              " FROM placement p JOIN node n ON n.id = p.node WHERE p.port <> 0)"
+                              " WHERE k > 1";
     sqlite3_stmt *stmt;
     int rc = db_prepare(&l->s->db, sql, &stmt, err);
     if (rc)

@@ -131,6 +131,8 @@ static int create_all(struct db *db, struct err *err)
 
 static const struct store_upgrade upgrades[] = {
     {1, "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0"},
+    {2, "ALTER TABLE meta ADD COLUMN next_port INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE placement ADD COLUMN port INTEGER NOT NULL DEFAULT 0"},
 };
 
 const struct store_schema store_schema = {

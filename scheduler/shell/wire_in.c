@@ -28,6 +28,7 @@ static void fill_attempt(struct agent_attempt *to, const Muster__AttemptStatus *
         if (from->held->gpus[i] < NODE_GPUS_MAX)
             to->gpus |= UINT64_C(1) << from->held->gpus[i];
     to->memory_mib = from->held->memory_mib;
+    to->port = from->held->port <= UINT16_MAX ? (int32_t)from->held->port : 0;
 }
 
 static void from_hello(const Muster__Hello *h, struct node_id node, uint64_t session,

@@ -112,6 +112,7 @@ static void fill_resources(Muster__Resources *to, const struct placement *p, str
         if (p->gpus >> g & 1)
             gpus[to->n_gpus++] = g;
     to->memory_mib = p->memory_mib;
+    to->port = (uint32_t)p->port;
 }
 
 static void fill_launch(struct server *s, const struct effect *e, Muster__Launch *l)
@@ -161,6 +162,7 @@ static void send_launch(struct server *s, const struct effect *e)
         parts[i].address = (char *)link_address(p->node);
         parts[i].first_rank = (uint32_t)p->first_rank;
         parts[i].tasks = (uint32_t)p->tasks;
+        parts[i].port = (uint32_t)p->port;
         list[i] = &parts[i];
     }
     fill_id(&id, e->attempt);

@@ -44,6 +44,11 @@ class Bench:
             if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(source):
                 subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra",
                                 "-pthread", "-o", program, source], check=True, timeout=120)
+        self.compile_mpi("hello")
+
+    def compile_mpi(self, name):
+        subprocess.run(["mpicc", "-O2", "-o", os.path.join(self.build, name),
+                        os.path.join(HERE, name + ".c")], check=True, timeout=120)
 
     def tool(self, name, *args, env=None, timeout=300):
         """Runs a C program of this directory; what it printed, decoded."""
@@ -71,8 +76,8 @@ class Bench:
         return self.tool("sync", os.path.join(self.scratch, "sync"), self.size(1.0, 0.3), 4096,
                          *how)["per_s"]
 
-    def cluster(self):
-        return PrivateCluster(self)
+    def cluster(self, nodes=2, cpus=2):
+        return PrivateCluster(self, nodes, cpus)
 
 
 @contextlib.contextmanager
@@ -90,16 +95,16 @@ def signals_later():
 
 
 class PrivateCluster(muster.Cluster):
-    """Two nodes of two cores, ended with everything in it on leaving, interrupted or not."""
+    """Ended with everything in it on leaving, interrupted or not."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, nodes, cpus):
         self.bench = bench
         self.scheduler = None  # of restart_scheduler()
         self.dir = tempfile.mkdtemp(prefix="c", dir=bench.scratch)
         self.root = os.path.join(self.dir, "c")
-        self.nodes = ["n1", "n2"]
-        self.cores = 4
-        self.up_flags = ["--nodes", "2", "--cpus", "2"]
+        self.nodes = [f"n{i + 1}" for i in range(nodes)]
+        self.cores = nodes * cpus
+        self.up_flags = ["--nodes", str(nodes), "--cpus", str(cpus)]
         self.socket = os.path.join(self.root, "scheduler.sock")
         self.env = {"MUSTER_HOME": self.root}
 

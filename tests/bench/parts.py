@@ -189,4 +189,49 @@ def listed(cluster, query):
     return answer["jobs"] if status == 200 else []
 
 
-PARTS = {"submit": submit, "noop": noop, "latency": latency, "memory": memory, "restart": restart}
+SHAPES = ((2, 1), (2, 2), (2, 4), (2, 8), (4, 4))  # nodes, ranks on each
+
+
+def mpi(bench):
+    """Start-up of MPI programs, beside mpirun."""
+    part = "mpi: an MPI program that does nothing, on nodes x ranks, beside mpirun -np on the host"
+    allow = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    hello = os.path.join(bench.build, "hello")
+    figures = []
+    with bench.cluster(nodes=4, cpus=8) as c:
+        c.ctl_out("run", "-n", "4", "-N", "4", "--", hello)
+        for nodes, each in SHAPES:
+            count = str(nodes * each)
+            mpirun = ["mpirun", "--oversubscribe", "-np", count]
+            commands = {"mpirun": [*mpirun, hello],
+                        "mpirun, pml=ob1": [*mpirun, "--mca", "pml", "ob1", hello],
+                        "schedctl run": [SCHEDCTL, "run", "-n", count, "-N", str(nodes), "--", hello]}
+            out, end = {}, {}
+            for name in commands:
+                limit = name == "schedctl run"
+                out[name] = Figure(part, f"{nodes}x{each} {name}: out of MPI_Init", "ms",
+                                   out["mpirun"] if limit else None)
+                end[name] = Figure(part, f"{nodes}x{each} {name}: whole command", "ms",
+                                   end["mpirun"] if limit else None)
+            for _ in range(2 * bench.repetitions):
+                for name, command in commands.items():
+                    init_ms, whole_ms = start_up(bench, command, int(count), {**c.env, **allow})
+                    out[name].add(init_ms)
+                    end[name].add(whole_ms)
+            figures += [f for name in commands for f in (out[name], end[name])]
+    return figures
+
+
+def start_up(bench, command, ranks, env):
+    """From the order to the last rank's leaving MPI_Init, and to the command's end; in ms."""
+    start = time.monotonic()
+    said = bench.finish(command, env=env, timeout=60).splitlines()
+    whole = time.monotonic() - start
+    times = [int(line.split()[1]) for line in said if line.startswith("init ")]
+    if len(times) != ranks:
+        raise RuntimeError(f"{' '.join(command)}: {len(times)} of {ranks} ranks: {said[-5:]}")
+    return (max(times) / 1e9 - start) * 1000, whole * 1000
+
+
+PARTS = {"submit": submit, "noop": noop, "latency": latency, "memory": memory, "restart": restart,
+         "mpi": mpi}

@@ -2,6 +2,7 @@
 """Measures Muster on private clusters on this machine, each figure beside what limits it.
 
     run.py [--quick] [--json FILE] [NAME...]     names: submit noop latency memory restart
+                                                 mpi
 
 Every figure is taken several times, in turn with its limit; the table has median, least and
 greatest, and the median of the ratios to the limit in the same repetition. docs/benchmarks.md says

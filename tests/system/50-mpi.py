@@ -1,44 +1,11 @@
 #!/usr/bin/env python3
-"""MPI programs launched by the shepherds: right size and ranks, right ends, nothing left."""
-import glob
+"""MPI programs launched by the shepherds, on one, two and four nodes: mpi.c does the checks."""
 import os
 import shutil
-import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from muster import BIN, Cluster, Tap, eventually, processes
-
-PROGRAM = r"""
-#include <mpi.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-int main(int argc, char **argv)
-{
-    const char *what = argc > 1 ? argv[1] : "";
-    int rank, size, sum = 0;
-    if (strcmp(what, "early") == 0 && getenv("RANK")[0] == '1')
-        return 0;
-    MPI_Init(&argc, &argv);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
-    MPI_Allreduce(&rank, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
-    printf("%d/%d:%d\n", rank, size, sum);
-    fflush(stdout);
-    if (strcmp(what, "abort") == 0 && rank == size - 1)
-        MPI_Abort(MPI_COMM_WORLD, 7);
-    if (strcmp(what, "crash") == 0 && rank == 0)
-        raise(11);
-    if (strcmp(what, "exit") == 0 && rank == 0)
-        exit(3);
-    if (*what)
-        MPI_Barrier(MPI_COMM_WORLD);
-    MPI_Finalize();
-    return 0;
-}
-"""
+from muster import BIN, Cluster, Tap, compile_mpi, eventually, mpi_files, processes
 
 tap = Tap()
 if not shutil.which("mpicc"):
@@ -47,39 +14,57 @@ if not shutil.which("mpicc"):
 
 
 def lines(size):
-    total = size * (size - 1) // 2
-    return sorted(f"{r}/{size}:{total}" for r in range(size))
+    return sorted(f"{r}/{size} reduce ring split shared put file" for r in range(size))
 
 
-def ends(c, hello, what, code, words):
-    begin = time.monotonic()
-    run = c.ctl("run", "-n", "4", "-N", "2", "--grace", "1s", "--", hello, what)
-    took = time.monotonic() - begin
-    tap.equal(run.returncode, code, f"{what}: the exit code")
-    tap.ok(words in run.stderr, f"{what}: why", run.stderr)
-    tap.ok(took < 4, f"{what}: it does not hang", took)
+def said(run):
+    return sorted(run.stdout.splitlines())
+
+
+def two_at_once(c, mpi):
+    """Both on the same two nodes; each ends only when it has seen the other."""
+    place = c.file("meet")
+    os.mkdir(place)
+    c.ctl("node", "drain", "n3", "--reason", "test")
+    c.ctl("node", "drain", "n4", "--reason", "test")
+    jobs = [c.submit("-n", "2", "-N", "2", "--time", "30s", "--", mpi, "meet", place, "2")
+            for _ in range(2)]
+    tap.equal(c.wait(*jobs), 0, "two MPI jobs at once on the same two nodes")
+    tap.equal([sorted(c.ctl("logs", "-a", str(j)).stdout.splitlines()) for j in jobs],
+              [["0/2 met", "1/2 met"]] * 2, "and neither takes the other's messages")
+    c.ctl("node", "resume", "n3")
+    c.ctl("node", "resume", "n4")
+
+
+def agents_restart(c, mpi):
+    """Fences wait for a rank that is late while the agents that carry them die and come back."""
+    place = c.file("late")
+    os.mkdir(place)
+    there = lambda name: os.path.exists(os.path.join(place, name))
+    job = c.submit("-n", "4", "-N", "2", "--time", "60s", "--", mpi, "late", place)
+    tap.ok(eventually(lambda: there("waits")), "rank 0 is late for MPI_Init")
+    nodes = [p["node"] for p in c.job(job)["placements"]]
+    for when, victim in (("init", nodes[1]), ("finalize", nodes[0])):
+        c.kill_agent(victim)
+        c.up()
+        open(os.path.join(place, when), "w").close()
+        if when == "init":
+            tap.ok(eventually(lambda: there("worked")), "MPI_Init ends though an agent was killed")
+    tap.equal(c.wait(job), 0, "and so does MPI_Finalize")
+    tap.equal(sorted(c.ctl("logs", "-a", str(job)).stdout.splitlines()),
+              [f"{r}/4 late" for r in range(4)], "with the right results throughout")
 
 
 with Cluster(nodes=4, cpus=2) as c:
-    source, hello = c.file("hello.c"), c.file("hello")
-    with open(source, "w", encoding="utf-8") as f:
-        f.write("#include <signal.h>\n" + PROGRAM)
-    subprocess.run(["mpicc", "-w", "-o", hello, source], check=True)
+    mpi = compile_mpi(c)
     for nodes, tasks in ((1, 2), (2, 2), (2, 4), (4, 4), (4, 8)):
-        run = c.ctl("run", "-n", str(tasks), "-N", str(nodes), "--", hello)
-        tap.equal((run.returncode, sorted(run.stdout.split())), (0, lines(tasks)),
-                  f"{tasks} tasks on {nodes} nodes: size, ranks and sum")
-    ends(c, hello, "abort", 7, "MPI_Abort with code 7")
-    ends(c, hello, "crash", 139, "signal 11")
-    ends(c, hello, "exit", 3, "exit code 3")
-    ends(c, hello, "early", 1, "without MPI_Init")
-    for _ in range(10):
-        c.ctl("run", "-n", "4", "-N", "2", "--grace", "1s", "--", hello, "crash")
-    tap.ok(eventually(c.all_free), "after ten crashes in a row everything is free")
-    tap.equal(c.shepherd_pids(), [], "and no shepherd hangs")
-    left = [p for uid in c.sql("select printf('%016x', uid) from job").split()
-            for p in glob.glob(f"/dev/shm/muster-{uid}.*") + glob.glob(f"/tmp/muster-*/{uid}.*")]
-    tap.equal(left, [], "nothing is left in /dev/shm nor in /tmp")
+        run = c.ctl("run", "-n", str(tasks), "-N", str(nodes), "--time", "60s", "--", mpi, "good",
+                    str(tasks // nodes), c.file(f"file.{tasks}"), timeout=90)
+        tap.equal((run.returncode, said(run)), (0, lines(tasks)),
+                  f"{tasks} tasks on {nodes} nodes: reduce, ring, split, windows, file")
+    two_at_once(c, mpi)
+    agents_restart(c, mpi)
+    tap.equal(mpi_files(c), [], "nothing is left in /dev/shm nor in /tmp")
 
     data = "/usr/share/datasets/fashion-mnist"
     if os.path.isdir(data):

@@ -328,3 +328,17 @@ def cmdline(pid):
 
 def processes_is_zygote(pid):
     return "--zygote" in cmdline(pid)
+
+
+def compile_mpi(c):
+    """mpi.c as a program of this cluster's directory."""
+    program = c.file("mpi")
+    subprocess.run(["mpicc", "-O1", "-w", "-o", program,
+                    os.path.join(TOP, "tests", "system", "mpi.c")], check=True, timeout=120)
+    return program
+
+
+def mpi_files(c):
+    """What the cluster's jobs have left in /dev/shm and /tmp."""
+    return [p for uid in c.sql("select printf('%016x', uid) from job").split()
+            for p in glob.glob(f"/dev/shm/muster-{uid}.*") + glob.glob(f"/tmp/muster-*/{uid}.*")]

@@ -24,8 +24,8 @@ struct stage {
 
 static void step(struct stage *s, struct shepherd_input in)
 {
-    static const char *const words[] = {"prepare", "start", "report", "term",
-                                        "kill",    "look",  "end"};
+    static const char *const words[] = {"prepare", "start", "left", "report",
+                                        "term",    "kill",  "look", "end"};
     shepherd_step(&s->core, s->now_ms, &in);
     text_clear(&s->said);
     for (size_t i = 0; i < s->core.outputs_count; i++)
@@ -162,6 +162,13 @@ static void what_cannot_be_prepared_or_started_says_why(void **state)
     empty(s);
     expect(s, "end");
     expect_verdict(s, "node n1 could not prepare it: no PMIx");
+    assert_false(s->core.started);
+    shepherd_fini(&s->core);
+    shepherd_init(&s->core);
+    STEP(s, .kind = SHEPHERD_IN_ORDER, .order = order(2));
+    STEP(s, .kind = SHEPHERD_IN_PORT_TAKEN, .port = 20005);
+    empty(s);
+    expect_verdict(s, "port 20005 of node n1 is in use by another program");
     assert_false(s->core.started);
     shepherd_fini(&s->core);
     shepherd_init(&s->core);
@@ -416,16 +423,47 @@ static void a_rank_that_never_came_is_named_whoever_is_first(void **state)
     run(s, mpi(2));
     STEP(s, .kind = SHEPHERD_IN_CONNECTED, .task = 0);
     task_ends(s, 1, 0);
-    expect(s, "report term look");
+    expect(s, "left report term look");
     expect_verdict(s, "task 5 ended without MPI_Init while other tasks wait in it");
     shepherd_fini(&s->core);
     shepherd_init(&s->core);
     run(s, mpi(2));
     task_ends(s, 1, 0);
-    expect(s, "");
+    expect(s, "left");
     STEP(s, .kind = SHEPHERD_IN_CONNECTED, .task = 0);
     expect(s, "report term look");
     expect_verdict(s, "task 5 ended without MPI_Init while other tasks wait in it");
+}
+
+static void a_rank_of_another_node_that_never_came_is_named_too(void **state)
+{
+    struct stage *s = *state;
+    run(s, mpi(1));
+    STEP(s, .kind = SHEPHERD_IN_LEFT, .rank = 9);
+    expect(s, "left"); // node 0 passes it on
+    STEP(s, .kind = SHEPHERD_IN_LEFT, .rank = 8);
+    expect(s, ""); // one is enough
+    STEP(s, .kind = SHEPHERD_IN_CONNECTED, .task = 0);
+    expect(s, "report term look");
+    expect_verdict(s, "task 9 ended without MPI_Init while other tasks wait in it");
+    shepherd_fini(&s->core);
+    shepherd_init(&s->core);
+    run(s, mpi(1));
+    STEP(s, .kind = SHEPHERD_IN_CONNECTED, .task = 0);
+    STEP(s, .kind = SHEPHERD_IN_LEFT, .rank = 9);
+    expect(s, "left report term look");
+    expect_verdict(s, "task 9 ended without MPI_Init while other tasks wait in it");
+}
+
+static void a_spawn_is_refused_and_named(void **state)
+{
+    struct stage *s = *state;
+    run(s, mpi(2));
+    STEP(s, .kind = SHEPHERD_IN_CONNECTED, .task = 1);
+    STEP(s, .kind = SHEPHERD_IN_SPAWN, .task = 1);
+    expect(s, "report term look");
+    STEP(s, .kind = SHEPHERD_IN_ABORT, .task = 1, .exit_code = 17); // what Open MPI makes of it
+    expect_verdict(s, "task 5 called MPI_Comm_spawn, which is not supported");
 }
 
 static void programs_without_mpi_may_run_under_pmix(void **state)
@@ -529,7 +567,8 @@ static bool makes_sense(struct walk *w, struct shepherd_input *in)
     case SHEPHERD_IN_ABORT:
     case SHEPHERD_IN_CONNECTED:
     case SHEPHERD_IN_FINALIZED:
-        if (!w->exec || (in->kind == SHEPHERD_IN_ABORT && !rare))
+    case SHEPHERD_IN_SPAWN:
+        if (!w->exec || ((in->kind == SHEPHERD_IN_ABORT || in->kind == SHEPHERD_IN_SPAWN) && !rare))
             return false;
         in->task = (int32_t)rng_below(&w->rng, (uint64_t)s->order.tasks);
         if (in->kind != SHEPHERD_IN_TASK_EXIT)
@@ -544,11 +583,13 @@ static bool makes_sense(struct walk *w, struct shepherd_input *in)
     case SHEPHERD_IN_EMPTY:
         return s->phase == SHEPHERD_ENDING;
     case SHEPHERD_IN_PREPARE_FAILED:
+    case SHEPHERD_IN_PORT_TAKEN:
         return s->phase == SHEPHERD_PREPARING && rare;
     case SHEPHERD_IN_KILL:
     case SHEPHERD_IN_OUT_OF_MEMORY:
     case SHEPHERD_IN_FENCE_FAILED:
     case SHEPHERD_IN_DEADLINE:
+    case SHEPHERD_IN_LEFT:
         return rare;
     case SHEPHERD_IN_ORDER:
     case SHEPHERD_IN_READY:
@@ -622,6 +663,8 @@ int main(void)
         STORY(a_rank_that_writes_to_a_dead_one_is_not_the_cause),
         STORY(a_rank_that_leaves_without_finalize_fails_the_job),
         STORY(a_rank_that_never_came_is_named_whoever_is_first),
+        STORY(a_rank_of_another_node_that_never_came_is_named_too),
+        STORY(a_spawn_is_refused_and_named),
         STORY(programs_without_mpi_may_run_under_pmix),
         STORY(a_fence_that_failed_ends_the_attempt),
         cmocka_unit_test(random_walk),

@@ -167,10 +167,9 @@ static inline void harness_restart(struct harness *h, bool same_boot)
     harness_start(h, same_boot, false, 0);
 }
 
-static inline void harness_init(struct harness *h)
+static inline void harness_init_with(struct harness *h, struct cluster_limits limits)
 {
-    *h = (struct harness){.limits = CLUSTER_LIMITS_DEFAULT,
-                          .now = {.boot_ms = 1000, .wall_ms = 1700000000000}};
+    *h = (struct harness){.limits = limits, .now = {.boot_ms = 1000, .wall_ms = 1700000000000}};
     h->meta = (struct cluster_meta){.id = {0xc1},
                                     .next_job = 1,
                                     .next_node = 1,
@@ -180,6 +179,11 @@ static inline void harness_init(struct harness *h)
     h->c = cluster_new(&h->limits);
     cluster_load_meta(h->c, &h->meta);
     harness_start(h, false, false, 0);
+}
+
+static inline void harness_init(struct harness *h)
+{
+    harness_init_with(h, CLUSTER_LIMITS_DEFAULT);
 }
 
 static inline void harness_fini(struct harness *h)

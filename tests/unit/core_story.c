@@ -170,7 +170,7 @@ static void one_job_runs_and_completes(void **state)
     expect_lines(&s->sent, "welcome n1\n");
     submit(s, (struct request){.tasks = 1, .cpus = 2, .memory_mib = 512});
     expect_lines(&s->h.story, "job 1 submitted: 1 task of 2 cores, 512 MiB\n"
-                              "job 1 placed on n1: attempt 1, cores 0-1\n");
+                              "job 1 placed on n1: attempt 1, cores 0-1, port 20000\n");
     expect_lines(&s->sent, "reply ok 1\nlaunch n1 attempt 1 lease 0\n");
     tell(s, 0, attempt(1, 1), AGENT_RUNNING);
     expect_lines(&s->h.story, "job 1 started on n1\njob 1 runs\n");
@@ -250,6 +250,22 @@ static void the_cause_may_be_told_after_its_consequence(void **state)
     }
 }
 
+static void an_abort_is_never_a_success(void **state)
+{
+    static const int32_t codes[][2] = {{0, 1}, {7, 7}, {255, 255}, {256, 1}, {300, 44}, {-1, 255}};
+    struct stage *s = *state;
+    join(s, 0);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        submit(s, (struct request){.tasks = 1, .cpus = 1, .pmix = true});
+        tell(s, 0, attempt(s->uid, 1), AGENT_RUNNING);
+        struct reason abort = {.code = REASON_MPI_ABORTED, .a = codes[i][0]};
+        end(s, 0, attempt(s->uid, 1), true, abort, NULL);
+        assert_int_equal(s->h.jobs[i].state, JOB_FAILED);
+        assert_int_equal(s->h.jobs[i].exit_code, codes[i][1]);
+        assert_int_equal(s->h.jobs[i].reason.a, codes[i][0]); // told as it was said
+    }
+}
+
 static void a_failed_preparation_runs_nothing_and_names_the_node(void **state)
 {
     struct stage *s = *state;
@@ -321,7 +337,7 @@ static void a_lost_lease_frees_the_job_and_not_the_node(void **state)
                  "job 1 attempt 1 must end: node n1 was not heard of for longer than the lease\n"
                  "job 1 waits for its next attempt: node n1 was not heard of for longer than the "
                  "lease\n"
-                 "job 1 placed on n2: attempt 2, cores 0-3\n");
+                 "job 1 placed on n2: attempt 2, cores 0-3, port 20001\n");
     assert_int_equal(s->h.parts_count, 2); // n1's cores stay taken
     connect_node(s, 0);
     struct agent_attempt held = {.id = first, .state = AGENT_RUNNING, .started = true};
@@ -397,6 +413,92 @@ static void a_clone_and_a_foreigner_are_refused(void **state)
     assert_int_equal(node_state(cluster_node(s->h.c, (struct node_id){1})), NODE_UP);
 }
 
+static int32_t port_of(struct stage *s, uint64_t uid)
+{
+    for (size_t i = 0; i < s->h.parts_count; i++)
+        if (s->h.parts[i].uid.v == uid && s->h.parts[i].port)
+            return s->h.parts[i].port;
+    return 0;
+}
+
+static void a_port_is_held_by_the_first_part_and_rests_when_freed(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    join(s, 1); // on the same machine
+    submit(s, (struct request){.tasks = 4, .nodes = 2, .cpus = 1});
+    submit(s, (struct request){.tasks = 1, .nodes = 1, .cpus = 1});
+    submit(s, (struct request){.tasks = 1, .nodes = 1, .cpus = 2});
+    assert_int_equal(port_of(s, 1), 20000);
+    assert_int_equal(port_of(s, 2), 20001);
+    assert_int_equal(port_of(s, 3), 20002);
+    int with = 0;
+    for (size_t i = 0; i < s->h.parts_count; i++)
+        with += s->h.parts[i].port != 0;
+    assert_int_equal(with, 3);
+    tell(s, 0, attempt(2, 1), AGENT_RUNNING);
+    end(s, 0, attempt(2, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
+    harness_restart(&s->h, true); // what is held and whose turn it is are in the tables
+    s->link[0] = s->link[1] = 100;
+    connect_node(s, 0);
+    struct agent_attempt held[] = {{.id = attempt(1, 1), .state = AGENT_ORDERED}};
+    struct input_hello h = hello_of(s, 0);
+    h.attempts = held;
+    h.attempts_count = 1;
+    hello(s, &h);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    assert_int_equal(port_of(s, 4), 20003);
+}
+
+static void a_port_that_another_program_has_costs_no_attempt(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    forget(s);
+    struct reason taken = {.code = REASON_PORT_TAKEN, .a = 20000};
+    end(s, 0, attempt(1, 1), false, taken, NULL);
+    expect_lines(
+        &s->h.story,
+        "job 1 attempt 1 ended on n1: port 20000 of node n1 is in use by another program\n"
+        "job 1 attempt 1 must end: port 20000 of node n1 is in use by another program\n"
+        "job 1 waits for its next attempt: port 20000 of node n1 is in use by another program\n"
+        "job 1 placed on n1: attempt 2, cores 0, port 20001\n");
+    assert_int_equal(s->h.jobs[0].attempts_used, 0);
+    for (uint32_t i = 2; i <= 10; i++) {
+        taken.a = port_of(s, 1);
+        end(s, 0, attempt(1, i), false, taken, NULL);
+    }
+    assert_int_equal(s->h.jobs[0].state, JOB_STARTING);
+    end(s, 0, attempt(1, 11), false, taken, NULL);
+    assert_int_equal(s->h.jobs[0].state, JOB_FAILED); // who else has them all must be found
+    assert_int_equal(s->h.jobs[0].reason.code, REASON_PORT_TAKEN);
+}
+
+static void without_a_free_port_a_job_waits(void **state)
+{
+    struct stage *s = *state;
+    harness_fini(&s->h);
+    struct cluster_limits limits = CLUSTER_LIMITS_DEFAULT;
+    limits.port_count = 2;
+    harness_init_with(&s->h, limits);
+    s->h.on_effect = say_sent;
+    s->h.arg = s;
+    join(s, 0);
+    join(s, 1);
+    for (int i = 0; i < 3; i++)
+        submit(s, (struct request){.tasks = 1, .cpus = 1});
+    assert_int_equal(s->h.jobs[2].state, JOB_PENDING);
+    AUTO(text) struct text t = {0};
+    reason_text(&s->h.jobs[2].reason, "n1", NULL, &t);
+    assert_string_equal(text_str(&t), "is next and waits for a free port on node n1: all 2 of its "
+                                      "machine are held");
+    tell(s, 0, attempt(1, 1), AGENT_RUNNING);
+    end(s, 0, attempt(1, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
+    assert_int_equal(s->h.jobs[2].state, JOB_STARTING);
+    assert_int_equal(port_of(s, 3), 20000);
+}
+
 static void an_older_database_holds(void **state)
 {
     struct stage *s = *state;
@@ -459,7 +561,7 @@ static void an_array_is_one_record(void **state)
     forget(s);
     harness_step(&s->h, &in);
     expect_lines(&s->h.story, "job 1 submitted: 1 task of 4 cores, array of 1000000\n"
-                              "job 1_0 placed on n1: attempt 1, cores 0-3\n");
+                              "job 1_0 placed on n1: attempt 1, cores 0-3, port 20000\n");
     assert_int_equal(cluster_live(s->h.c), 2);
     struct attempt_id first = {{0xc1}, s->h.jobs[1].uid, 1};
     forget(s);
@@ -467,7 +569,7 @@ static void an_array_is_one_record(void **state)
     expect_lines(&s->h.story, "job 1_0 attempt 1 ended on n1: ended by itself with exit code 0\n"
                               "array 1 runs\n"
                               "job 1_0 completed: ended by itself with exit code 0\n"
-                              "job 1_1 placed on n1: attempt 1, cores 0-3\n");
+                              "job 1_1 placed on n1: attempt 1, cores 0-3, port 20001\n");
     in = (struct input){.kind = INPUT_CANCEL, .caller = {.uid = 7}, .job = {1}};
     harness_step(&s->h, &in);
     forget(s);
@@ -581,12 +683,16 @@ int main(void)
         STORY(too_large_is_refused_with_numbers),
         STORY(a_gang_goes_when_all_are_prepared),
         STORY(the_cause_may_be_told_after_its_consequence),
+        STORY(an_abort_is_never_a_success),
         STORY(a_failed_preparation_runs_nothing_and_names_the_node),
         STORY(unreachable_is_not_failed),
         STORY(a_lost_lease_frees_the_job_and_not_the_node),
         STORY(a_late_success_before_a_reboot_counts),
         STORY(a_lost_launch_is_sent_again_and_a_cancelled_one_killed),
         STORY(a_clone_and_a_foreigner_are_refused),
+        STORY(a_port_is_held_by_the_first_part_and_rests_when_freed),
+        STORY(a_port_that_another_program_has_costs_no_attempt),
+        STORY(without_a_free_port_a_job_waits),
         STORY(an_older_database_holds),
         STORY(a_copy_of_the_database_started_twice_holds),
         STORY(unknown_attempts_are_left_alone),

@@ -7,13 +7,15 @@
 
 #include <stdio.h>
 
-enum { NODES = 5, HELD_MAX = 64 };
+// Few ports, and nodes that share machines: that none is free happens often.
+enum { NODES = 5, MACHINES = 3, PORTS = 9, HELD_MAX = 64 };
 
 struct held {
     struct attempt_id id;
     enum agent_state state;
     struct coreset cores;
     uint64_t gpus;
+    int32_t port;
     bool prepare, started;
     int64_t lease_ms, lease_end_ms; // of the agent's clock; INT64_MAX: none
     int64_t prepare_lease_ms;
@@ -26,7 +28,7 @@ struct agent {
     uint64_t welcome;       // session of a WELCOME to answer
     uint64_t request;
     int64_t sent_ms[1024];
-    int boot;
+    int boot, machine;
     bool known;
     struct held held[HELD_MAX];
     int count;
@@ -39,7 +41,7 @@ struct walk {
     uint64_t next_link, uid;
     uint64_t newest_job;
     struct job_id named; // by the last command
-    uint64_t ends, starts, requeues;
+    uint64_t ends, starts, ports_taken, ports_awaited;
 };
 
 static struct held *held_find(struct agent *a, struct attempt_id id)
@@ -66,8 +68,14 @@ static void take_launch(struct walk *w, struct agent *a, const struct effect *e)
     for (int i = 0; i < a->count; i++)
         CHECKF(!coreset_intersects(&a->held[i].cores, &p->cores), "%s: cores given out twice",
                a->name);
+    for (int k = 0; k < NODES; k++)
+        for (int i = 0; p->port && i < w->agents[k].count; i++)
+            CHECKF(w->agents[k].machine != a->machine || w->agents[k].held[i].port != p->port,
+                   "port %d given out twice on one machine", p->port);
+    CHECK((p->port != 0) == (p->index == 0));
     a->held[a->count++] = (struct held){
         .id = e->attempt,
+        .port = p->port,
         .cores = p->cores,
         .gpus = p->gpus,
         .prepare = e->launch.prepare,
@@ -231,6 +239,7 @@ static void do_node(struct walk *w)
         in.kind = INPUT_NODE_FENCE; // and it is true
         a->count = 0;
         a->boot++;
+        a->machine = (int)rng_below(&w->rng, MACHINES); // another one takes over the name
     }
     harness_step(&w->h, &in);
 }
@@ -258,8 +267,12 @@ static void do_link(struct walk *w)
 
 static struct agent_attempt told(const struct held *k)
 {
-    return (struct agent_attempt){
-        .id = k->id, .state = k->state, .started = k->started, .cores = k->cores, .gpus = k->gpus};
+    return (struct agent_attempt){.id = k->id,
+                                  .state = k->state,
+                                  .started = k->started,
+                                  .cores = k->cores,
+                                  .gpus = k->gpus,
+                                  .port = k->port};
 }
 
 static void do_hello(struct walk *w, struct agent *a)
@@ -286,7 +299,7 @@ static void do_hello(struct walk *w, struct agent *a)
         .attempts_count = (size_t)a->count,
     };
     a->known = true;
-    snprintf(in.hello.inc.machine_id, sizeof in.hello.inc.machine_id, "machine-%s", a->name);
+    snprintf(in.hello.inc.machine_id, sizeof in.hello.inc.machine_id, "machine-%d", a->machine);
     snprintf(in.hello.inc.boot_id, sizeof in.hello.inc.boot_id, "boot-%d", a->boot);
     in.hello.inc.state_id = 7;
     harness_step(&w->h, &in);
@@ -353,7 +366,11 @@ static void do_progress(struct walk *w)
         return; // it has more to do
     static const enum reason_code bad[] = {REASON_TASK_FAILED, REASON_PREPARE_FAILED,
                                            REASON_SHEPHERD_LOST, REASON_TIME_LIMIT};
-    if (k->state == AGENT_ORDERED) {
+    if (k->state == AGENT_ORDERED && k->port && rng_below(&w->rng, 20) == 0) {
+        k->state = AGENT_ENDED;
+        k->end = (struct reason){.code = REASON_PORT_TAKEN, .a = k->port};
+        w->ports_taken++;
+    } else if (k->state == AGENT_ORDERED) {
         k->state = k->prepare ? AGENT_PREPARED : AGENT_RUNNING;
         k->started = !k->prepare;
         w->starts += k->started;
@@ -439,6 +456,8 @@ static void walk_step(struct walk *w)
     else
         do_restart(w);
     check_once(w);
+    const struct job *blocked = cluster_job(w->h.c, cluster_meta(w->h.c)->blocked);
+    w->ports_awaited += blocked && blocked->reason.code == REASON_RESOURCES_PORTS;
     text_clear(&w->h.story);
 }
 
@@ -448,18 +467,24 @@ static void random_walk(void **state)
     const char *steps_text = getenv("WALK_STEPS"), *seed_text = getenv("WALK_SEED");
     long steps = steps_text ? atol(steps_text) : 1000000;
     struct walk w = {.rng = {seed_text ? strtoull(seed_text, NULL, 10) : 1}};
-    harness_init(&w.h);
+    struct cluster_limits limits = CLUSTER_LIMITS_DEFAULT;
+    limits.port_count = PORTS;
+    harness_init_with(&w.h, limits);
     w.h.on_effect = on_effect;
     w.h.arg = &w;
-    for (int i = 0; i < NODES; i++)
+    for (int i = 0; i < NODES; i++) {
         snprintf(w.agents[i].name, sizeof w.agents[i].name, "n%d", i + 1);
+        w.agents[i].machine = i % 2;
+    }
     for (long i = 0; i < steps; i++)
         walk_step(&w);
     harness_compare(&w.h);
-    printf("# %ld steps: %" PRIu64 " jobs, %" PRIu64 " starts, %" PRIu64 " ends, term %" PRIu64
-           "\n",
-           steps, cluster_meta(w.h.c)->next_job - 1, w.starts, w.ends, cluster_meta(w.h.c)->term);
+    printf("# %ld steps: %" PRIu64 " jobs, %" PRIu64 " starts, %" PRIu64 " ends, %" PRIu64
+           " ports taken, %" PRIu64 " steps without a port, term %" PRIu64 "\n",
+           steps, cluster_meta(w.h.c)->next_job - 1, w.starts, w.ends, w.ports_taken,
+           w.ports_awaited, cluster_meta(w.h.c)->term);
     assert_true(w.starts > (uint64_t)steps / 200);
+    assert_true(w.ports_taken > 0 && w.ports_awaited > 0);
     harness_fini(&w.h);
 }
 

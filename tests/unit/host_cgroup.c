@@ -2,6 +2,7 @@
 // reaches everything, a limit holds and a group goes away.
 #include "agent/host/cgroup.h"
 #include "common/alloc.h"
+#include "common/check.h"
 #include "tests/unit/temp_dir.h"
 
 #include <setjmp.h>
@@ -12,11 +13,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -394,6 +397,82 @@ static void a_group_made_inside_the_group_is_no_way_out(void **state)
     close_live(h, base);
 }
 
+static void check_birth(struct cgroup_host *h)
+{
+    char x;
+    struct err err;
+    pid_t pids[PIDS_MAX];
+    int pair[2];
+    CHECK(cgroup_make(h, "d", 0, geteuid(), &err) == 0);
+    CHECK(pipe2(pair, O_CLOEXEC) == 0);
+    pid_t pid = cgroup_fork(h, "d");
+    if (pid == 0) {
+        alarm(LIFE_S);
+        if (write(pair[1], "x", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(pair[1]);
+    CHECK(read(pair[0], &x, 1) == 1);
+    close(pair[0]);
+    CHECK(cgroup_members(h, "d", pids, PIDS_MAX) == 1 && pids[0] == pid);
+    cgroup_kill(h, "d");
+    CHECK(end_of(pid) == SIGKILL);
+    for (int i = 0; i < 20000 && cgroup_remove(h, "d"); i++)
+        poll(NULL, 0, 1);
+    pid = cgroup_fork(h, NULL);
+    if (pid == 0)
+        _exit(7);
+    CHECK(end_of(pid) == -7);
+}
+
+static void a_child_is_born_in_its_group(void **state)
+{
+    (void)state;
+    char base[64];
+    struct cgroup_host *h = live_host(base);
+    if (!cgroup_features(h).kill) {
+        close_live(h, base);
+        print_message("skipped: no cgroup that can be killed here\n");
+        skip();
+    }
+    check_birth(h);
+    close_live(h, base);
+}
+
+// Wherever v1 is what is mounted: in a mount namespace of its own.
+static void v2_births_under(const char *root)
+{
+    char base[64], path[512];
+    snprintf(path, sizeof path, "%s/sys/fs/cgroup", root);
+    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("none", path, "cgroup2", 0, NULL))
+        _exit(77);
+    snprintf(base, sizeof base, "muster-test/v2-%d", (int)getpid());
+    struct cgroup_host *h = cgroup_host_open(root, base);
+    CHECK(cgroup_features(h).v2);
+    check_birth(h);
+    cgroup_host_retire(h);
+    cgroup_host_close(h);
+    _exit(0);
+}
+
+static void a_child_is_born_in_its_v2_group(void **state)
+{
+    struct tree *t = *state;
+    make_dirs(t, V2);
+    pid_t pid = fork();
+    if (pid == 0)
+        v2_births_under(t->root);
+    int code = end_of(pid);
+    if (code == -77) {
+        print_message("skipped: cgroup v2 cannot be mounted here\n");
+        skip();
+    }
+    assert_int_equal(code, 0);
+}
+
 static void use_too_much(struct cgroup_host *h)
 {
     enum { BYTES = 256 << 20 };
@@ -445,6 +524,8 @@ int main(void)
         STORY(nothing_usable_is_no_error),
         cmocka_unit_test(a_kill_reaches_everything_in_the_group),
         cmocka_unit_test(a_group_made_inside_the_group_is_no_way_out),
+        cmocka_unit_test(a_child_is_born_in_its_group),
+        STORY(a_child_is_born_in_its_v2_group),
         cmocka_unit_test(a_memory_limit_holds_and_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

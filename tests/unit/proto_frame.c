@@ -391,9 +391,9 @@ static void the_last_of_two_members_counts(void **state)
 // other, and journals outlive an upgrade: a line may grow at its end and never change.
 static const char *const schema[] = {
     "AttemptId 1=cluster:9 2=job_uid:9 3=number:6",
-    "Resources 1=cores:14 2=gpus:6* 3=memory_mib:3",
+    "Resources 1=cores:14 2=gpus:6* 3=memory_mib:3 4=port:6",
     "JobSpec 1=name:14 2=argv:14* 3=env:14* 4=cwd:14 5=output_limit:8 6=queue:14 7=no_bind:12",
-    "NodePart 1=node:14 2=address:14 3=first_rank:6 4=tasks:6",
+    "NodePart 1=node:14 2=address:14 3=first_rank:6 4=tasks:6 5=port:6",
     "AttemptStatus 1=attempt:16 2=state:13 3=started:12 4=held:16",
     "Reason 1=word:14 2=a:3 3=b:3 4=c:3 5=detail:14",
     "TaskResult 1=rank:6 2=exit_code:0 3=signal:0 4=user_ms:3 5=system_ms:3 6=peak_kib:3 "
@@ -427,7 +427,7 @@ static const char *const schema[] = {
     "ShepherdKill 1=grace_ms:3 2=reason:16",
     "FromShepherd 1=status:16 2=end:16 3=peer:16",
     "ShepherdStatus 1=state:13 2=started:12 3=pid:6 4=launch:16",
-    "PeerFrame 1=attempt:16 2=from:6 3=to:6 4=payload:15",
+    "PeerFrame 1=attempt:16 2=from:6 3=to:6 4=payload:15 5=left:6",
     "Fence 1=collective:8 2=sequence:6 3=down:12 4=parts:16* 5=failed:12 6=ack:12",
     "FencePart 1=node_index:6 2=data:15",
     "JournalRecord 1=header:16 2=term:16 3=order:16 4=refusal:16 5=end:16 6=end_ack:16",

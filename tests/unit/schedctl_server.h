@@ -74,8 +74,10 @@ static struct {
     pthread_mutex_t lock;
     answer_fn *answer;
     int listener, requests;
+    int serving; // connections
+    pthread_cond_t served;
     pthread_t acceptor;
-} fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .listener = -1};
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .served = PTHREAD_COND_INITIALIZER, .listener = -1};
 static struct text ctl_out, ctl_err;
 
 static inline void fake_reply(int fd, struct reply *r)
@@ -143,6 +145,10 @@ static inline void *fake_serve(void *arg)
     }
     text_free(&in);
     close(fd);
+    pthread_mutex_lock(&fake.lock);
+    fake.serving--;
+    pthread_cond_signal(&fake.served);
+    pthread_mutex_unlock(&fake.lock);
     return NULL;
 }
 
@@ -151,6 +157,9 @@ static inline void *fake_accept(void *arg)
     int listener = (int)(intptr_t)arg, fd;
     while ((fd = accept(listener, NULL, NULL)) >= 0) {
         pthread_t t;
+        pthread_mutex_lock(&fake.lock);
+        fake.serving++;
+        pthread_mutex_unlock(&fake.lock);
         CHECK(pthread_create(&t, NULL, fake_serve, (void *)(intptr_t)fd) == 0);
         pthread_detach(t);
     }
@@ -162,7 +171,7 @@ static inline void fake_start(answer_fn *answer)
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     snprintf(a.sun_path, sizeof a.sun_path, "%s/scheduler.sock", fake_dir);
     unlink(a.sun_path);
-    pthread_mutex_lock(&fake.lock); // a connection of the test before may still be closing
+    pthread_mutex_lock(&fake.lock);
     fake.answer = answer;
     fake.requests = 0;
     pthread_mutex_unlock(&fake.lock);
@@ -187,6 +196,10 @@ static inline void fake_stop(void)
     AUTO_FREE char *path = xasprintf("%s/scheduler.sock", fake_dir);
     shutdown(fake.listener, SHUT_RDWR);
     pthread_join(fake.acceptor, NULL);
+    pthread_mutex_lock(&fake.lock); // what a client sent before it left is not the next test's
+    while (fake.serving)
+        pthread_cond_wait(&fake.served, &fake.lock);
+    pthread_mutex_unlock(&fake.lock);
     close(fake.listener);
     unlink(path);
 }

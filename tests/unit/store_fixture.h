@@ -217,6 +217,7 @@ static inline struct placement any_placement(struct rng *r, uint64_t id, struct 
         .cores = any_cores(r, CORESET_MAX),
         .gpus = rng_next(r),
         .memory_mib = (int64_t)rng_below(r, INT64_C(1) << 40),
+        .port = 20000 + (int32_t)id,
         .state = (enum placement_state)rng_below(r, PLACEMENT_STATE_COUNT),
         .kill = chance(r, 2),
         .over = chance(r, 2),

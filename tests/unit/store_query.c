@@ -94,6 +94,7 @@ static void fill_nodes(struct node n[4], struct placement p[4])
                                   .cores = coreset_first(3),
                                   .gpus = 2,
                                   .memory_mib = 512,
+                                  .port = i ? 0 : 20001,
                                   .state = PLACEMENT_RUNNING};
     }
     p[2].job.v = p[2].uid.v = 5;
@@ -298,7 +299,7 @@ static void test_a_running_job(void **state)
     assert_int_equal(json_array_size(placements), 3);
     AUTO_FREE char *first = json_dumps(json_array_get(placements, 0), JSON_COMPACT);
     assert_string_equal(first, "{\"node\":\"n1\",\"attempt\":3,\"first_rank\":0,\"tasks\":1,"
-                               "\"cores\":\"0-2\",\"gpus\":[1],\"memory_mib\":512,"
+                               "\"cores\":\"0-2\",\"gpus\":[1],\"memory_mib\":512,\"port\":20001,"
                                "\"state\":\"running\"}");
     json_decref(v);
 }
