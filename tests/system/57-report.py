@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -47,6 +48,24 @@ tap.equal(json.loads(run.stdout),
           {"phase": "x y", "loss": None, "step": 1000, 'q"uote': 0.1}, "what it writes is JSON")
 run = alone("a=1", env={"MUSTER_REPORT_FD": "77"})
 tap.ok(run.returncode == 1 and "channel" in run.stderr, "a channel that is closed: exit 1", run)
+for word in ("x", "-7", "99999999999"):
+    run = alone("a=1", env={"MUSTER_REPORT_FD": word})
+    tap.ok(run.returncode == 1 and "MUSTER_REPORT_FD" in run.stderr and not run.stdout,
+           f"a channel named \"{word}\": exit 1", run)
+with tempfile.TemporaryFile() as own:
+    run = subprocess.run([REPORT, "a=1"], pass_fds=[own.fileno()], capture_output=True, text=True,
+                         env=dict(os.environ, MUSTER_REPORT_FD=str(own.fileno())))
+    tap.ok(run.returncode == 1 and "pass it on" in run.stderr and own.read() == b"",
+           "a file that has the channel's number is not written to", run)
+    run = subprocess.run([sys.executable, "-c", "import muster_report as m\nm.report(a=1)"],
+                         pass_fds=[own.fileno()], capture_output=True, text=True,
+                         env=dict(os.environ, MUSTER_REPORT_FD=str(own.fileno()), PYTHONPATH=MODULE))
+    tap.ok("OSError" in run.stderr and own.read() == b"", "nor by the Python module", run)
+end, broken = os.pipe()
+os.close(end)
+run = subprocess.run([REPORT, "a=1"], pass_fds=[broken], capture_output=True, text=True,
+                     env=dict(os.environ, MUSTER_REPORT_FD=str(broken)))
+tap.ok(run.returncode == 1 and "Broken pipe" in run.stderr, "nobody reads the channel: exit 1", run)
 run = alone("-", env={"MUSTER_REPORT_FD": "1"}, input='{"a":1}\n{"a":2}')
 tap.equal(run.stdout, '{"a":1}\n{"a":2}\n', "lines of standard input are passed on")
 
