@@ -264,11 +264,9 @@ static void test_clocks_of_nodes(void **state)
                 metrics_flush(m);
         }
     metrics_close(m);
-    for (uint64_t job = JOBS - 5; job <= JOBS; job++) {
-        json_t *j = ask(dir, (struct metrics_question){.job = {job}, .task = -1});
-        assert_int_equal(json_array_size(json_object_get(j, "samples")), SAMPLES);
-        json_decref(j);
-    }
+    json_t *j = ask(dir, (struct metrics_question){.job = {1}, .task = -1});
+    assert_int_equal(json_array_size(json_object_get(j, "series")), 0);
+    json_decref(j);
     dir_remove(dir);
 }
 
