@@ -146,8 +146,8 @@ static void take_line(struct channel *c)
     if (blank == c->line_len)
         return;
     int rc = sample_add(&c->sample, clock_wall_ms(), c->line, c->line_len, &err);
-    if (rc == E_TOO_LARGE) { // too many names at once: the old ones give way
-        channels_send(c->run, true);
+    if (rc == E_TOO_LARGE) { // too many names: the old ones go now, if the pace allows, or never
+        channels_send(c->run, false);
         sample_clear(&c->sample);
         rc = sample_add(&c->sample, clock_wall_ms(), c->line, c->line_len, &err);
     }

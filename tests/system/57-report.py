@@ -169,6 +169,15 @@ with Cluster(nodes=2, cpus=2) as c:
     answer = metrics(c, job)
     tap.ok(answer["series"][0]["seen"] < 60, "few samples are made of it", answer["series"])
     tap.equal(newest(c, job).get("done"), 1, "and what comes after the flood is there")
+    script = c.file("names.py")
+    with open(script, "w", encoding="utf-8") as f:
+        f.write("import json, os, time\nend = time.monotonic() + 2\n"
+                "lines = [json.dumps({f'{k}{i}': 1 for i in range(40)}) + '\\n' for k in 'ab']\n"
+                "while time.monotonic() < end:\n  for x in lines: os.write(3, x.encode())\n")
+    job = c.submit("--", sys.executable, script)
+    tap.equal(c.wait(job), 0, "a flood of more names than a sample has")
+    answer = metrics(c, job)
+    tap.ok(answer["series"][0]["seen"] < 60, "makes no more samples", answer["series"])
     job = c.submit("--", "sh", "-c", "head -c 100000 /dev/zero | tr '\\0' x >&3; echo >&3; "
                    "echo '{\"a\":1' >&3; printf '{\"c\":1}' >&3; exec 3>&-; sleep 0.3")
     tap.equal(c.wait(job), 0, "a line without an end, half a line, a closed channel")
