@@ -64,6 +64,7 @@ struct metrics_question {
     uint64_t after; // samples with a greater id
     int64_t limit;
 };
-// Appends `"series":[...],"samples":[...],"next":ID` (proto/openapi.yaml). r may be NULL.
+// Appends `"series":[...],"samples":[...],"next":ID,"more":BOOL` (proto/openapi.yaml). r may be
+// NULL. An answer ends after the limit or some 8 MiB of samples, whatever comes first.
 int metrics_query(struct metrics_reader *r, const struct metrics_question *q, struct text *ret,
                   struct err *err);

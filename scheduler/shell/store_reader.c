@@ -40,6 +40,17 @@ void store_reader_close(struct store_reader *r)
     free(r);
 }
 
+void store_reader_metrics(struct store_reader *r, struct metrics *writer)
+{
+    r->metrics_writer = writer;
+}
+
+void reader_flush_metrics(struct store_reader *r)
+{
+    if (r->metrics_writer)
+        metrics_flush(r->metrics_writer);
+}
+
 struct metrics_reader *reader_metrics(struct store_reader *r)
 {
     if (r->metrics && metrics_reader_stale(r->metrics))

@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -159,6 +161,15 @@ with Cluster(nodes=2, cpus=2) as c:
            "what was said while the agent was away comes when it is back", newest(c, job))
     open(c.file("go2"), "w", encoding="utf-8").close()
     tap.equal(c.wait(job), 0, "and the job ends well")
+
+    # ---- what was said before the end is in the answers after it ----
+    other = sqlite3.connect(os.path.join(c.root, "scheduler", "metrics.db"), isolation_level=None,
+                            check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # nothing is written meanwhile
+    job = c.submit("--", REPORT, "last=7")
+    tap.equal(c.wait(job), 0, "a job that ends while its report cannot be written")
+    threading.Timer(0.3, lambda: other.execute("ROLLBACK")).start()
+    tap.equal(newest(c, job), {"last": 7}, "the question waits for it")
 
     # ---- floods ----
     job = c.submit("--", "sh", "-c", "timeout 2 sh -c 'yes \"{\\\"n\\\":1}\" >&3'; echo over; "

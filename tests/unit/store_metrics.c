@@ -292,6 +292,38 @@ static void test_the_bound_and_big_batches(void **state)
     dir_remove(dir);
 }
 
+// Neither the limit nor many bytes make an answer that cannot be borne.
+static void test_long_answers(void **state)
+{
+    enum { SAMPLES = 1000, BYTES = 30000 };
+    char *dir = dir_make(), *values = xmalloc(BYTES);
+    struct metrics *m = metrics_open(dir, 0);
+    struct metrics_question q = {.job = {1}, .task = -1};
+    size_t count = 0, pages = 0;
+    bool more = true;
+    (void)state;
+    snprintf(values, BYTES, "{\"%0*d\":1}", BYTES - 10, 1);
+    for (int i = 0; i < SAMPLES; i++)
+        add(m, 1, 0, 1, i, values, NAN);
+    metrics_close(m);
+    for (; more; pages++) {
+        json_t *j = ask(dir, q);
+        count += json_array_size(json_object_get(j, "samples"));
+        q.after = (uint64_t)number(j, "next");
+        more = json_is_true(json_object_get(j, "more"));
+        json_decref(j);
+    }
+    assert_int_equal(count, SAMPLES);
+    assert_in_range(pages, 3, 5);
+    q = (struct metrics_question){.job = {1}, .task = -1, .limit = 10};
+    json_t *j = ask(dir, q);
+    assert_int_equal(json_array_size(json_object_get(j, "samples")), 10);
+    assert_true(json_is_true(json_object_get(j, "more")));
+    json_decref(j);
+    free(values);
+    dir_remove(dir);
+}
+
 static void test_it_goes_on_after_a_restart(void **state)
 {
     char *dir = dir_make();
@@ -322,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_damage_while_it_runs),
         cmocka_unit_test(test_clocks_of_nodes),
         cmocka_unit_test(test_the_bound_and_big_batches),
+        cmocka_unit_test(test_long_answers),
         cmocka_unit_test(test_it_goes_on_after_a_restart),
     };
     return cmocka_run_group_tests_name("store_metrics", tests, NULL, NULL);
