@@ -43,6 +43,10 @@ void metrics_add(struct metrics *m, const struct metrics_sample *sample);
 // Waits until what was added before is written, at most two seconds. From any thread.
 void metrics_flush(struct metrics *m);
 
+// A reader found the file damaged: it is put aside, and made anew with the next samples. From any
+// thread.
+void metrics_damaged(struct metrics *m);
+
 // ---- reading: a connection of its own; one a thread ----
 
 struct metrics_reader;

@@ -192,6 +192,7 @@ int query_job_metrics(struct store_reader *r, struct job_id id, struct metrics_q
         put_int(ret, "tasks", j.req.tasks);
         reader_flush_metrics(r);
         rc = metrics_query(reader_metrics(r), q, ret, err);
+        reader_metrics_failed(r, rc);
         text_addc(ret, '}');
     }
     return query_end(r, rc, ret, before);

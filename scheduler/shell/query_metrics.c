@@ -195,8 +195,11 @@ void query_newest_metrics(struct store_reader *r, const struct job *j, struct te
     struct metrics_reader *m = j && j->attempt ? reader_metrics(r) : NULL;
     size_t before = t->len;
     struct err err;
-    if (metrics_query_newest(m, j ? j->uid : (struct job_uid){0}, j ? j->attempt : 0, t, &err) == 0)
+    struct job_uid uid = j ? j->uid : (struct job_uid){0};
+    int rc = metrics_query_newest(m, uid, j ? j->attempt : 0, t, &err);
+    if (rc == 0)
         return;
+    reader_metrics_failed(r, rc);
     log_warning("metrics", "question", "%s", err.message);
     t->len = before;
     put_null(t, "metrics");

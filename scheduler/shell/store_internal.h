@@ -218,3 +218,5 @@ struct store_reader {
 struct metrics_reader *reader_metrics(struct store_reader *r);
 // Called when the job's state is known: what came before its end is in the answer then.
 void reader_flush_metrics(struct store_reader *r);
+// How a question to reader_metrics() ended: the writer is told of damage.
+void reader_metrics_failed(struct store_reader *r, int rc);

@@ -51,7 +51,7 @@ struct metrics {
     size_t count, cap;
     int64_t bytes;
     uint64_t lost, added, done;
-    bool stop;
+    bool stop, damaged;
 };
 
 static const char schema[] =
@@ -345,6 +345,16 @@ static int write_batch(struct metrics *m, const struct waiting *items, size_t co
     return rc;
 }
 
+static void give_up_file(struct metrics *m)
+{
+    struct err err;
+    db_close(&m->db);
+    if (put_aside(m->path, &err))
+        log_error("metrics", "none", "%s", err.message);
+    else
+        log_error("metrics", "put_aside", "\"%s\" is damaged", m->path);
+}
+
 // What cannot be opened is tried again with the next samples.
 static void write_all(struct metrics *m, const struct waiting *items, size_t count)
 {
@@ -354,11 +364,8 @@ static void write_all(struct metrics *m, const struct waiting *items, size_t cou
         rc = write_batch(m, items, count, &err);
     if (rc)
         complain(m, count, err.message);
-    if (rc != E_CORRUPT || !m->db.h)
-        return;
-    db_close(&m->db);
-    if (put_aside(m->path, &err))
-        log_error("metrics", "none", "%s", err.message);
+    if (rc == E_CORRUPT && m->db.h)
+        give_up_file(m);
 }
 
 static void *write_loop(void *arg)
@@ -368,7 +375,7 @@ static void *write_loop(void *arg)
     write_all(m, NULL, 0); // makes the file
     while (!stop) {
         pthread_mutex_lock(&m->mutex);
-        while (!m->stop && !m->count)
+        while (!m->stop && !m->count && !m->damaged)
             pthread_cond_wait(&m->wake, &m->mutex);
         struct waiting *items = TAKE(m->items);
         size_t count = m->count;
@@ -377,7 +384,11 @@ static void *write_loop(void *arg)
         m->bytes = 0;
         m->lost = 0;
         stop = m->stop;
+        bool damaged = m->damaged;
+        m->damaged = false;
         pthread_mutex_unlock(&m->mutex);
+        if (damaged && m->db.h)
+            give_up_file(m);
         if (count)
             write_all(m, items, count);
         if (lost)
@@ -401,6 +412,14 @@ void metrics_flush(struct metrics *m)
     int rc = 0;
     while (m->done < wanted && rc == 0)
         rc = pthread_cond_timedwait(&m->written, &m->mutex, &until);
+    pthread_mutex_unlock(&m->mutex);
+}
+
+void metrics_damaged(struct metrics *m)
+{
+    pthread_mutex_lock(&m->mutex);
+    m->damaged = true;
+    pthread_cond_signal(&m->wake);
     pthread_mutex_unlock(&m->mutex);
 }
 

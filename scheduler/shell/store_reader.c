@@ -51,6 +51,12 @@ void reader_flush_metrics(struct store_reader *r)
         metrics_flush(r->metrics_writer);
 }
 
+void reader_metrics_failed(struct store_reader *r, int rc)
+{
+    if (rc == E_CORRUPT && r->metrics_writer && r->metrics && !metrics_reader_stale(r->metrics))
+        metrics_damaged(r->metrics_writer);
+}
+
 struct metrics_reader *reader_metrics(struct store_reader *r)
 {
     if (r->metrics && metrics_reader_stale(r->metrics))

@@ -171,6 +171,19 @@ with Cluster(nodes=2, cpus=2) as c:
     threading.Timer(0.3, lambda: other.execute("ROLLBACK")).start()
     tap.equal(newest(c, job), {"last": 7}, "the question waits for it")
 
+    # ---- the file is damaged while it is written ----
+    job = c.submit("--", "sh", "-c", f"i=0; while [ ! -e {c.file('go3')} ]; do i=$((i+1)); "
+                   "echo \"{\\\"i\\\":$i}\" >&3; sleep 0.2; done")
+    eventually(lambda: newest(c, job))
+    path = os.path.join(c.root, "scheduler", "metrics.db")
+    for name in (path, path + "-wal"):
+        with open(name, "r+b") as f:
+            f.write(b"x" * os.path.getsize(name))
+    tap.ok(eventually(lambda: metrics(c, job).get("samples") and os.path.exists(path + ".damaged")),
+           "it is put aside when a question finds that, and made anew", os.listdir(c.root))
+    open(c.file("go3"), "w", encoding="utf-8").close()
+    tap.equal(c.wait(job), 0, "the job does not notice")
+
     # ---- floods ----
     job = c.submit("--", "sh", "-c", "timeout 2 sh -c 'yes \"{\\\"n\\\":1}\" >&3'; echo over; "
                    f"{REPORT} done=1")
