@@ -202,11 +202,14 @@ with Cluster(nodes=2, cpus=2) as c:
     tap.equal(c.wait(job), 0, "a flood of more names than a sample has")
     answer = metrics(c, job)
     tap.ok(answer["series"][0]["seen"] < 60, "makes no more samples", answer["series"])
+    for end in ("", "; exec 3>&-; sleep 0.3"):
+        job = c.submit("--", "sh", "-c", "printf '{\"c\":1}' >&3" + end)
+        tap.equal((c.wait(job), newest(c, job)), (0, {"c": 1}), "the last line needs no newline")
     job = c.submit("--", "sh", "-c", "head -c 100000 /dev/zero | tr '\\0' x >&3; echo >&3; "
-                   "echo '{\"a\":1' >&3; printf '{\"c\":1}' >&3; exec 3>&-; sleep 0.3")
+                   "echo '{\"a\":1' >&3; printf '{\"c\":1' >&3; exec 3>&-; sleep 0.3")
     tap.equal(c.wait(job), 0, "a line without an end, half a line, a closed channel")
     series = metrics(c, job)["series"][0]
-    tap.ok(series["refused"] == 2 and series["newest"] == {}, "are refused and counted", series)
+    tap.ok(series["refused"] == 3 and series["newest"] == {}, "are refused and counted", series)
 
     # ---- a terminal ----
     text = on_terminal([os.path.join(BIN, "schedctl"), "run", "--", "sh", "-c",
