@@ -20,6 +20,7 @@ struct asked {
     struct ctl *ctl;
     const char *job;
     int64_t task, attempt, after; // task -1: all; attempt 0: the newest
+    bool series_only;
     struct metrics_csv csv;
 };
 
@@ -41,6 +42,8 @@ static int fetch(const struct asked *q, json_t **ret, struct err *err)
     text_addf(&query, "/metrics?after=%" PRId64, q->after);
     if (q->task >= 0)
         text_addf(&query, "&task=%" PRId64, q->task);
+    if (q->series_only)
+        text_add(&query, "&limit=0");
     if (q->attempt)
         text_addf(&query, "&attempt=%" PRId64, q->attempt);
     AUTO_FREE char *path = job_path(q->job, text_str(&query));
@@ -65,6 +68,30 @@ static int fetch_all(struct asked *q, json_t **ret, struct err *err)
     return rc;
 }
 
+// All series, but the samples of the first alone.
+static int fetch_first(struct asked *q, json_t **ret, struct err *err)
+{
+    json_t *answer = NULL, *first = NULL;
+    q->series_only = true;
+    int rc = fetch(q, &answer, err);
+    q->series_only = false;
+    const json_t *series = rc ? NULL : json_array_get(json_object_get(answer, "series"), 0);
+    if (!series) {
+        *ret = answer;
+        return rc;
+    }
+    q->task = get_int(series, "task");
+    q->attempt = get_int(answer, "attempt");
+    if ((rc = fetch_all(q, &first, err))) {
+        json_decref(answer);
+        return rc;
+    }
+    json_object_set(answer, "samples", json_object_get(first, "samples"));
+    json_decref(first);
+    *ret = answer;
+    return 0;
+}
+
 static void tell_refused(const json_t *answer)
 {
     size_t i;
@@ -82,7 +109,8 @@ static void tell_refused(const json_t *answer)
 static int once(struct asked *q, struct err *err)
 {
     json_t *answer = NULL;
-    int rc = fetch_all(q, &answer, err);
+    bool all = q->ctl->json || q->ctl->csv || args_has(&q->ctl->args, "all") || q->task >= 0;
+    int rc = all ? fetch_all(q, &answer, err) : fetch_first(q, &answer, err);
     if (rc)
         return rc;
     if (q->ctl->json) {

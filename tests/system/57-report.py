@@ -90,6 +90,10 @@ with Cluster(nodes=2, cpus=2) as c:
     run = c.ctl("job", "metrics", str(job))
     tap.ok(run.returncode == 0 and "loss" in run.stdout and "nan" in run.stdout
            and "1 lines were refused" in run.stderr, "the table, and what was refused", run)
+    tap.ok("1 more tasks report" in run.stdout and "4.5" not in run.stdout, "of one task", run)
+    run = c.ctl("job", "metrics", str(job), "--all")
+    tap.equal([line.split()[:3] for line in run.stdout.splitlines() if " loss " in line[:12]],
+              [["0", "loss", "3.5"], ["1", "loss", "4.5"]], "or of all")
     rows = list(csv.DictReader(io.StringIO(c.ctl("job", "metrics", str(job), "-o", "csv").stdout)))
     tap.ok(sorted(r["task"] for r in rows if r["loss"] in ("3.5", "4.5")) == ["0", "1"]
            and any(r["loss"] == "nan" for r in rows), "as CSV", rows)
