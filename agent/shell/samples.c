@@ -8,6 +8,7 @@
 
 enum {
     FRAME_BYTES_MAX = 1 << 20, // a shepherd's own are below a half of it
+    FRAME_SAMPLES_MAX = 64,    // and have at most so many
     KEPT_BYTES_MAX = 8 << 20,
     BACKLOG_MAX = 4 << 20,
     OVERHEAD = 256, // of a kept frame
@@ -60,7 +61,7 @@ void samples_send(struct node *n, const struct held *from, Muster__Samples *samp
     size_t len = muster__samples__get_packed_size(samples);
     // A shepherd is the user's process: one that makes too much of it loses it here.
     if (!samples->attempt || !attempt_id_eq(attempt_of(samples->attempt), from->id) ||
-        len > FRAME_BYTES_MAX)
+        len > FRAME_BYTES_MAX || samples->n_samples > FRAME_SAMPLES_MAX)
         return;
     if (!n->welcomed || link_backlog(n) > BACKLOG_MAX) {
         keep(n, samples, len);

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { NUMBERS_MAX = 64, NAME_MAX_BYTES = 63, REFUSAL_MAX_BYTES = 255 };
+enum { SAMPLES_MAX = 64, NUMBERS_MAX = 64, NAME_MAX_BYTES = 63, REFUSAL_MAX_BYTES = 255 };
 
 // The shepherd takes no others; but it is the user's process.
 static bool is_name(const char *s)
@@ -77,6 +77,6 @@ void samples_arrived(struct server *s, struct node_id node, const Muster__Sample
     if (!m->attempt)
         return;
     struct attempt_id id = {{m->attempt->cluster}, {m->attempt->job_uid}, m->attempt->number};
-    for (size_t i = 0; i < m->n_samples; i++)
+    for (size_t i = 0; i < m->n_samples && i < SAMPLES_MAX; i++)
         take(s, node, id, m->samples[i]);
 }

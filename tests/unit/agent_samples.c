@@ -87,6 +87,13 @@ static void kept_as_it_costs(void **state)
     assert_in_range(n.samples_bytes, BOUND - 4096, BOUND);
     assert_in_range(mallinfo2().uordblks - before, 0, BOUND);
     samples_welcome(&n);
+    Muster__Sample *many[65];
+    for (int i = 0; i < 65; i++)
+        many[i] = &sample;
+    samples.n_samples = 65;
+    samples.samples = many;
+    samples_send(&n, &h, &samples);
+    assert_int_equal(n.samples_bytes, 0);
     memset(huge, 'x', sizeof huge - 1);
     send_one(&n, &h, 7, 0, huge);
     assert_int_equal(n.samples_bytes, 0);
