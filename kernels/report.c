@@ -6,18 +6,27 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 enum { SHOW_MS = 1000, SHOW_TERMINAL_MS = 100, BAR = 24 };
 
+// -1: there is none. What is closed or no pipe was not passed on; a file may get the number later.
+static int channel(void)
+{
+    const char *word = getenv("MUSTER_REPORT_FD");
+    struct stat st;
+    int fd = word ? (int)strtol(word, NULL, 10) : -1;
+    return fd > STDERR_FILENO && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) ? fd : -1;
+}
+
 void report_init(struct report *r, int rank, int tasks, bool json)
 {
-    const char *fd = getenv("MUSTER_REPORT_FD");
     *r = (struct report){
         .rank = rank,
         .tasks = tasks,
-        .fd = fd ? (int)strtol(fd, NULL, 10) : -1,
+        .fd = channel(),
         .json = json,
         .terminal = isatty(STDOUT_FILENO),
         .started_ms = clock_boot_ms(),

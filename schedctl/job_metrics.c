@@ -20,7 +20,7 @@ struct asked {
     struct ctl *ctl;
     const char *job;
     int64_t task, attempt, after; // task -1: all; attempt 0: the newest
-    bool pinned;                  // the attempt was named
+    bool series_only;
     struct metrics_csv csv;
 };
 
@@ -29,7 +29,6 @@ static int choose(struct asked *q, struct err *err)
     const struct args *a = &q->ctl->args;
     const char *task = args_value(a, "task"), *attempt = args_value(a, "attempt");
     q->task = -1;
-    q->pinned = attempt != NULL;
     if (task && parse_int(task, "option --task", 0, INT32_MAX, &q->task, err))
         return E_INVALID;
     if (attempt && parse_int(attempt, "option --attempt", 1, UINT32_MAX, &q->attempt, err))
@@ -43,30 +42,54 @@ static int fetch(const struct asked *q, json_t **ret, struct err *err)
     text_addf(&query, "/metrics?after=%" PRId64, q->after);
     if (q->task >= 0)
         text_addf(&query, "&task=%" PRId64, q->task);
+    if (q->series_only)
+        text_add(&query, "&limit=0");
     if (q->attempt)
         text_addf(&query, "&attempt=%" PRId64, q->attempt);
     AUTO_FREE char *path = job_path(q->job, text_str(&query));
     return client_get(q->ctl->client, path, ret, err);
 }
 
-// The whole: further pages are appended to the first.
+// The whole: further pages are appended to the first. What comes meanwhile is not waited for.
 static int fetch_all(struct asked *q, json_t **ret, struct err *err)
 {
     int rc = fetch(q, ret, err);
-    size_t count = rc ? 0 : json_array_size(json_object_get(*ret, "samples"));
-    while (!rc && count) {
+    while (!rc && json_is_true(json_object_get(*ret, "more"))) {
         json_t *page = NULL;
         q->attempt = get_int(*ret, "attempt");
         q->after = get_int(*ret, "next");
         if ((rc = fetch(q, &page, err)) == 0) {
-            json_t *more = json_object_get(page, "samples");
-            count = json_array_size(more);
-            json_array_extend(json_object_get(*ret, "samples"), more);
+            json_array_extend(json_object_get(*ret, "samples"), json_object_get(page, "samples"));
             json_object_set(*ret, "next", json_object_get(page, "next"));
+            json_object_set(*ret, "more", json_object_get(page, "more"));
         }
         json_decref(page);
     }
     return rc;
+}
+
+// All series, but the samples of the first alone.
+static int fetch_first(struct asked *q, json_t **ret, struct err *err)
+{
+    json_t *answer = NULL, *first = NULL;
+    q->series_only = true;
+    int rc = fetch(q, &answer, err);
+    q->series_only = false;
+    const json_t *series = rc ? NULL : json_array_get(json_object_get(answer, "series"), 0);
+    if (!series) {
+        *ret = answer;
+        return rc;
+    }
+    q->task = get_int(series, "task");
+    q->attempt = get_int(answer, "attempt");
+    if ((rc = fetch_all(q, &first, err))) {
+        json_decref(answer);
+        return rc;
+    }
+    json_object_set(answer, "samples", json_object_get(first, "samples"));
+    json_decref(first);
+    *ret = answer;
+    return 0;
 }
 
 static void tell_refused(const json_t *answer)
@@ -86,7 +109,8 @@ static void tell_refused(const json_t *answer)
 static int once(struct asked *q, struct err *err)
 {
     json_t *answer = NULL;
-    int rc = fetch_all(q, &answer, err);
+    bool all = q->ctl->json || q->ctl->csv || args_has(&q->ctl->args, "all") || q->task >= 0;
+    int rc = all ? fetch_all(q, &answer, err) : fetch_first(q, &answer, err);
     if (rc)
         return rc;
     if (q->ctl->json) {
@@ -155,16 +179,15 @@ static int follow(struct asked *q, struct err *err)
         if (rc)
             return interrupt_count ? 0 : rc;
         size_t count = json_array_size(json_object_get(answer, "samples"));
+        bool more = json_is_true(json_object_get(answer, "more"));
         print_new(q, answer);
-        if (!q->pinned && get_int(answer, "attempt") != q->attempt)
-            q->attempt = 0; // another one may begin
         q->after = get_int(answer, "next");
         last = state_ended(get_str(answer, "state")) && !count ? last + 1 : 0;
         over = last > 1;
         json_decref(answer);
         if (ferror(stdout))
             return fail(err, E_IO, "cannot write the output: %m");
-        if (!over && !count)
+        if (!over && !more)
             interrupt_pause(fd, METRICS_PAUSE_MS);
     }
     return 0;

@@ -22,6 +22,7 @@ struct row {
     double *values; // finite ones, in order
     size_t count, cap;
     const json_t *first, *newest;
+    size_t seen; // how many rows came before it
 };
 
 static bool shown_above(const char *name)
@@ -30,41 +31,58 @@ static bool shown_above(const char *name)
            strcmp(name, "steps") == 0 || strcmp(name, "epochs") == 0;
 }
 
-static struct row *row_of(struct row **rows, size_t *count, size_t *cap, int64_t task,
-                          const char *name)
+struct rows {
+    struct row *list; // in order of appearance
+    size_t count, cap;
+    json_t *index; // "TASK NAME" -> where
+};
+
+static struct row *row_of(struct rows *rows, int64_t task, const char *name)
 {
-    for (size_t i = 0; i < *count; i++)
-        if ((*rows)[i].task == task && strcmp((*rows)[i].name, name) == 0)
-            return &(*rows)[i];
-    VEC_RESERVE(*rows, *count, *cap);
-    (*rows)[*count] = (struct row){.task = task, .name = name};
-    return &(*rows)[(*count)++];
+    AUTO_FREE char *key = xasprintf("%" PRId64 " %s", task, name);
+    const json_t *known = json_object_get(rows->index, key);
+    if (known)
+        return &rows->list[json_integer_value(known)];
+    json_object_set_new(rows->index, key, json_integer((json_int_t)rows->count));
+    VEC_RESERVE(rows->list, rows->count, rows->cap);
+    rows->list[rows->count] = (struct row){.task = task, .name = name, .seen = rows->count};
+    return &rows->list[rows->count++];
 }
 
-static void collect(const json_t *samples, int64_t task, struct row **rows, size_t *count,
-                    size_t *cap)
+static void add_value(struct row *r, const json_t *v)
+{
+    if (!r->first)
+        r->first = v;
+    r->newest = v;
+    if (!json_is_number(v))
+        return;
+    VEC_RESERVE(r->values, r->count, r->cap);
+    r->values[r->count++] = json_number_value(v);
+}
+
+static int row_order(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    if (x->task != y->task)
+        return x->task < y->task ? -1 : 1;
+    return x->seen < y->seen ? -1 : 1;
+}
+
+// By task, then in order of appearance.
+static void collect(const json_t *samples, struct rows *rows)
 {
     size_t i;
     const char *name;
     json_t *s, *v;
-    json_array_foreach(samples, i, s)
+    rows->index = json_object();
+    json_array_foreach(samples, i, s) json_object_foreach(json_object_get(s, "values"), name, v)
     {
-        if (get_int(s, "task") != task)
-            continue;
-        json_object_foreach(json_object_get(s, "values"), name, v)
-        {
-            if (shown_above(name))
-                continue;
-            struct row *r = row_of(rows, count, cap, task, name);
-            if (!r->first)
-                r->first = v;
-            r->newest = v;
-            if (!json_is_number(v))
-                continue;
-            VEC_RESERVE(r->values, r->count, r->cap);
-            r->values[r->count++] = json_number_value(v);
-        }
+        if (!shown_above(name))
+            add_value(row_of(rows, get_int(s, "task"), name), v);
     }
+    json_decref(rows->index);
+    if (rows->count)
+        qsort(rows->list, rows->count, sizeof *rows->list, row_order);
 }
 
 // The mean of each of TREND parts of the series, as a height.
@@ -131,8 +149,8 @@ void metrics_table_print(const char *job, const json_t *answer, bool all)
                                             {"TREND", COLUMN_LEFT}};
     AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
     const json_t *series = json_object_get(answer, "series");
-    struct row *rows = NULL;
-    size_t count = 0, cap = 0, i;
+    struct rows rows = {0};
+    size_t i;
     json_t *s;
     printf("job %s  %s, attempt %" PRId64 "\n", job, get_str(answer, "state"),
            get_int(answer, "attempt"));
@@ -145,16 +163,16 @@ void metrics_table_print(const char *job, const json_t *answer, bool all)
         if (i && !all)
             break;
         print_task(s);
-        collect(json_object_get(answer, "samples"), get_int(s, "task"), &rows, &count, &cap);
     }
+    collect(json_object_get(answer, "samples"), &rows);
     if (!all && json_array_size(series) > 1)
         printf("%zu more tasks report: --all\n", json_array_size(series) - 1);
-    for (i = 0; i < count; i++) {
-        add_row(&t, &rows[i]);
-        free(rows[i].values);
+    for (i = 0; i < rows.count; i++) {
+        add_row(&t, &rows.list[i]);
+        free(rows.list[i].values);
     }
-    free(rows);
-    if (count) {
+    free(rows.list);
+    if (rows.count) {
         putchar('\n');
         table_print(&t);
     }

@@ -4,14 +4,18 @@
 #include "common/alloc.h"
 #include "common/json.h"
 #include "common/text.h"
+#include "common/units.h"
 
 #include <argp.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINE_MAX_BYTES = 4096 };
@@ -27,6 +31,25 @@ static int complain(int code, const char *fmt, ...)
     fputc('\n', stderr);
     va_end(ap);
     return code;
+}
+
+// The channel's descriptor, -1 outside of a task. A program between the task and this one may have
+// closed the channel and opened a file of its own under its number: that is not written to.
+static int channel(int *ret_fd)
+{
+    const char *word = getenv("MUSTER_REPORT_FD");
+    struct err err;
+    struct stat st;
+    int64_t fd = -1;
+    if (word && *word && parse_int(word, "MUSTER_REPORT_FD", 0, INT_MAX, &fd, &err))
+        return complain(1, "%s", err.message);
+    *ret_fd = (int)fd;
+    if (fd >= 0 && (fstat(*ret_fd, &st) || !S_ISFIFO(st.st_mode)))
+        return complain(1,
+                        "descriptor %d is not the report channel any more: the program that "
+                        "started this one has to pass it on",
+                        *ret_fd);
+    return 0;
 }
 
 // One line in one write: lines of several processes do not mix.
@@ -119,10 +142,12 @@ static const struct argp arguments = {
 int main(int argc, char **argv)
 {
     char **pairs = NULL;
-    const char *word = getenv("MUSTER_REPORT_FD");
+    int fd;
     argp_err_exit_status = 2;
     argp_parse(&arguments, argc, argv, ARGP_IN_ORDER, NULL, &pairs);
-    int fd = word && *word ? (int)strtol(word, NULL, 10) : -1;
+    signal(SIGPIPE, SIG_IGN); // it is an error, and told as one
+    if (channel(&fd))
+        return 1;
     if (strcmp(pairs[0], "-") == 0 && !pairs[1])
         return report_lines(fd);
     return report_pairs(fd, pairs);

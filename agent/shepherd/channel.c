@@ -146,8 +146,8 @@ static void take_line(struct channel *c)
     if (blank == c->line_len)
         return;
     int rc = sample_add(&c->sample, clock_wall_ms(), c->line, c->line_len, &err);
-    if (rc == E_TOO_LARGE) { // too many names at once: the old ones give way
-        channels_send(c->run, true);
+    if (rc == E_TOO_LARGE) { // too many names: the old ones go now, if the pace allows, or never
+        channels_send(c->run, false);
         sample_clear(&c->sample);
         rc = sample_add(&c->sample, clock_wall_ms(), c->line, c->line_len, &err);
     }
@@ -155,6 +155,13 @@ static void take_line(struct channel *c)
         c->refused++;
         c->refusal = err;
     }
+}
+
+static void line_over(struct channel *c)
+{
+    take_line(c);
+    c->line_len = 0;
+    c->too_long = false;
 }
 
 static void take_bytes(struct channel *c, const char *p, size_t len)
@@ -169,23 +176,22 @@ static void take_bytes(struct channel *c, const char *p, size_t len)
             c->line_len += part;
         }
         p += part + (nl ? 1 : 0);
-        if (!nl)
-            continue;
-        take_line(c);
-        c->line_len = 0;
-        c->too_long = false;
+        if (nl)
+            line_over(c);
     }
     if (waits(c))
         want_tick(c->run);
 }
 
+// Nobody writes any more: what has no newline is a line too.
 static void stop(struct channel *c)
 {
-    if (!c->open)
-        return;
     c->open = false;
     uv_poll_stop(&c->poll);
     close(c->fd);
+    line_over(c);
+    if (waits(c))
+        want_tick(c->run);
 }
 
 static void pause_reading(struct channel *c)
@@ -266,4 +272,11 @@ void channel_drain(struct channel *c)
     // A process that the task has left behind may go on writing: a pipe's worth is enough.
     for (int i = 0; c && c->open && i < 16 && (n = read(c->fd, buf, sizeof buf)) > 0; i++)
         take_bytes(c, buf, (size_t)n);
+}
+
+void channel_end(struct channel *c)
+{
+    channel_drain(c);
+    if (c && c->open)
+        stop(c);
 }

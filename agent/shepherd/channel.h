@@ -15,5 +15,7 @@ int channel_open(struct run *r, int32_t task, struct channel **ret, int *ret_wri
                  struct err *err);
 // Takes what is in the pipe now: the task has ended.
 void channel_drain(struct channel *c);
+// Takes the rest: no process of the attempt is left.
+void channel_end(struct channel *c);
 // Sends what waits: all of it, or what the pace allows.
 void channels_send(struct run *r, bool all);

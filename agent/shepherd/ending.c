@@ -113,7 +113,7 @@ void ending_report(struct run *r)
             output_close(r->tasks[i].streams[k]);
             r->tasks[i].streams[k] = NULL;
         }
-        channel_drain(r->tasks[i].channel);
+        channel_end(r->tasks[i].channel);
     }
     channels_send(r, true);
     if (r->pmix)

@@ -24,4 +24,6 @@ const char *link_address(struct node_id node);
 void link_send(struct server *s, uint64_t link, uint64_t session, Muster__ToAgent *m);
 // What tasks reported; samples of tasks that are not on the node are dropped.
 void samples_arrived(struct server *s, struct node_id node, const Muster__Samples *m);
+// What of a sample is taken, as a JSON object; false: nothing. *ret_progress NaN: not told.
+bool sample_values(const Muster__Sample *m, struct text *ret, double *ret_progress);
 void output_arrived(struct server *s, const Muster__OutputData *d);

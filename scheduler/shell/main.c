@@ -128,7 +128,7 @@ static void on_signal(uv_signal_t *signal, int number)
     log_info("scheduler", "stops", "signal %d; what runs goes on", number);
     turn_stop(s);
     http_stop(s);
-    metrics_close(s->metrics);
+    metrics_stop(s->metrics); // not freed: questions may be under way
     store_close(s->store);
     _exit(0);
 }
@@ -158,7 +158,7 @@ static int start(struct server *s, const struct options *o, struct err *err)
     if (rc == 0)
         rc = store_open(s->dir, &s->store, err);
     if (rc == 0)
-        rc = metrics_open(s->dir, 0, &s->metrics, err);
+        s->metrics = metrics_open(s->dir, 0);
     if (rc == 0)
         rc = read_secret(s, err);
     if (rc == 0)

@@ -2,7 +2,8 @@
 //
 // It is telemetry, not the truth about jobs: written by a thread of its own without waiting for the
 // disk, limited in size (the series that were quiet longest go first), made anew when damaged. A
-// full disk or a flood costs samples, never a job.
+// full disk, a file that cannot be opened or a flood costs samples, never a job: the file is tried
+// again with each batch.
 //
 // A series is what one task of one attempt reported. It is thinned as it grows: it keeps every
 // stride-th sample, and the newest; when it reaches its bound the stride doubles. A job keeps at
@@ -19,9 +20,11 @@
 
 struct metrics;
 
-// Opens or makes the file and starts the thread. limit_bytes 0: 512 MiB.
-int metrics_open(const char *dir, int64_t limit_bytes, struct metrics **ret, struct err *err);
-// Writes what is there, ends the thread.
+// Starts the thread, which opens or makes the file. limit_bytes 0: 512 MiB.
+struct metrics *metrics_open(const char *dir, int64_t limit_bytes);
+// Writes what is there, ends the thread. Others may go on waiting in metrics_flush().
+void metrics_stop(struct metrics *m);
+// Stops and frees.
 void metrics_close(struct metrics *m);
 
 struct metrics_sample {
@@ -39,6 +42,10 @@ void metrics_add(struct metrics *m, const struct metrics_sample *sample);
 
 // Waits until what was added before is written, at most two seconds. From any thread.
 void metrics_flush(struct metrics *m);
+
+// A reader found the file damaged: it is put aside, and made anew with the next samples. From any
+// thread.
+void metrics_damaged(struct metrics *m);
 
 // ---- reading: a connection of its own; one a thread ----
 
@@ -61,6 +68,7 @@ struct metrics_question {
     uint64_t after; // samples with a greater id
     int64_t limit;
 };
-// Appends `"series":[...],"samples":[...],"next":ID` (proto/openapi.yaml). r may be NULL.
+// Appends `"series":[...],"samples":[...],"next":ID,"more":BOOL` (proto/openapi.yaml). r may be
+// NULL. An answer ends after the limit or some 8 MiB of samples, whatever comes first.
 int metrics_query(struct metrics_reader *r, const struct metrics_question *q, struct text *ret,
                   struct err *err);

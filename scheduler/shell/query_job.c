@@ -134,9 +134,11 @@ static int add_job(struct store_reader *r, struct job_id id, struct text *t, boo
         (rc = add_list(r, "placements", placements, &j, placement_row, t, err)) ||
         (rc = add_list(r, "task_results", results, &j, task_row, t, err)))
         return rc;
+    *ret_ended = job_state_ended(j.state);
+    if (*ret_ended)
+        reader_flush_metrics(r);
     query_newest_metrics(r, &j, t);
     text_addc(t, '}');
-    *ret_ended = job_state_ended(j.state);
     return 0;
 }
 
@@ -190,7 +192,9 @@ int query_job_metrics(struct store_reader *r, struct job_id id, struct metrics_q
         put_str(ret, "state", job_state_word(j.state));
         put_int(ret, "attempt", q->attempt);
         put_int(ret, "tasks", j.req.tasks);
+        reader_flush_metrics(r);
         rc = metrics_query(reader_metrics(r), q, ret, err);
+        reader_metrics_failed(r, rc);
         text_addc(ret, '}');
     }
     return query_end(r, rc, ret, before);

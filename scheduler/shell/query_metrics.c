@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { ANSWER_BYTES = 8 << 20 }; // then the rest is left for the next question
+
 struct metrics_reader {
     struct db db;
     char *path;
@@ -132,21 +134,29 @@ static int add_series(struct metrics_reader *r, const struct metrics_question *q
     return rc;
 }
 
+// Up to the limit, or so many bytes that a scheduler of many readers can bear it.
 static int add_samples(struct metrics_reader *r, const struct metrics_question *q, uint64_t *next,
-                       struct text *t, struct err *err)
+                       bool *more, struct text *t, struct err *err)
 {
     static const char sql[] =
         "SELECT s.id, e.rank, s.number, s.at_ms, s.data FROM series e CROSS JOIN sample s"
         " ON s.series = e.id WHERE e.job_uid = ?1 AND e.attempt = ?2 AND (?3 < 0 OR e.rank = ?3)"
         " AND s.id > ?4 ORDER BY s.id LIMIT ?5";
     sqlite3_stmt *stmt;
+    size_t before = t->len;
+    int64_t count = 0;
     int rc = db_stmt(&r->db, sql, &stmt, err);
     if (rc)
         return rc;
     bind(stmt, q);
     sqlite3_bind_int64(stmt, 4, q->after > INT64_MAX ? INT64_MAX : (int64_t)q->after);
-    sqlite3_bind_int64(stmt, 5, q->limit);
+    sqlite3_bind_int64(stmt, 5, q->limit + 1);
     while ((rc = db_step(&r->db, stmt, err)) > 0) {
+        if (count++ == q->limit || t->len - before > ANSWER_BYTES) {
+            *more = true;
+            sqlite3_reset(stmt);
+            return 0;
+        }
         *next = (uint64_t)sqlite3_column_int64(stmt, 0);
         put_open(t, NULL, '{');
         put_int(t, "task", sqlite3_column_int64(stmt, 1));
@@ -162,6 +172,7 @@ int metrics_query(struct metrics_reader *r, const struct metrics_question *q, st
                   struct err *err)
 {
     uint64_t next = q->after;
+    bool more = false;
     int rc = r ? db_exec(&r->db, "BEGIN", err) : 0; // one state of the file
     put_open(ret, "series", '[');
     if (r && !rc)
@@ -169,9 +180,11 @@ int metrics_query(struct metrics_reader *r, const struct metrics_question *q, st
     text_addc(ret, ']');
     put_open(ret, "samples", '[');
     if (r && !rc)
-        rc = add_samples(r, q, &next, ret, err);
+        rc = add_samples(r, q, &next, &more, ret, err);
     text_addc(ret, ']');
     put_int(ret, "next", (int64_t)next);
+    put_key(ret, "more");
+    text_add(ret, more ? "true" : "false");
     if (r)
         db_rollback(&r->db);
     return rc;
@@ -182,8 +195,11 @@ void query_newest_metrics(struct store_reader *r, const struct job *j, struct te
     struct metrics_reader *m = j && j->attempt ? reader_metrics(r) : NULL;
     size_t before = t->len;
     struct err err;
-    if (metrics_query_newest(m, j ? j->uid : (struct job_uid){0}, j ? j->attempt : 0, t, &err) == 0)
+    struct job_uid uid = j ? j->uid : (struct job_uid){0};
+    int rc = metrics_query_newest(m, uid, j ? j->attempt : 0, t, &err);
+    if (rc == 0)
         return;
+    reader_metrics_failed(r, rc);
     log_warning("metrics", "question", "%s", err.message);
     t->len = before;
     put_null(t, "metrics");

@@ -47,12 +47,17 @@ void read_free(struct read *r)
     free(r);
 }
 
-static int reader_take(const char *dir, struct store_reader **ret, struct err *err)
+static int reader_take(struct server *s, struct store_reader **ret, struct err *err)
 {
     pthread_mutex_lock(&pool.lock);
     *ret = pool.count ? pool.free[--pool.count] : NULL;
     pthread_mutex_unlock(&pool.lock);
-    return *ret ? 0 : store_reader_open(dir, ret, err);
+    if (*ret)
+        return 0;
+    int rc = store_reader_open(s->dir, ret, err);
+    if (!rc)
+        store_reader_metrics(*ret, s->metrics);
+    return rc;
 }
 
 static void reader_give(struct store_reader *reader)
@@ -91,7 +96,6 @@ static int ask(struct read *r, struct store_reader *reader)
     case READ_WHY:
         return query_job_why(reader, r->job, &r->body, &r->err);
     case READ_METRICS:
-        metrics_flush(r->server->metrics); // what came before the job's end is in the answer
         return query_job_metrics(reader, r->job, &r->metrics, &r->body, &r->err);
     case READ_NODES:
         return query_nodes(reader, &r->body, &r->err);
@@ -110,7 +114,7 @@ static void on_work(uv_work_t *work)
     struct read *r = work->data;
     struct store_reader *reader;
     text_clear(&r->body);
-    r->rc = reader_take(r->server->dir, &reader, &r->err);
+    r->rc = reader_take(r->server, &reader, &r->err);
     if (r->rc)
         return;
     r->rc = ask(r, reader);

@@ -82,6 +82,8 @@ void store_writer_stop(struct store_writer *w);
 struct store_reader;
 int store_reader_open(const char *dir, struct store_reader **ret, struct err *err);
 void store_reader_close(struct store_reader *r);
+// Answers about one job wait for what this writer has of it; it must outlive the reader.
+void store_reader_metrics(struct store_reader *r, struct metrics *writer);
 
 // The bytes of a specification; E_NOT_FOUND. Caller frees *ret.
 int store_read_spec(struct store_reader *r, const struct spec_hash *hash, uint8_t **ret,

@@ -205,6 +205,7 @@ struct store_reader {
     struct db db;
     char *dir;
     struct metrics_reader *metrics; // reader_metrics()
+    struct metrics *metrics_writer; // NULL: none, or it is not waited for
     struct users *users;
     char *job_sql; // of one job by id
     // The queue as the transaction sees it, from query_begin() on.
@@ -215,3 +216,7 @@ struct store_reader {
 };
 // What tasks reported; NULL: nothing, or it cannot be read now.
 struct metrics_reader *reader_metrics(struct store_reader *r);
+// Called when the job's state is known: what came before its end is in the answer then.
+void reader_flush_metrics(struct store_reader *r);
+// How a question to reader_metrics() ended: the writer is told of damage.
+void reader_metrics_failed(struct store_reader *r, int rc);

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     QUEUE_MAX = 65536,
     QUEUE_BYTES_MAX = 32 << 20,
     FLUSH_MS = 2000,
@@ -27,7 +27,7 @@ enum {
     JOB_MOST = 65536,
     NAMES_MAX = 64, // in the newest values
     COMPLAIN_MS = 60000,
-    LOOK_EVERY = 64, // transactions between looks at the size
+    LOOK_PARTS = 64, // looks at the size when such a part of the limit was written
 };
 static const int64_t default_limit = INT64_C(512) << 20;
 
@@ -44,21 +44,23 @@ struct metrics {
     pthread_mutex_t mutex;
     pthread_cond_t wake, written;
     int64_t complained_ms; // the thread's
-    uint64_t transactions;
+    int64_t unlooked;      // bytes written since the look at the size
 
     // Under the mutex.
     struct waiting *items;
-    size_t count, cap, bytes;
+    size_t count, cap;
+    int64_t bytes;
     uint64_t lost, added, done;
-    bool stop;
+    bool stop, damaged;
 };
 
 static const char schema[] =
     "CREATE TABLE series (id INTEGER PRIMARY KEY, job_uid INTEGER NOT NULL,"
     " attempt INTEGER NOT NULL, rank INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    " heard_ms INTEGER NOT NULL," // by this host's clock: nodes' clocks may be anywhere
     " seen INTEGER NOT NULL, stride INTEGER NOT NULL, newest TEXT NOT NULL, progress REAL,"
     " refused INTEGER NOT NULL, refusal TEXT, UNIQUE (job_uid, attempt, rank)) STRICT;"
-    "CREATE INDEX series_at ON series (at_ms);"
+    "CREATE INDEX series_heard ON series (heard_ms);"
     // AUTOINCREMENT: ids are cursors, also when the newest row was thinned out.
     "CREATE TABLE sample (id INTEGER PRIMARY KEY AUTOINCREMENT,"
     " series INTEGER NOT NULL REFERENCES series (id), number INTEGER NOT NULL,"
@@ -78,8 +80,8 @@ static int find_series(struct metrics *m, const struct metrics_sample *s, struct
     static const char select[] = "SELECT id, seen, stride, newest FROM series"
                                  " WHERE job_uid = ? AND attempt = ? AND rank = ?";
     static const char insert[] =
-        "INSERT INTO series (job_uid, attempt, rank, at_ms, seen, stride, newest, refused)"
-        " VALUES (?, ?, ?, ?, 0, 1, '{}', 0)";
+        "INSERT INTO series (job_uid, attempt, rank, at_ms, heard_ms, seen, stride, newest,"
+        " refused) VALUES (?, ?, ?, ?, 0, 0, 1, '{}', 0)";
     sqlite3_stmt *stmt;
     *ret = (struct series){.stride = 1};
     int rc = db_stmt(&m->db, select, &stmt, err);
@@ -176,7 +178,7 @@ static int write_series(struct metrics *m, const struct series *e, const struct 
 {
     static const char sql[] = "UPDATE series SET at_ms = ?, seen = ?, stride = ?, newest = ?,"
                               " progress = coalesce(?, progress), refused = max(refused, ?),"
-                              " refusal = coalesce(?, refusal) WHERE id = ?";
+                              " refusal = coalesce(?, refusal), heard_ms = ? WHERE id = ?";
     AUTO_FREE char *newest = s->values ? merged(e->newest, s->values) : xstrdup(e->newest);
     sqlite3_stmt *stmt;
     int rc = db_stmt(&m->db, sql, &stmt, err);
@@ -192,7 +194,8 @@ static int write_series(struct metrics *m, const struct series *e, const struct 
         sqlite3_bind_double(stmt, 5, s->progress);
     sqlite3_bind_int64(stmt, 6, (int64_t)s->refused);
     sqlite3_bind_text(stmt, 7, *s->refusal ? s->refusal : NULL, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(stmt, 8, e->id);
+    sqlite3_bind_int64(stmt, 8, clock_wall_ms());
+    sqlite3_bind_int64(stmt, 9, e->id);
     rc = db_run(&m->db, stmt, err);
     sqlite3_clear_bindings(stmt);
     return rc;
@@ -228,8 +231,8 @@ static int size_of(struct metrics *m, int64_t *ret, struct err *err)
 static int make_room(struct metrics *m, struct err *err)
 {
     static const char drop[] =
-        "DELETE FROM sample WHERE series IN (SELECT id FROM series ORDER BY at_ms LIMIT 16);"
-        "DELETE FROM series WHERE id IN (SELECT id FROM series ORDER BY at_ms LIMIT 16)";
+        "DELETE FROM sample WHERE series IN (SELECT id FROM series ORDER BY heard_ms LIMIT 16);"
+        "DELETE FROM series WHERE id IN (SELECT id FROM series ORDER BY heard_ms LIMIT 16)";
     int64_t size, left = 1;
     int rc = size_of(m, &size, err);
     if (rc || size < m->limit)
@@ -246,8 +249,11 @@ static int make_room(struct metrics *m, struct err *err)
 static int bring_up(struct db *db, struct err *err)
 {
     int64_t version;
-    AUTO_FREE char *made =
-        xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT", schema, VERSION);
+    // Ids go on where those of a file before it ended: cursors outlive it.
+    AUTO_FREE char *made = xasprintf("BEGIN IMMEDIATE; %s"
+                                     "INSERT INTO sqlite_sequence VALUES ('sample', %" PRId64 ");"
+                                     "PRAGMA user_version = %d; COMMIT",
+                                     schema, clock_wall_ms() * 1000, VERSION);
     int rc = db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF", err);
     if (rc || (rc = db_int(db, "PRAGMA user_version", &version, err)))
         return rc;
@@ -281,18 +287,27 @@ static int put_aside(const char *path, struct err *err)
     return 0;
 }
 
-// The file was found damaged: what follows goes into a new one, or nowhere.
-static void begin_anew(struct metrics *m)
+static int open_anew(struct metrics *m, struct err *err)
 {
-    struct err err;
-    db_close(&m->db);
-    if (put_aside(m->path, &err) == 0)
-        open_file(m->path, &m->db, &err);
-    if (!m->db.h)
-        log_error("metrics", "none", "%s", err.message);
+    struct err why;
+    int rc = open_file(m->path, &m->db, err);
+    if (rc != E_CORRUPT && rc != E_VERSION)
+        return rc;
+    why = *err;
+    if ((rc = put_aside(m->path, err)))
+        return rc;
+    log_error("metrics", "put_aside", "%s", why.message);
+    return open_file(m->path, &m->db, err);
 }
 
 // ---- the thread ----
+
+// What it costs to keep.
+static int64_t bytes_of(const struct waiting *w)
+{
+    size_t values = w->values ? strlen(w->values) : 0;
+    return (int64_t)(sizeof *w + values + strlen(w->refusal));
+}
 
 static void forget(struct waiting *items, size_t count)
 {
@@ -312,41 +327,68 @@ static void complain(struct metrics *m, uint64_t lost, const char *why)
     log_error("metrics", "lost", "samples=%" PRIu64 ": %s", lost, why);
 }
 
-static void write_all(struct metrics *m, struct waiting *items, size_t count)
+static int write_batch(struct metrics *m, const struct waiting *items, size_t count,
+                       struct err *err)
+{
+    int rc = db_exec(&m->db, "BEGIN IMMEDIATE", err);
+    for (size_t i = 0; i < count && !rc; i++) {
+        rc = write_one(m, &items[i].s, err);
+        m->unlooked += bytes_of(&items[i]);
+    }
+    if (!rc && m->unlooked > m->limit / LOOK_PARTS) {
+        m->unlooked = 0;
+        rc = make_room(m, err);
+    }
+    if (!rc)
+        rc = db_exec(&m->db, "COMMIT", err);
+    db_rollback(&m->db);
+    return rc;
+}
+
+static void give_up_file(struct metrics *m)
 {
     struct err err;
-    if (!m->db.h)
-        return;
-    int rc = db_exec(&m->db, "BEGIN IMMEDIATE", &err);
-    for (size_t i = 0; i < count && !rc; i++)
-        rc = write_one(m, &items[i].s, &err);
-    if (!rc && ++m->transactions % LOOK_EVERY == 0)
-        rc = make_room(m, &err);
+    db_close(&m->db);
+    if (put_aside(m->path, &err))
+        log_error("metrics", "none", "%s", err.message);
+    else
+        log_error("metrics", "put_aside", "\"%s\" is damaged", m->path);
+}
+
+// What cannot be opened is tried again with the next samples.
+static void write_all(struct metrics *m, const struct waiting *items, size_t count)
+{
+    struct err err;
+    int rc = m->db.h ? 0 : open_anew(m, &err);
     if (!rc)
-        rc = db_exec(&m->db, "COMMIT", &err);
-    db_rollback(&m->db);
-    if (!rc)
-        return;
-    complain(m, count, err.message);
-    if (rc == E_CORRUPT)
-        begin_anew(m);
+        rc = write_batch(m, items, count, &err);
+    if (rc)
+        complain(m, count, err.message);
+    if (rc == E_CORRUPT && m->db.h)
+        give_up_file(m);
 }
 
 static void *write_loop(void *arg)
 {
     struct metrics *m = arg;
     bool stop = false;
+    write_all(m, NULL, 0); // makes the file
     while (!stop) {
         pthread_mutex_lock(&m->mutex);
-        while (!m->stop && !m->count)
+        while (!m->stop && !m->count && !m->damaged)
             pthread_cond_wait(&m->wake, &m->mutex);
         struct waiting *items = TAKE(m->items);
         size_t count = m->count;
         uint64_t lost = m->lost;
-        m->count = m->cap = m->bytes = 0;
+        m->count = m->cap = 0;
+        m->bytes = 0;
         m->lost = 0;
         stop = m->stop;
+        bool damaged = m->damaged;
+        m->damaged = false;
         pthread_mutex_unlock(&m->mutex);
+        if (damaged && m->db.h)
+            give_up_file(m);
         if (count)
             write_all(m, items, count);
         if (lost)
@@ -373,20 +415,28 @@ void metrics_flush(struct metrics *m)
     pthread_mutex_unlock(&m->mutex);
 }
 
+void metrics_damaged(struct metrics *m)
+{
+    pthread_mutex_lock(&m->mutex);
+    m->damaged = true;
+    pthread_cond_signal(&m->wake);
+    pthread_mutex_unlock(&m->mutex);
+}
+
 void metrics_add(struct metrics *m, const struct metrics_sample *s)
 {
-    size_t len = s->values ? strlen(s->values) : 0;
     struct waiting w = {.s = *s,
                         .values = s->values ? xstrdup(s->values) : NULL,
                         .refusal = xstrdup(s->refusal ? s->refusal : "")};
     w.s.values = w.values;
     w.s.refusal = w.refusal;
+    int64_t bytes = bytes_of(&w);
     pthread_mutex_lock(&m->mutex);
-    bool room = m->count < QUEUE_MAX && m->bytes + len <= QUEUE_BYTES_MAX;
+    bool room = m->count < QUEUE_MAX && m->bytes + bytes <= QUEUE_BYTES_MAX;
     if (room) {
         VEC_RESERVE(m->items, m->count, m->cap);
         m->items[m->count++] = w;
-        m->bytes += len;
+        m->bytes += bytes;
         m->added++;
     } else {
         m->lost++;
@@ -401,23 +451,12 @@ void metrics_add(struct metrics *m, const struct metrics_sample *s)
 
 // ---- life ----
 
-int metrics_open(const char *dir, int64_t limit_bytes, struct metrics **ret, struct err *err)
+struct metrics *metrics_open(const char *dir, int64_t limit_bytes)
 {
     struct metrics *m = xcalloc(1, sizeof *m);
     pthread_condattr_t attributes;
     m->path = xasprintf("%s/metrics.db", dir);
     m->limit = limit_bytes ? limit_bytes : default_limit;
-    int rc = open_file(m->path, &m->db, err);
-    if (rc == E_CORRUPT || rc == E_VERSION) {
-        log_error("metrics", "put_aside", "%s", err->message);
-        if ((rc = put_aside(m->path, err)) == 0)
-            rc = open_file(m->path, &m->db, err);
-    }
-    if (rc) {
-        free(m->path);
-        free(m);
-        return rc;
-    }
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     CHECK(pthread_mutex_init(&m->mutex, NULL) == 0);
@@ -426,24 +465,26 @@ int metrics_open(const char *dir, int64_t limit_bytes, struct metrics **ret, str
     pthread_condattr_destroy(&attributes);
     CHECK(pthread_create(&m->thread, NULL, write_loop, m) == 0);
     pthread_setname_np(m->thread, "metrics-writer");
-    *ret = m;
-    return 0;
+    return m;
 }
 
-void metrics_close(struct metrics *m)
+void metrics_stop(struct metrics *m)
 {
-    if (!m)
-        return;
     pthread_mutex_lock(&m->mutex);
     m->stop = true;
     pthread_cond_signal(&m->wake);
     pthread_mutex_unlock(&m->mutex);
     pthread_join(m->thread, NULL);
+    db_close(&m->db);
+}
+
+void metrics_close(struct metrics *m)
+{
+    metrics_stop(m);
     forget(m->items, m->count);
     pthread_cond_destroy(&m->wake);
     pthread_cond_destroy(&m->written);
     pthread_mutex_destroy(&m->mutex);
-    db_close(&m->db);
     free(m->path);
     free(m);
 }

@@ -40,6 +40,23 @@ void store_reader_close(struct store_reader *r)
     free(r);
 }
 
+void store_reader_metrics(struct store_reader *r, struct metrics *writer)
+{
+    r->metrics_writer = writer;
+}
+
+void reader_flush_metrics(struct store_reader *r)
+{
+    if (r->metrics_writer)
+        metrics_flush(r->metrics_writer);
+}
+
+void reader_metrics_failed(struct store_reader *r, int rc)
+{
+    if (rc == E_CORRUPT && r->metrics_writer && r->metrics && !metrics_reader_stale(r->metrics))
+        metrics_damaged(r->metrics_writer);
+}
+
 struct metrics_reader *reader_metrics(struct store_reader *r)
 {
     if (r->metrics && metrics_reader_stale(r->metrics))

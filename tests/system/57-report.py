@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
-import time
+import tempfile
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from muster import BIN, TOP, Cluster, Tap, eventually, on_terminal, processes
@@ -47,6 +49,24 @@ tap.equal(json.loads(run.stdout),
           {"phase": "x y", "loss": None, "step": 1000, 'q"uote': 0.1}, "what it writes is JSON")
 run = alone("a=1", env={"MUSTER_REPORT_FD": "77"})
 tap.ok(run.returncode == 1 and "channel" in run.stderr, "a channel that is closed: exit 1", run)
+for word in ("x", "-7", "99999999999"):
+    run = alone("a=1", env={"MUSTER_REPORT_FD": word})
+    tap.ok(run.returncode == 1 and "MUSTER_REPORT_FD" in run.stderr and not run.stdout,
+           f"a channel named \"{word}\": exit 1", run)
+with tempfile.TemporaryFile() as own:
+    run = subprocess.run([REPORT, "a=1"], pass_fds=[own.fileno()], capture_output=True, text=True,
+                         env=dict(os.environ, MUSTER_REPORT_FD=str(own.fileno())))
+    tap.ok(run.returncode == 1 and "pass it on" in run.stderr and own.read() == b"",
+           "a file that has the channel's number is not written to", run)
+    run = subprocess.run([sys.executable, "-c", "import muster_report as m\nm.report(a=1)"],
+                         pass_fds=[own.fileno()], capture_output=True, text=True,
+                         env=dict(os.environ, MUSTER_REPORT_FD=str(own.fileno()), PYTHONPATH=MODULE))
+    tap.ok("OSError" in run.stderr and own.read() == b"", "nor by the Python module", run)
+end, broken = os.pipe()
+os.close(end)
+run = subprocess.run([REPORT, "a=1"], pass_fds=[broken], capture_output=True, text=True,
+                     env=dict(os.environ, MUSTER_REPORT_FD=str(broken)))
+tap.ok(run.returncode == 1 and "Broken pipe" in run.stderr, "nobody reads the channel: exit 1", run)
 run = alone("-", env={"MUSTER_REPORT_FD": "1"}, input='{"a":1}\n{"a":2}')
 tap.equal(run.stdout, '{"a":1}\n{"a":2}\n', "lines of standard input are passed on")
 
@@ -70,6 +90,10 @@ with Cluster(nodes=2, cpus=2) as c:
     run = c.ctl("job", "metrics", str(job))
     tap.ok(run.returncode == 0 and "loss" in run.stdout and "nan" in run.stdout
            and "1 lines were refused" in run.stderr, "the table, and what was refused", run)
+    tap.ok("1 more tasks report" in run.stdout and "4.5" not in run.stdout, "of one task", run)
+    run = c.ctl("job", "metrics", str(job), "--all")
+    tap.equal([line.split()[:3] for line in run.stdout.splitlines() if " loss " in line[:12]],
+              [["0", "loss", "3.5"], ["1", "loss", "4.5"]], "or of all")
     rows = list(csv.DictReader(io.StringIO(c.ctl("job", "metrics", str(job), "-o", "csv").stdout)))
     tap.ok(sorted(r["task"] for r in rows if r["loss"] in ("3.5", "4.5")) == ["0", "1"]
            and any(r["loss"] == "nan" for r in rows), "as CSV", rows)
@@ -120,7 +144,7 @@ with Cluster(nodes=2, cpus=2) as c:
     # ---- the scheduler is away when the job ends ----
     c.kill_scheduler()
     open(c.file("go"), "w", encoding="utf-8").close()
-    time.sleep(0.5)
+    eventually(lambda: not processes("while [ ! -e", c.file("go")))
     c.start_scheduler()
     tap.equal(c.wait(job), 0, "the job ended while the scheduler was away")
     tap.equal(newest(c, job).get("loss"), 8.5, "what it said last is there all the same")
@@ -141,25 +165,59 @@ with Cluster(nodes=2, cpus=2) as c:
     open(c.file("go2"), "w", encoding="utf-8").close()
     tap.equal(c.wait(job), 0, "and the job ends well")
 
+    # ---- what was said before the end is in the answers after it ----
+    other = sqlite3.connect(os.path.join(c.root, "scheduler", "metrics.db"), isolation_level=None,
+                            check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # nothing is written meanwhile
+    job = c.submit("--", REPORT, "last=7")
+    tap.equal(c.wait(job), 0, "a job that ends while its report cannot be written")
+    threading.Timer(0.3, lambda: other.execute("ROLLBACK")).start()
+    tap.equal(newest(c, job), {"last": 7}, "the question waits for it")
+
+    # ---- the file is damaged while it is written ----
+    job = c.submit("--", "sh", "-c", f"i=0; while [ ! -e {c.file('go3')} ]; do i=$((i+1)); "
+                   "echo \"{\\\"i\\\":$i}\" >&3; sleep 0.2; done")
+    eventually(lambda: newest(c, job))
+    path = os.path.join(c.root, "scheduler", "metrics.db")
+    for name in (path, path + "-wal"):
+        with open(name, "r+b") as f:
+            f.write(b"x" * os.path.getsize(name))
+    tap.ok(eventually(lambda: metrics(c, job).get("samples") and os.path.exists(path + ".damaged")),
+           "it is put aside when a question finds that, and made anew", os.listdir(c.root))
+    open(c.file("go3"), "w", encoding="utf-8").close()
+    tap.equal(c.wait(job), 0, "the job does not notice")
+
     # ---- floods ----
     job = c.submit("--", "sh", "-c", "timeout 2 sh -c 'yes \"{\\\"n\\\":1}\" >&3'; echo over; "
                    f"{REPORT} done=1")
-    begin = time.monotonic()
-    tap.equal(c.wait(job, timeout=20), 0, "a task that floods its channel")
-    tap.ok(time.monotonic() - begin < 15, "is not held up for long")
+    tap.equal(c.wait(job, timeout=30), 0, "a task that floods its channel")
     answer = metrics(c, job)
     tap.ok(answer["series"][0]["seen"] < 60, "few samples are made of it", answer["series"])
     tap.equal(newest(c, job).get("done"), 1, "and what comes after the flood is there")
+    script = c.file("names.py")
+    with open(script, "w", encoding="utf-8") as f:
+        f.write("import json, os, time\nend = time.monotonic() + 2\n"
+                "lines = [json.dumps({f'{k}{i}': 1 for i in range(40)}) + '\\n' for k in 'ab']\n"
+                "while time.monotonic() < end:\n  for x in lines: os.write(3, x.encode())\n")
+    job = c.submit("--", sys.executable, script)
+    tap.equal(c.wait(job), 0, "a flood of more names than a sample has")
+    answer = metrics(c, job)
+    tap.ok(answer["series"][0]["seen"] < 60, "makes no more samples", answer["series"])
+    for end in ("", "; exec 3>&-; sleep 0.3"):
+        job = c.submit("--", "sh", "-c", "printf '{\"c\":1}' >&3" + end)
+        tap.equal((c.wait(job), newest(c, job)), (0, {"c": 1}), "the last line needs no newline")
     job = c.submit("--", "sh", "-c", "head -c 100000 /dev/zero | tr '\\0' x >&3; echo >&3; "
-                   "echo '{\"a\":1' >&3; printf '{\"c\":1}' >&3; exec 3>&-; sleep 0.3")
+                   "echo '{\"a\":1' >&3; printf '{\"c\":1' >&3; exec 3>&-; sleep 0.3")
     tap.equal(c.wait(job), 0, "a line without an end, half a line, a closed channel")
     series = metrics(c, job)["series"][0]
-    tap.ok(series["refused"] == 2 and series["newest"] == {}, "are refused and counted", series)
+    tap.ok(series["refused"] == 3 and series["newest"] == {}, "are refused and counted", series)
 
     # ---- a terminal ----
     text = on_terminal([os.path.join(BIN, "schedctl"), "run", "--", "sh", "-c",
-                        f"{REPORT} phase=train progress=0.5 loss=1.25; echo out; sleep 2.5; "
-                        f"echo end"], dict(os.environ, MUSTER_HOME=c.root))
+                        f"{REPORT} phase=train progress=0.5 loss=1.25; echo out; "
+                        f"while [ ! -e {c.file('go4')} ]; do sleep 0.05; done; echo end"],
+                       dict(os.environ, MUSTER_HOME=c.root), word="50 %",
+                       then=lambda: open(c.file("go4"), "w", encoding="utf-8").close())
     tap.ok("[##########..........]  50 %  train  loss 1.25" in text, "run draws a bar", repr(text))
     tap.ok(text.endswith("\r\x1b[Kend\r\n") or text.endswith("end\r\n"),
            "and wipes it before output", repr(text))

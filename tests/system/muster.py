@@ -296,8 +296,9 @@ class Cluster:
         return bool(held)
 
 
-def on_terminal(argv, env, seconds=30, columns=100):
-    """What a program writes to a terminal of so many columns, until it ends."""
+def on_terminal(argv, env, seconds=30, columns=100, word="", then=None):
+    """What a program writes to a terminal of so many columns, until it ends. When the word has come,
+    then() is called."""
     pid, fd = pty.fork()
     if pid == 0:
         os.execvpe(argv[0], argv, env)
@@ -313,6 +314,9 @@ def on_terminal(argv, env, seconds=30, columns=100):
         if not piece:
             break
         out += piece
+        if then and word in out.decode(errors="replace"):
+            then()
+            then = None
     os.close(fd)
     os.waitpid(pid, 0)
     return out.decode(errors="replace")

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +55,53 @@ static void kept_while_away(void **state)
     assert_true(TAILQ_EMPTY(&n.samples));
 }
 
+// What is kept costs what it is counted with, and no frame is more than the link carries.
+static void kept_as_it_costs(void **state)
+{
+    static char names[64][2], huge[2 << 20];
+    Muster__AttemptId id = MUSTER__ATTEMPT_ID__INIT;
+    Muster__Metric metrics[64], *metrics_list[64];
+    Muster__Sample sample = MUSTER__SAMPLE__INIT, *list[] = {&sample};
+    Muster__Samples samples = MUSTER__SAMPLES__INIT;
+    struct node n = {.welcomed = false};
+    struct held h = {.id = {{1}, {7}, 1}};
+    (void)state;
+    TAILQ_INIT(&n.samples);
+    for (int i = 0; i < 64; i++) {
+        muster__metric__init(&metrics[i]);
+        names[i][0] = (char)('0' + i);
+        metrics[i].name = names[i];
+        metrics_list[i] = &metrics[i];
+    }
+    id.cluster = 1;
+    id.job_uid = 7;
+    id.number = 1;
+    sample.metrics = metrics_list;
+    sample.n_metrics = 64;
+    samples.attempt = &id;
+    samples.n_samples = 1;
+    samples.samples = list;
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < 20000; i++)
+        samples_send(&n, &h, &samples);
+    assert_in_range(n.samples_bytes, BOUND - 4096, BOUND);
+    assert_in_range(mallinfo2().uordblks - before, 0, BOUND);
+    samples_welcome(&n);
+    Muster__Sample *many[65];
+    for (int i = 0; i < 65; i++)
+        many[i] = &sample;
+    samples.n_samples = 65;
+    samples.samples = many;
+    samples_send(&n, &h, &samples);
+    assert_int_equal(n.samples_bytes, 0);
+    memset(huge, 'x', sizeof huge - 1);
+    send_one(&n, &h, 7, 0, huge);
+    assert_int_equal(n.samples_bytes, 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(kept_while_away)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(kept_while_away),
+                                       cmocka_unit_test(kept_as_it_costs)};
     return cmocka_run_group_tests_name("agent_samples", tests, NULL, NULL);
 }

@@ -8,13 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct metrics *open_metrics(const char *dir, int64_t limit)
-{
-    struct metrics *m;
-    MUST(metrics_open(dir, limit, &m, &test_err));
-    return m;
-}
-
 static void add(struct metrics *m, uint64_t job, uint32_t rank, int32_t tasks, int64_t at_ms,
                 const char *values, double progress)
 {
@@ -68,7 +61,7 @@ static int64_t number(const json_t *j, const char *key)
 static void test_series_are_thinned(void **state)
 {
     char *dir = dir_make();
-    struct metrics *m = open_metrics(dir, 0);
+    struct metrics *m = metrics_open(dir, 0);
     char values[64];
     (void)state;
     for (int i = 0; i < 10000; i++) {
@@ -102,7 +95,7 @@ static void test_series_are_thinned(void **state)
 static void test_a_cursor_sees_the_newest(void **state)
 {
     char *dir = dir_make();
-    struct metrics *m = open_metrics(dir, 0);
+    struct metrics *m = metrics_open(dir, 0);
     uint64_t after = 0;
     (void)state;
     for (int i = 0; i < 3000; i++)
@@ -126,7 +119,7 @@ static void test_a_cursor_sees_the_newest(void **state)
 static void test_newest_values(void **state)
 {
     char *dir = dir_make();
-    struct metrics *m = open_metrics(dir, 0);
+    struct metrics *m = metrics_open(dir, 0);
     (void)state;
     add(m, 9, 1, 2, 1, "{\"phase\":\"train\",\"loss\":3,\"progress\":0.5}", 0.5);
     add(m, 9, 0, 2, 2, "{\"phase\":\"train\",\"loss\":2,\"progress\":0.25}", 0.25);
@@ -167,7 +160,7 @@ static void test_the_file_is_bounded(void **state)
 {
     enum { LIMIT = 1 << 20, JOBS = 100, SAMPLES = 200 };
     char *dir = dir_make(), values[200], path[256];
-    struct metrics *m = open_metrics(dir, LIMIT);
+    struct metrics *m = metrics_open(dir, LIMIT);
     struct stat st;
     (void)state;
     snprintf(values, sizeof values, "{\"%0100d\":1}", 1);
@@ -198,7 +191,7 @@ static void test_a_damaged_file_is_put_aside(void **state)
     (void)state;
     snprintf(aside, sizeof aside, "%s/metrics.db.damaged", dir);
     file_write(dir, "metrics.db", "this is no database at all, and long enough", 43);
-    struct metrics *m = open_metrics(dir, 0);
+    struct metrics *m = metrics_open(dir, 0);
     add(m, 1, 0, 1, 1, "{\"a\":1}", NAN);
     metrics_flush(m);
     assert_int_equal(access(aside, F_OK), 0);
@@ -209,12 +202,134 @@ static void test_a_damaged_file_is_put_aside(void **state)
     dir_remove(dir);
 }
 
+// What cannot be opened costs samples, and is tried again.
+static void test_a_file_that_cannot_be_opened(void **state)
+{
+    char *dir = dir_make(), path[256];
+    (void)state;
+    snprintf(path, sizeof path, "%s/metrics.db", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    struct metrics *m = metrics_open(dir, 0);
+    add(m, 1, 0, 1, 1, "{\"a\":1}", NAN);
+    metrics_flush(m);
+    assert_int_equal(rmdir(path), 0);
+    add(m, 1, 0, 1, 2, "{\"a\":2}", NAN);
+    metrics_close(m);
+    json_t *j = ask(dir, (struct metrics_question){.job = {1}, .task = -1});
+    assert_int_equal(json_array_size(json_object_get(j, "samples")), 1);
+    json_decref(j);
+    dir_remove(dir);
+}
+
+// Damage that cannot be put aside now is put aside later; a cursor from before sees what is new.
+static void test_damage_while_it_runs(void **state)
+{
+    char *dir = dir_make(), path[256], aside[256];
+    (void)state;
+    snprintf(path, sizeof path, "%s/metrics.db", dir);
+    snprintf(aside, sizeof aside, "%s/metrics.db.damaged", dir);
+    struct metrics *m = metrics_open(dir, 0);
+    for (int i = 0; i < 100; i++)
+        add(m, 1, 0, 1, i, "{\"a\":1}", NAN);
+    metrics_close(m);
+    json_t *j = ask(dir, (struct metrics_question){.job = {1}, .task = -1});
+    uint64_t after = (uint64_t)number(j, "next");
+    json_decref(j);
+    file_write(dir, "metrics.db", "this is no database at all, and long enough", 43);
+    assert_int_equal(mkdir(aside, 0700), 0);
+    m = metrics_open(dir, 0);
+    add(m, 1, 0, 1, 1, "{\"a\":1}", NAN);
+    metrics_flush(m);
+    assert_int_equal(rmdir(aside), 0);
+    add(m, 1, 0, 1, 2, "{\"a\":2}", NAN);
+    metrics_close(m);
+    j = ask(dir, (struct metrics_question){.job = {1}, .task = -1, .after = after});
+    assert_int_equal(json_array_size(json_object_get(j, "samples")), 1);
+    json_decref(j);
+    dir_remove(dir);
+}
+
+// A node's clock says nothing about which series was quiet longest.
+static void test_clocks_of_nodes(void **state)
+{
+    enum { LIMIT = 1 << 20, JOBS = 100, SAMPLES = 200 };
+    char *dir = dir_make(), values[200];
+    struct metrics *m = metrics_open(dir, LIMIT);
+    (void)state;
+    snprintf(values, sizeof values, "{\"%0100d\":1}", 1);
+    for (int job = 1; job <= JOBS; job++)
+        for (int i = 0; i < SAMPLES; i++) {
+            add(m, (uint64_t)job, 0, 1, 1000000 - job * 1000 + i, values, NAN);
+            if (i % 50 == 0)
+                metrics_flush(m);
+        }
+    metrics_close(m);
+    json_t *j = ask(dir, (struct metrics_question){.job = {1}, .task = -1});
+    assert_int_equal(json_array_size(json_object_get(j, "series")), 0);
+    json_decref(j);
+    dir_remove(dir);
+}
+
+// Some big batches are more than many small ones.
+static void test_the_bound_and_big_batches(void **state)
+{
+    enum { LIMIT = 1 << 20, BATCHES = 40, JOBS = 100 };
+    char *dir = dir_make(), *values = xmalloc(4096), path[256];
+    struct metrics *m = metrics_open(dir, LIMIT);
+    struct stat st;
+    (void)state;
+    snprintf(values, 4096, "{\"%04000d\":1}", 1);
+    for (int batch = 0; batch < BATCHES; batch++) {
+        for (int job = 1; job <= JOBS; job++)
+            add(m, (uint64_t)(batch * JOBS + job), 0, 1, 1000, values, NAN);
+        metrics_flush(m);
+    }
+    metrics_close(m);
+    snprintf(path, sizeof path, "%s/metrics.db", dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_in_range(st.st_size, LIMIT / 2, 4 * LIMIT); // all of it would be 32 MiB
+    free(values);
+    dir_remove(dir);
+}
+
+// Neither the limit nor many bytes make an answer that cannot be borne.
+static void test_long_answers(void **state)
+{
+    enum { SAMPLES = 1000, BYTES = 30000 };
+    char *dir = dir_make(), *values = xmalloc(BYTES);
+    struct metrics *m = metrics_open(dir, 0);
+    struct metrics_question q = {.job = {1}, .task = -1};
+    size_t count = 0, pages = 0;
+    bool more = true;
+    (void)state;
+    snprintf(values, BYTES, "{\"%0*d\":1}", BYTES - 10, 1);
+    for (int i = 0; i < SAMPLES; i++)
+        add(m, 1, 0, 1, i, values, NAN);
+    metrics_close(m);
+    for (; more; pages++) {
+        json_t *j = ask(dir, q);
+        count += json_array_size(json_object_get(j, "samples"));
+        q.after = (uint64_t)number(j, "next");
+        more = json_is_true(json_object_get(j, "more"));
+        json_decref(j);
+    }
+    assert_int_equal(count, SAMPLES);
+    assert_in_range(pages, 3, 5);
+    q = (struct metrics_question){.job = {1}, .task = -1, .limit = 10};
+    json_t *j = ask(dir, q);
+    assert_int_equal(json_array_size(json_object_get(j, "samples")), 10);
+    assert_true(json_is_true(json_object_get(j, "more")));
+    json_decref(j);
+    free(values);
+    dir_remove(dir);
+}
+
 static void test_it_goes_on_after_a_restart(void **state)
 {
     char *dir = dir_make();
     (void)state;
     for (int round = 0; round < 3; round++) {
-        struct metrics *m = open_metrics(dir, 0);
+        struct metrics *m = metrics_open(dir, 0);
         for (int i = 0; i < 100; i++)
             add(m, 1, 0, 1, i, "{\"a\":1}", NAN);
         metrics_close(m);
@@ -235,6 +350,11 @@ int main(void)
         cmocka_unit_test(test_newest_values),
         cmocka_unit_test(test_the_file_is_bounded),
         cmocka_unit_test(test_a_damaged_file_is_put_aside),
+        cmocka_unit_test(test_a_file_that_cannot_be_opened),
+        cmocka_unit_test(test_damage_while_it_runs),
+        cmocka_unit_test(test_clocks_of_nodes),
+        cmocka_unit_test(test_the_bound_and_big_batches),
+        cmocka_unit_test(test_long_answers),
         cmocka_unit_test(test_it_goes_on_after_a_restart),
     };
     return cmocka_run_group_tests_name("store_metrics", tests, NULL, NULL);
