@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 void dataset_free(struct dataset *d)
 {
@@ -13,6 +14,20 @@ void dataset_free(struct dataset *d)
     free(d->ids);
     free(d->starts);
     *d = (struct dataset){0};
+}
+
+static uint32_t add_bytes(uint32_t sum, const void *data, size_t bytes)
+{
+    return data ? (uint32_t)crc32_z(sum, data, bytes) : sum;
+}
+
+void dataset_sum(struct dataset *d)
+{
+    size_t ids = d->starts ? d->starts[d->count] : 0;
+    uint32_t sum = add_bytes(0, d->labels, d->count * sizeof *d->labels);
+    sum = add_bytes(sum, d->pixels, d->count * d->height * d->width);
+    sum = add_bytes(sum, d->starts, d->starts ? (d->count + 1) * sizeof *d->starts : 0);
+    d->sum = add_bytes(sum, d->ids, ids * sizeof *d->ids);
 }
 
 void feeder_init(struct feeder *f, struct shape input, size_t rows, size_t time_max)

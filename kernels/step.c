@@ -3,7 +3,9 @@
 #include "kernels/shard.h"
 #include "kernels/trainer.h"
 
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 
 static volatile sig_atomic_t stop_wanted;
 
@@ -42,4 +44,15 @@ double trainer_step(struct trainer *t, size_t first, size_t len)
     t->stopped = sums[1] > 0;
     t->checkpoint_due = sums[2] > 0;
     return sums[0] / (double)len;
+}
+
+int trainer_diverged(const struct trainer *t, const char *what)
+{
+    if (t->tasks.rank == 0)
+        fprintf(stderr,
+                "muster-ml: %s is no longer a finite number after step %" PRId64
+                ": the training has diverged. Choose a learning rate below %g with --lr%s.\n",
+                what, t->progress.step, (double)t->optimiser.rate,
+                t->o->checkpoint ? "; the last checkpoint is kept" : "");
+    return EXIT_FAILED;
 }

@@ -230,7 +230,8 @@ static const char rest[] =
     "The same seed and number of tasks give the same parameters, bit for bit; the samples of a "
     "step "
     "do not depend on the number of tasks.\n\n"
-    "Exit status: 0 trained, 1 failure, 2 usage, 3 data or checkpoint that cannot be used, 4 the "
+    "Exit status: 0 trained, 1 the training diverged or the model could not be written, 2 usage, 3 "
+    "data or checkpoint that cannot be used, 4 the "
     "tasks did not find each other, 5 a later attempt of the job keeps the checkpoint, 143 stopped "
     "by SIGTERM at the end of a step, with a checkpoint if there is a directory for it.";
 
@@ -243,7 +244,7 @@ static void parse(int argc, char **argv, struct arguments *a)
     const struct argp parser = {option_list, parse_option, NULL, text_str(&doc), NULL, NULL, NULL};
     argp_err_exit_status = EXIT_USAGE;
     argv[0] = "muster-ml train";
-    argp_parse(&parser, argc, argv, 0, NULL, a);
+    args_parse(&parser, argc, argv, a);
 }
 
 int train_main(int argc, char **argv)
