@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "common/check.h"
+#include "kernels/wide.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,13 +52,17 @@ void feeder_fini(struct feeder *f)
     *f = (struct feeder){0};
 }
 
+WIDE static void scale_pixels(float *restrict x, const uint8_t *restrict p, size_t count,
+                              float mean, float deviation)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] = ((float)p[i] - mean) / deviation;
+}
+
 static void take_image(struct feeder *f, const struct dataset *d, size_t from, size_t to)
 {
     size_t pixels = d->height * d->width;
-    const uint8_t *p = d->pixels + from * pixels;
-    float *x = f->x + to * pixels;
-    for (size_t i = 0; i < pixels; i++)
-        x[i] = ((float)p[i] - f->mean) / f->deviation;
+    scale_pixels(f->x + to * pixels, d->pixels + from * pixels, pixels, f->mean, f->deviation);
 }
 
 // What is longer than time_max is cut at its end.

@@ -117,7 +117,7 @@ char *keeper_find(const char *dir)
 
 int keeper_open(struct keeper *k, const char *dir, bool resume, struct err *err)
 {
-    int fd;
+    int fd = -1;
     *k = (struct keeper){.dir = xstrdup(dir), .path = path_in(dir)};
     take_attempt(k);
     if (mkdir(dir, 0777) && errno != EEXIST)
@@ -150,7 +150,7 @@ static int save(struct keeper *k, const struct safetensors *s, int64_t step, str
 
 int keeper_save(struct keeper *k, const struct safetensors *s, int64_t step, struct err *err)
 {
-    int fd, rc = lock(k, &fd, err);
+    int fd = -1, rc = lock(k, &fd, err);
     if (rc)
         return rc;
     rc = save(k, s, step, err);

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROWS_MIN = 64 }; // of a pass, so that judging is not done one by one
+enum { ROWS_MIN = 16 }; // of a pass, so that judging is not done one by one
 
 static void on_stop(int number)
 {
@@ -112,10 +112,12 @@ static int epoch(struct trainer *t, int64_t number)
     shard_permute(t->order, count, t->o->seed, (uint64_t)number);
     for (; first < count && !enough(t) && code == EXIT_OK; first += batch) {
         size_t len = count - first < batch ? count - first : batch;
-        double loss = trainer_step(t, first, len);
-        if (!isfinite(loss))
+        struct report_step s = {.epoch = number + 1, .epochs = t->o->epochs, .steps = t->steps};
+        trainer_step(t, first, len, &s);
+        if (!isfinite(s.loss))
             return trainer_diverged(t, "the loss");
-        report_step(&t->report, number + 1, t->o->epochs, t->progress.step, t->steps, loss, len);
+        s.step = t->progress.step;
+        report_step(&t->report, &s);
         if (t->checkpoint_due)
             code = trainer_checkpoint(t);
     }
@@ -181,7 +183,7 @@ static int run(struct trainer *t)
     code = save(t);
     judge(t, &t->corpus.test);
     report_end(&t->report, &t->metrics, class_of, &t->corpus, network_params(t->net),
-               network_params_count(t->net), exchange_exposed_ns(t->exchange));
+               network_params_count(t->net));
     return code;
 }
 

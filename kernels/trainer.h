@@ -29,8 +29,9 @@ struct trainer {
     bool stopped, checkpoint_due;
 };
 
-// step.c: the global batch order[first .. first + len) of the epoch. Returns its mean loss.
-double trainer_step(struct trainer *t, size_t first, size_t len);
+// step.c: the global batch order[first .. first + len) of the epoch. Fills in its mean loss,
+// samples and times.
+void trainer_step(struct trainer *t, size_t first, size_t len, struct report_step *ret);
 // Asks for a stop at the next step's end: from a signal handler.
 void trainer_stop(void);
 
