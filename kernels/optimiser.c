@@ -12,8 +12,8 @@ void optimiser_init(struct optimiser *o, enum optimiser_kind kind, size_t count,
     *o = (struct optimiser){
         .kind = kind,
         .rate = rate > 0                ? rate
-                : kind == OPTIMISER_SGD ? 0.1f
-                                        : 0.001f,
+                : kind == OPTIMISER_SGD ? 0.02f
+                                        : 0.002f,
         .momentum = momentum,
         .beta1 = 0.9f,
         .beta2 = 0.999f,
