@@ -4,6 +4,7 @@ import time
 
 from bench import CONNECTIONS, SCHEDCTL
 from figures import Figure
+from training import training
 
 
 def submit(bench):
@@ -189,4 +190,5 @@ def listed(cluster, query):
     return answer["jobs"] if status == 200 else []
 
 
-PARTS = {"submit": submit, "noop": noop, "latency": latency, "memory": memory, "restart": restart}
+PARTS = {"submit": submit, "noop": noop, "latency": latency, "memory": memory, "restart": restart,
+         "training": training}

@@ -3,51 +3,18 @@
 of one."""
 import json
 import os
-import random
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from muster import BIN, Tap, processes
+from samples import make_images, make_texts
 
 tap = Tap()
 ML = os.path.join(BIN, "muster-ml")
 STEPS = 50
-
-
-def write(folder, name, data):
-    with open(os.path.join(folder, name), "wb") as f:
-        f.write(data)
-
-
-def make_images(folder):
-    """Ten patterns under noise; every eighth label is wrong, so that the loss stays a number."""
-    rng = random.Random(1)
-    patterns = [rng.randbytes(784) for _ in range(10)]
-    for part, count in (("train", 32 * STEPS), ("t10k", 100)):
-        pixels, labels = bytearray(), bytearray()
-        for i in range(count):
-            noise = rng.randbytes(784)
-            pixels += bytes((3 * n + p) // 4 for n, p in zip(noise, patterns[i % 10]))
-            labels.append(rng.randrange(10) if i % 8 == 0 else i % 10)
-        write(folder, f"{part}-images-idx3-ubyte", struct.pack(">IIII", 0x803, count, 28, 28) + pixels)
-        write(folder, f"{part}-labels-idx1-ubyte", struct.pack(">II", 0x801, count) + labels)
-
-
-def make_texts(folder):
-    """Texts of one to forty characters out of 300; a class prefers a third of them."""
-    rng = random.Random(2)
-    for part, count in (("train", 32 * STEPS), ("test", 100)):
-        lines = []
-        for i in range(count):
-            text = "".join(chr(0x4e00 + (rng.randrange(100) * 3 + i % 3 if rng.randrange(2) == 0
-                                         else rng.randrange(300)))
-                           for _ in range(rng.randrange(1, 41)))
-            lines.append(f"{text}\t{rng.randrange(3) if i % 8 == 0 else i % 3}\n")
-        write(folder, part + ".txt", "".join(lines).encode())
 
 
 def train(tasks, model, data, save):
@@ -84,11 +51,9 @@ if not shutil.which("mpirun"):
     sys.exit(0)
 folder = tempfile.mkdtemp(prefix="mt.", dir="/tmp")
 try:
-    images, texts, model_file = (os.path.join(folder, x) for x in ("images", "texts", "model"))
-    os.mkdir(images)
-    os.mkdir(texts)
-    make_images(images)
-    make_texts(texts)
+    images = make_images(os.path.join(folder, "images"), 32 * STEPS, 100)
+    texts = make_texts(os.path.join(folder, "texts"), 32 * STEPS, 100)
+    model_file = os.path.join(folder, "model")
     compare("mlp", images, model_file)
     compare("cnn", images, model_file)
     compare("lstm", texts, model_file)
