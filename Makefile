@@ -104,6 +104,9 @@ $(B)/schedctl: $(B)/obj/schedctl/main.o $(L_ctl) $(L_common)
 $(B)/muster-ml: $(B)/obj/kernels/main.o $(L_ml) $(L_common)
 	$(call link,$(LIBS_ml))
 
+# Loops become vectors (kernels/wide.h), the same bits with every width.
+CFLAGS_kernels_release := -O3
+$(B)/obj/kernels/%.o: CFLAGS += $(CFLAGS_kernels_$(MODE)) -ffp-contract=off -fno-math-errno -fno-trapping-math
 $(B)/obj/kernels/%.o: CPPFLAGS += $(MPI_CFLAGS)
 $(B)/obj/tests/unit/ml_%.o: CPPFLAGS += $(MPI_CFLAGS)
 $(B)/obj/agent/shepherd/plugin_%.o: CPPFLAGS += $(PMIX_CFLAGS)

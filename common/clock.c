@@ -22,6 +22,13 @@ int64_t clock_wall_ms(void)
     return read_ms(CLOCK_REALTIME);
 }
 
+int64_t clock_steady_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
 void clock_boot_id(char ret[37])
 {
     memcpy(ret, "unknown", sizeof "unknown");

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int tasks_find(struct tasks *ret)
 {
@@ -24,6 +25,20 @@ int tasks_find(struct tasks *ret)
     MPI_Comm_free(&host);
     ret->keeper = place == 0;
     return EXIT_OK;
+}
+
+int tasks_same(const struct tasks *t, uint32_t sum, const char *path, struct err *err)
+{
+    uint32_t first = sum;
+    char host[64] = "";
+    MPI_Bcast(&first, 1, MPI_UINT32_T, 0, MPI_COMM_WORLD);
+    if (first == sum)
+        return 0;
+    gethostname(host, sizeof host - 1);
+    return fail(err, E_CORRUPT,
+                "task %d on %s reads other data in \"%s\" than task 0. Every node needs the same "
+                "files.",
+                t->rank, host, path);
 }
 
 bool tasks_fail(const struct tasks *t, int rc, const struct err *err)

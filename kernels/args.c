@@ -4,8 +4,10 @@
 #include "kernels/onednn.h"
 
 #include <cblas.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int64_t arg_whole(struct argp_state *state, const char *name, const char *arg, int64_t min,
                   int64_t max)
@@ -38,6 +40,29 @@ bool arg_json(struct argp_state *state, const char *arg)
     if (strcmp(arg, "json") != 0 && strcmp(arg, "text") != 0)
         argp_error(state, "--log takes text or json, not \"%s\"", arg);
     return strcmp(arg, "json") == 0;
+}
+
+bool args_speaks(void)
+{
+    const char *rank = getenv("PMIX_RANK"); // MPI is not yet asked
+    return !rank || strcmp(rank, "0") == 0;
+}
+
+void args_parse(const struct argp *parser, int argc, char **argv, void *input)
+{
+    int kept = -1, nowhere = -1;
+    if (!args_speaks()) {
+        kept = dup(STDERR_FILENO);
+        nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    }
+    if (nowhere >= 0)
+        dup2(nowhere, STDERR_FILENO);
+    argp_parse(parser, argc, argv, 0, NULL, input);
+    if (nowhere >= 0) {
+        dup2(kept, STDERR_FILENO);
+        close(nowhere);
+        close(kept);
+    }
 }
 
 void set_threads(int64_t wanted)

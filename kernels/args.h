@@ -13,6 +13,10 @@ float arg_real(struct argp_state *state, const char *name, const char *arg, floa
 enum loss_kind arg_loss(struct argp_state *state, const char *arg);
 // True: json; "text" is false.
 bool arg_json(struct argp_state *state, const char *arg);
+// Of several tasks that were started alike, does this one say what is wrong with their arguments?
+bool args_speaks(void);
+// argp_parse(), with one message for all tasks.
+void args_parse(const struct argp *parser, int argc, char **argv, void *input);
 // Threads of the primitives: what --threads says, else $MUSTER_CPUS, else 1.
 void set_threads(int64_t wanted);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <zlib.h>
 
 // DIR/NAME or DIR/NAME.gz, whichever is there (the first if neither is); the caller's to free.
 static char *path_of(const char *dir, const char *name)
@@ -120,15 +121,22 @@ static int read_all_images(const struct corpus_options *o, struct corpus *c, str
 
 // ---- all ----
 
-static int check_part(const struct corpus *c, const struct dataset *d, const char *name,
-                      struct err *err)
+static int check_part(const struct corpus *c, const struct dataset *d, const char *dir,
+                      const char *name, struct err *err)
 {
     if (d->classes > c->classes)
-        return fail(
-            err, E_CORRUPT,
-            "the %s labels go up to %zu, the training labels only to %zu: label out of range", name,
-            d->classes - 1, c->classes - 1);
+        return fail(err, E_CORRUPT,
+                    "\"%s\": the %s labels go up to %zu, the training labels only to %zu: label "
+                    "out of range",
+                    dir, name, d->classes - 1, c->classes - 1);
     return 0;
+}
+
+static void sum_parts(struct corpus *c)
+{
+    dataset_sum(&c->train);
+    dataset_sum(&c->dev);
+    dataset_sum(&c->test);
 }
 
 int corpus_read(const struct corpus_options *o, struct corpus *ret, struct err *err)
@@ -143,10 +151,13 @@ int corpus_read(const struct corpus_options *o, struct corpus *ret, struct err *
         return fail(err, E_CORRUPT, "\"%s\": every training sample has the same label", o->dir);
     if (!c->texts && (c->test.height != c->train.height || c->test.width != c->train.width))
         return fail(err, E_CORRUPT,
-                    "training images have %zu x %zu pixels and test images %zu x %zu",
-                    c->train.height, c->train.width, c->test.height, c->test.width);
-    rc = check_part(c, &c->test, "test", err);
-    return rc ? rc : check_part(c, &c->dev, "dev", err);
+                    "\"%s\": training images have %zu x %zu pixels and test images %zu x %zu",
+                    o->dir, c->train.height, c->train.width, c->test.height, c->test.width);
+    rc = check_part(c, &c->test, o->dir, "test", err);
+    if (rc == 0)
+        rc = check_part(c, &c->dev, o->dir, "dev", err);
+    sum_parts(c);
+    return rc;
 }
 
 int corpus_read_test(const struct corpus_options *o, struct corpus *c, struct err *err)
@@ -159,7 +170,8 @@ int corpus_read_test(const struct corpus_options *o, struct corpus *c, struct er
     } else {
         rc = read_images(o->dir, "t10k", &c->test, err);
     }
-    return rc ? rc : check_part(c, &c->test, "test", err);
+    sum_parts(c);
+    return rc ? rc : check_part(c, &c->test, o->dir, "test", err);
 }
 
 void corpus_free(struct corpus *c)
@@ -179,6 +191,12 @@ struct shape corpus_input(const struct corpus *c)
     return (struct shape){.height = d->height, .width = d->width, .channels = 1};
 }
 
+uint32_t corpus_sum(const struct corpus *c)
+{
+    uint32_t parts[] = {c->train.sum, c->dev.sum, c->test.sum, (uint32_t)c->classes};
+    return (uint32_t)crc32_z(0, (const Bytef *)parts, sizeof parts);
+}
+
 const char *corpus_class(const struct corpus *c, size_t k, char number[static 24])
 {
     if (k < c->names.count)
@@ -187,7 +205,24 @@ const char *corpus_class(const struct corpus *c, size_t k, char number[static 24
     return number;
 }
 
-void corpus_skipped(const struct corpus *c, struct text *ret)
+// A label that no training sample has is more often a mistake than meant.
+static void unused_labels(const struct corpus *c, struct text *ret)
+{
+    AUTO_FREE bool *used = xcalloc(c->classes, sizeof *used);
+    size_t count = 0, first = 0;
+    for (size_t i = 0; i < c->train.count; i++)
+        used[c->train.labels[i]] = true;
+    for (size_t k = c->classes; k-- > 0;)
+        if (!used[k]) {
+            count++;
+            first = k;
+        }
+    if (count && c->train.count)
+        text_addf(ret, "train: %zu of %zu classes have no sample; the first is %zu\n", count,
+                  c->classes, first);
+}
+
+void corpus_remarks(const struct corpus *c, struct text *ret)
 {
     const struct {
         const char *name;
@@ -198,4 +233,5 @@ void corpus_skipped(const struct corpus *c, struct text *ret)
             text_addf(ret, "%s: %zu of %zu lines skipped; the first: %s\n", parts[i].name,
                       parts[i].d->skipped, parts[i].d->skipped + parts[i].d->count,
                       parts[i].d->first_skipped);
+    unused_labels(c, ret);
 }

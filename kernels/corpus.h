@@ -32,7 +32,9 @@ int corpus_read(const struct corpus_options *o, struct corpus *ret, struct err *
 int corpus_read_test(const struct corpus_options *o, struct corpus *c, struct err *err);
 void corpus_free(struct corpus *c);
 struct shape corpus_input(const struct corpus *c);
+// A checksum of all samples and labels: equal where tasks have read the same.
+uint32_t corpus_sum(const struct corpus *c);
 // The class's name, or its number.
 const char *corpus_class(const struct corpus *c, size_t k, char number[static 24]);
-// What was skipped of its files, a line a file; empty: nothing.
-void corpus_skipped(const struct corpus *c, struct text *ret);
+// What was skipped of its files and which classes have no sample, a line each; empty: nothing.
+void corpus_remarks(const struct corpus *c, struct text *ret);

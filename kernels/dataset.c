@@ -2,9 +2,11 @@
 
 #include "common/alloc.h"
 #include "common/check.h"
+#include "kernels/wide.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 void dataset_free(struct dataset *d)
 {
@@ -13,6 +15,20 @@ void dataset_free(struct dataset *d)
     free(d->ids);
     free(d->starts);
     *d = (struct dataset){0};
+}
+
+static uint32_t add_bytes(uint32_t sum, const void *data, size_t bytes)
+{
+    return data ? (uint32_t)crc32_z(sum, data, bytes) : sum;
+}
+
+void dataset_sum(struct dataset *d)
+{
+    size_t ids = d->starts ? d->starts[d->count] : 0;
+    uint32_t sum = add_bytes(0, d->labels, d->count * sizeof *d->labels);
+    sum = add_bytes(sum, d->pixels, d->count * d->height * d->width);
+    sum = add_bytes(sum, d->starts, d->starts ? (d->count + 1) * sizeof *d->starts : 0);
+    d->sum = add_bytes(sum, d->ids, ids * sizeof *d->ids);
 }
 
 void feeder_init(struct feeder *f, struct shape input, size_t rows, size_t time_max)
@@ -36,13 +52,17 @@ void feeder_fini(struct feeder *f)
     *f = (struct feeder){0};
 }
 
+WIDE static void scale_pixels(float *restrict x, const uint8_t *restrict p, size_t count,
+                              float mean, float deviation)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] = ((float)p[i] - mean) / deviation;
+}
+
 static void take_image(struct feeder *f, const struct dataset *d, size_t from, size_t to)
 {
     size_t pixels = d->height * d->width;
-    const uint8_t *p = d->pixels + from * pixels;
-    float *x = f->x + to * pixels;
-    for (size_t i = 0; i < pixels; i++)
-        x[i] = ((float)p[i] - f->mean) / f->deviation;
+    scale_pixels(f->x + to * pixels, d->pixels + from * pixels, pixels, f->mean, f->deviation);
 }
 
 // What is longer than time_max is cut at its end.

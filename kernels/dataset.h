@@ -17,16 +17,19 @@ struct dataset {
     // Texts: ids[starts[i] .. starts[i + 1]), at least one each.
     int32_t *ids;
     size_t *starts; // [count + 1]
+    uint32_t sum;   // of labels, pixels and ids: dataset_sum()
     size_t skipped; // lines that could not be used
     char first_skipped[160];
 };
 
 void dataset_free(struct dataset *d);
+// Fills sum in: equal sums, equal samples.
+void dataset_sum(struct dataset *d);
 
 // idx.c: images and labels in the IDX format (LeCun), plain or gzip'ed; unsigned bytes only.
 // Big-endian: magic 0x00000803 (images: count, rows, columns) or 0x00000801 (labels: count), then
-// the bytes. Bounds: 2^31 bytes a file, 256 classes. E_NOT_FOUND, E_CORRUPT (wrong magic,
-// truncated, counts that differ, empty), E_TOO_LARGE.
+// the bytes. Bounds: less than 2^31 bytes a file, 256 classes. E_NOT_FOUND, E_CORRUPT (wrong magic,
+// damaged, truncated, longer than announced, counts that differ, empty), E_TOO_LARGE.
 int idx_read(const char *images, const char *labels, struct dataset *ret, struct err *err);
 
 // What a pass over a data set needs beside it: buffers, and what was learnt from the training data.

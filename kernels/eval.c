@@ -114,7 +114,7 @@ static const char *class_of(const void *corpus, size_t k, char number[static 24]
 static void show(const struct judge *j, const struct metrics *m)
 {
     AUTO(text) struct text t = {0};
-    corpus_skipped(&j->corpus, &t);
+    corpus_remarks(&j->corpus, &t);
     fputs(text_str(&t), stderr);
     text_clear(&t);
     if (j->a->json) {
@@ -149,7 +149,8 @@ static int run(const struct arguments *a)
     int code = tasks_find(&j.tasks);
     if (code)
         return code;
-    if (tasks_fail(&j.tasks, load(&j, &err), &err))
+    if (tasks_fail(&j.tasks, load(&j, &err), &err) ||
+        tasks_fail(&j.tasks, tasks_same(&j.tasks, corpus_sum(&j.corpus), a->data.dir, &err), &err))
         code = EXIT_DATA;
     else
         judge_all(&j);
@@ -164,7 +165,7 @@ int eval_main(int argc, char **argv)
     struct arguments a = {.data = {.dir = "/usr/share/datasets/fashion-mnist"}};
     argp_err_exit_status = EXIT_USAGE;
     argv[0] = "muster-ml eval";
-    argp_parse(&parser, argc, argv, 0, NULL, &a);
+    args_parse(&parser, argc, argv, &a);
     set_threads(a.threads);
     MPI_Init(NULL, NULL);
     int rc = run(&a);

@@ -2,12 +2,12 @@
 
 #include "common/alloc.h"
 #include "common/check.h"
+#include "kernels/wide.h"
 
 #include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum bucket_phase { BUCKET_SCATTERS, BUCKET_SUMMED, BUCKET_GATHERS, BUCKET_DONE };
 
@@ -33,7 +33,6 @@ struct exchange {
     size_t pending_count;
     double *sums;
     size_t sums_cap;
-    int64_t exposed_ns;
 };
 
 struct exchange *exchange_new(MPI_Comm comm, size_t bucket_bytes)
@@ -108,14 +107,19 @@ static void scatter(struct exchange *x, float *data, size_t count)
                    b->recv_at, MPI_FLOAT, x->scatter, &b->request);
 }
 
+WIDE static void add_to(float *restrict sum, const float *restrict part, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sum[i] += part[i];
+}
+
 static void add_in_rank_order(const struct exchange *x, struct bucket *b)
 {
     size_t own = chunk_len(x, b, x->rank);
     float *sum = b->data + chunk_first(x, b, x->rank);
     memcpy(sum, b->parts, own * sizeof(float));
     for (int t = 1; t < x->tasks; t++)
-        for (size_t i = 0; i < own; i++)
-            sum[i] += b->parts[(size_t)t * own + i];
+        add_to(sum, b->parts + (size_t)t * own, own);
 }
 
 static bool over(struct bucket *b, bool wait)
@@ -169,16 +173,8 @@ void exchange_begin(struct exchange *x, float *buffer, size_t offset, size_t cou
     advance(x, false);
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 void exchange_finish(struct exchange *x)
 {
-    int64_t begun = now_ns();
     if (x->tasks == 1)
         return;
     flush(x);
@@ -187,14 +183,6 @@ void exchange_finish(struct exchange *x)
         if (x->buckets[i].phase == BUCKET_GATHERS)
             MPI_Wait(&x->buckets[i].request, MPI_STATUS_IGNORE);
     x->used = x->gathering = 0;
-    x->exposed_ns += now_ns() - begun;
-}
-
-int64_t exchange_exposed_ns(struct exchange *x)
-{
-    int64_t ns = x->exposed_ns;
-    x->exposed_ns = 0;
-    return ns;
 }
 
 void exchange_sum(struct exchange *x, double *values, size_t count)

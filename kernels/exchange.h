@@ -27,7 +27,5 @@ void exchange_free(struct exchange *x);
 // The same calls, in the same order, on every task.
 void exchange_begin(struct exchange *x, float *buffer, size_t offset, size_t count);
 void exchange_finish(struct exchange *x);
-// Nanoseconds spent in exchange_finish() since the last call: what the backward pass did not hide.
-int64_t exchange_exposed_ns(struct exchange *x);
 // Sums of doubles over all tasks, added in rank order; blocking.
 void exchange_sum(struct exchange *x, double *values, size_t count);

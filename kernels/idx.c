@@ -1,71 +1,79 @@
 #include "common/alloc.h"
 #include "kernels/dataset.h"
+#include "kernels/gzfile.h"
 
-#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
-#include <string.h>
-#include <zlib.h>
 
-enum { MAGIC_IMAGES = 0x803, MAGIC_LABELS = 0x801 };
+enum { MAGIC_IMAGES = 0x803, MAGIC_LABELS = 0x801, DIMS_MAX = 3 };
 
-static int read_u32(gzFile f, uint32_t *ret)
+static uint32_t big_endian(const uint8_t *b)
 {
-    uint8_t b[4];
-    if (gzread(f, b, 4) != 4)
-        return -1;
-    *ret = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-    return 0;
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-static int read_header(gzFile f, const char *path, uint32_t magic, size_t dims, uint32_t *shape,
-                       size_t *ret_size, struct err *err)
+static int take_header(const uint8_t *header, size_t len, const char *path, uint32_t magic,
+                       size_t dims, uint32_t *shape, size_t *ret_size, struct err *err)
 {
-    uint32_t got = 0;
     size_t size = 1;
-    if (read_u32(f, &got) || got != magic)
+    if (len == 0)
+        return fail(err, E_CORRUPT, "\"%s\" is empty. Fetch it again.", path);
+    if (len >= 4 && big_endian(header) != magic)
         return fail(err, E_CORRUPT,
                     "\"%s\" is no IDX file of %s: it begins with 0x%08x, not 0x%08x", path,
-                    dims == 3 ? "images" : "labels", got, magic);
+                    dims == 3 ? "images" : "labels", big_endian(header), magic);
+    if (len < 4 * (1 + dims))
+        return fail(err, E_CORRUPT, "\"%s\" is cut off in its header. Fetch it again.", path);
     for (size_t i = 0; i < dims; i++) {
-        if (read_u32(f, &shape[i]))
-            return fail(err, E_CORRUPT, "\"%s\" is cut off in its header", path);
+        shape[i] = big_endian(header + 4 * (1 + i));
         if (shape[i] == 0)
             return fail(err, E_CORRUPT, "\"%s\" is empty: dimension %zu is 0", path, i);
-        if (__builtin_mul_overflow(size, shape[i], &size) || size > (size_t)1 << 31)
+        if (__builtin_mul_overflow(size, shape[i], &size) || size > INT_MAX)
             return fail(err, E_TOO_LARGE, "\"%s\" says that it holds more than 2 GiB", path);
     }
     *ret_size = size;
     return 0;
 }
 
-static int read_bytes(gzFile f, const char *path, size_t size, uint8_t **ret, struct err *err)
+static int read_bytes(struct gzfile *f, size_t size, uint8_t **ret, struct err *err)
 {
-    uint8_t *bytes = xmalloc(size);
-    int n = gzread(f, bytes, (unsigned)size);
-    if (n >= 0 && (size_t)n == size) {
-        *ret = bytes;
-        return 0;
-    }
-    free(bytes);
-    return fail(err, E_CORRUPT,
-                "\"%s\" is cut off: %zu bytes were announced and %d are there. Fetch it again.",
-                path, size, n < 0 ? 0 : n);
+    AUTO_FREE uint8_t *bytes = xmalloc(size);
+    uint8_t more;
+    size_t len, left = 0;
+    int rc = gzfile_read(f, bytes, size, &len, err);
+    if (rc == 0 && len == size)
+        rc = gzfile_read(f, &more, 1, &left, err);
+    if (rc)
+        return rc;
+    if (len < size)
+        return fail(err, E_CORRUPT,
+                    "\"%s\" is cut off: %zu bytes were announced and %zu are there. Fetch it "
+                    "again.",
+                    f->path, size, len);
+    if (left)
+        return fail(err, E_CORRUPT,
+                    "\"%s\" goes on after the %zu bytes that were announced. Fetch it again.",
+                    f->path, size);
+    *ret = TAKE(bytes);
+    return 0;
 }
 
 // The dimensions and bytes of one file.
 static int read_file(const char *path, uint32_t magic, size_t dims, uint32_t *shape, uint8_t **ret,
                      struct err *err)
 {
-    errno = 0;
-    gzFile f = gzopen(path, "rb");
-    if (!f)
-        return fail(err, E_NOT_FOUND,
-                    "cannot open \"%s\": %m. See --data in muster-ml train --help.", path);
-    size_t size = 0;
-    int rc = read_header(f, path, magic, dims, shape, &size, err);
+    struct gzfile f;
+    uint8_t header[4 * (1 + DIMS_MAX)];
+    size_t len, size = 0;
+    int rc = gzfile_open(path, &f, err);
+    if (rc)
+        return rc;
+    rc = gzfile_read(&f, header, 4 * (1 + dims), &len, err);
     if (rc == 0)
-        rc = read_bytes(f, path, size, ret, err);
-    gzclose(f);
+        rc = take_header(header, len, path, magic, dims, shape, &size, err);
+    if (rc == 0)
+        rc = read_bytes(&f, size, ret, err);
+    gzfile_close(&f);
     return rc;
 }
 
@@ -83,7 +91,7 @@ int idx_read(const char *images, const char *labels, struct dataset *ret, struct
 {
     struct dataset d = {0};
     AUTO_FREE uint8_t *bytes = NULL;
-    uint32_t shape[3] = {0}, count = 0;
+    uint32_t shape[DIMS_MAX] = {0}, count = 0;
     int rc = read_file(images, MAGIC_IMAGES, 3, shape, &d.pixels, err);
     if (rc == 0)
         rc = read_file(labels, MAGIC_LABELS, 1, &count, &bytes, err);

@@ -104,10 +104,21 @@ static int claim(struct keeper *k, bool resume, struct err *err)
 
 // ---- the outside ----
 
+static char *path_in(const char *dir)
+{
+    return xasprintf("%s/checkpoint.safetensors", dir);
+}
+
+char *keeper_find(const char *dir)
+{
+    AUTO_FREE char *path = path_in(dir);
+    return access(path, F_OK) ? NULL : TAKE(path);
+}
+
 int keeper_open(struct keeper *k, const char *dir, bool resume, struct err *err)
 {
-    int fd;
-    *k = (struct keeper){.dir = xstrdup(dir), .path = xasprintf("%s/checkpoint.safetensors", dir)};
+    int fd = -1;
+    *k = (struct keeper){.dir = xstrdup(dir), .path = path_in(dir)};
     take_attempt(k);
     if (mkdir(dir, 0777) && errno != EEXIST)
         return fail(err, E_IO, "cannot make the directory \"%s\": %m", dir);
@@ -139,7 +150,7 @@ static int save(struct keeper *k, const struct safetensors *s, int64_t step, str
 
 int keeper_save(struct keeper *k, const struct safetensors *s, int64_t step, struct err *err)
 {
-    int fd, rc = lock(k, &fd, err);
+    int fd = -1, rc = lock(k, &fd, err);
     if (rc)
         return rc;
     rc = save(k, s, step, err);

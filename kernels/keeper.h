@@ -27,6 +27,8 @@ struct keeper {
 // Makes DIR if need be and claims it. E_REFUSED: a later attempt has it. E_EXISTS: a checkpoint of
 // another training is there and `resume` is not set. E_IO.
 int keeper_open(struct keeper *k, const char *dir, bool resume, struct err *err);
+// The checkpoint's path, the caller's to free; NULL: there is none. Claims nothing.
+char *keeper_find(const char *dir);
 void keeper_close(struct keeper *k);
 // E_REFUSED: a later attempt has claimed the directory. E_IO, E_NO_SPACE.
 int keeper_save(struct keeper *k, const struct safetensors *s, int64_t step, struct err *err);

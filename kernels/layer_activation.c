@@ -1,5 +1,6 @@
 // relu, sigmoid, tanh: element by element, on anything but token ids.
 #include "kernels/layer.h"
+#include "kernels/wide.h"
 
 #include <math.h>
 
@@ -16,20 +17,34 @@ static size_t elements(const struct layer *l, const struct batch *b)
     return shape_elements(l->out) * (l->out.sequence ? b->time * b->rows : b->n);
 }
 
+WIDE static void rectify(float *restrict out, const float *restrict in, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = in[i] > 0 ? in[i] : 0;
+}
+
+WIDE static void rectify_grad(float *restrict out, const float *restrict in,
+                              const float *restrict grad, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        float g = grad[i];
+        out[i] = in[i] > 0 ? g : 0;
+    }
+}
+
 static void relu_forward(struct layer *l, const struct batch *b, const float *params,
                          const float *in)
 {
     (void)params;
-    for (size_t i = 0, n = elements(l, b); i < n; i++)
-        l->output[i] = in[i] > 0 ? in[i] : 0;
+    rectify(l->output, in, elements(l, b));
 }
 
 static void relu_backward(struct layer *l, const struct batch *b, const float *params, float *grads,
                           const float *in, float *grad_in)
 {
     (void)params, (void)grads;
-    for (size_t i = 0, n = elements(l, b); grad_in && i < n; i++)
-        grad_in[i] = in[i] > 0 ? l->grad[i] : 0;
+    if (grad_in)
+        rectify_grad(grad_in, in, l->grad, elements(l, b));
 }
 
 static void sigmoid_forward(struct layer *l, const struct batch *b, const float *params,

@@ -1,5 +1,6 @@
 // dense:N  out[n][N] = in[n][i] * weight[N][i]^T + bias[N]; an image is taken as a vector.
 #include "kernels/layer.h"
+#include "kernels/wide.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -43,6 +44,12 @@ static void forward(struct layer *l, const struct batch *b, const float *params,
                 (int)i, params, (int)i, 1.0f, l->output, (int)o);
 }
 
+WIDE static void add_row(float *restrict sum, const float *restrict row, size_t count)
+{
+    for (size_t k = 0; k < count; k++)
+        sum[k] += row[k];
+}
+
 static void backward(struct layer *l, const struct batch *b, const float *params, float *grads,
                      const float *in, float *grad_in)
 {
@@ -52,8 +59,7 @@ static void backward(struct layer *l, const struct batch *b, const float *params
                 (int)o, in, (int)i, 0.0f, grads, (int)i);
     memset(bias, 0, o * sizeof *bias);
     for (size_t s = 0; s < n; s++)
-        for (size_t k = 0; k < o; k++)
-            bias[k] += l->grad[s * o + k];
+        add_row(bias, l->grad + s * o, o);
     if (grad_in)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n, (int)i, (int)o, 1.0f,
                     l->grad, (int)o, params, (int)i, 0.0f, grad_in, (int)i);

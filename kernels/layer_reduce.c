@@ -2,6 +2,7 @@
 // channel over its steps.
 #include "common/alloc.h"
 #include "kernels/layer.h"
+#include "kernels/wide.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,21 +47,29 @@ static void max_free(struct layer *l)
     free(l->state);
 }
 
+// Of step t, where it is larger.
+WIDE static void take_larger(float *restrict best, int32_t *restrict where,
+                             const float *restrict in, int32_t t, size_t count)
+{
+    for (size_t k = 0; k < count; k++) {
+        bool larger = in[k] > best[k];
+        best[k] = larger ? in[k] : best[k];
+        where[k] = larger ? t : where[k];
+    }
+}
+
 static void max_forward(struct layer *l, const struct batch *b, const float *params,
                         const float *in)
 {
     size_t n = l->out.channels;
-    int32_t *where = l->state;
     (void)params;
-    for (size_t s = 0; s < b->n; s++)
-        for (size_t k = 0; k < n; k++) {
-            size_t best = 0;
-            for (size_t t = 1; t < (size_t)b->lengths[s]; t++)
-                if (in[(t * b->rows + s) * n + k] > in[(best * b->rows + s) * n + k])
-                    best = t;
-            l->output[s * n + k] = in[(best * b->rows + s) * n + k];
-            where[s * n + k] = (int32_t)best;
-        }
+    for (size_t s = 0; s < b->n; s++) {
+        int32_t *where = (int32_t *)l->state + s * n;
+        memcpy(l->output + s * n, in + s * n, n * sizeof *in);
+        memset(where, 0, n * sizeof *where);
+        for (int32_t t = 1; t < b->lengths[s]; t++)
+            take_larger(l->output + s * n, where, in + ((size_t)t * b->rows + s) * n, t, n);
+    }
 }
 
 static void max_backward(struct layer *l, const struct batch *b, const float *params, float *grads,

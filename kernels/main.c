@@ -38,8 +38,9 @@ int main(int argc, char **argv)
         usage(stdout);
         return EXIT_OK;
     }
-    if (*word)
+    if (*word && args_speaks())
         fprintf(stderr, "muster-ml: there is no verb \"%s\".\n", word);
-    usage(stderr);
+    if (args_speaks())
+        usage(stderr);
     return EXIT_USAGE;
 }

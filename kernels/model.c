@@ -50,8 +50,10 @@ static void pack_words(struct corpus *c, struct safetensors *s)
 }
 
 static void pack_training(const struct optimiser *o, const struct progress *p,
-                          struct safetensors *s)
+                          const struct corpus *c, struct safetensors *s)
 {
+    s->checked = true;
+    safetensors_meta(s, "data", "%" PRIu32, c->train.sum);
     safetensors_meta(s, "step", "%" PRId64, p->step);
     safetensors_meta(s, "batch", "%" PRId64, p->batch);
     safetensors_meta(s, "seed", "%" PRIu64, p->seed);
@@ -73,7 +75,7 @@ void model_pack(struct network *net, struct corpus *c, const struct optimiser *o
         safetensors_add(ret, t.name, SAFETENSOR_F32, t.dims, t.shape,
                         network_params(net) + t.offset);
     if (optimiser)
-        pack_training(optimiser, p, ret);
+        pack_training(optimiser, p, c, ret);
 }
 
 // ---- reading ----
@@ -208,6 +210,16 @@ static int same_vocabulary(const struct safetensors *s, const char *path, struct
     return 0;
 }
 
+static int same_data(const struct safetensors *s, const char *path, const struct corpus *c,
+                     struct err *err)
+{
+    int64_t sum;
+    int rc = number(s, path, "data", 0, UINT32_MAX, &sum, err);
+    if (rc == 0 && sum != c->train.sum)
+        rc = fail(err, E_INVALID, "\"%s\" was made from other training data", path);
+    return rc;
+}
+
 static int take_vector(const struct safetensors *s, const char *path, const char *name, float *to,
                        size_t count, struct err *err)
 {
@@ -244,6 +256,8 @@ int model_resume(const struct safetensors *s, const char *path, struct corpus *c
         rc = same_number(s, path, "batch", inout->batch, err);
     if (rc == 0)
         rc = same_vocabulary(s, path, c, err);
+    if (rc == 0)
+        rc = same_data(s, path, c, err);
     if (rc == 0)
         rc = number(s, path, "step", 0, INT64_MAX, &inout->step, err);
     if (rc == 0)

@@ -25,6 +25,7 @@ int model_corpus(const struct safetensors *s, const char *path, struct corpus *c
 // The tensors into net; E_INVALID names the first that is missing or of another shape.
 int model_restore(const struct safetensors *s, const char *path, struct network *net,
                   struct err *err);
-// The rest of a checkpoint, for a training of the same kind of optimiser, seed and batch.
+// The rest of a checkpoint, for a training on the same data with the same kind of optimiser, seed
+// and batch.
 int model_resume(const struct safetensors *s, const char *path, struct corpus *c,
                  struct optimiser *optimiser, struct progress *inout, struct err *err);

@@ -1,6 +1,7 @@
 #include "kernels/optimiser.h"
 
 #include "common/alloc.h"
+#include "kernels/wide.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,8 +12,8 @@ void optimiser_init(struct optimiser *o, enum optimiser_kind kind, size_t count,
     *o = (struct optimiser){
         .kind = kind,
         .rate = rate > 0                ? rate
-                : kind == OPTIMISER_SGD ? 0.1f
-                                        : 0.001f,
+                : kind == OPTIMISER_SGD ? 0.02f
+                                        : 0.002f,
         .momentum = momentum,
         .beta1 = 0.9f,
         .beta2 = 0.999f,
@@ -30,24 +31,27 @@ void optimiser_fini(struct optimiser *o)
     *o = (struct optimiser){0};
 }
 
-static void sgd(struct optimiser *o, float *params, const float *grads, float scale, float factor)
+WIDE static void sgd(struct optimiser *o, float *restrict params, const float *restrict grads,
+                     float scale, float factor)
 {
-    float rate = o->rate * factor;
-    for (size_t i = 0; i < o->count; i++) {
-        o->m[i] = o->momentum * o->m[i] + grads[i] * scale;
-        params[i] -= rate * o->m[i];
+    float rate = o->rate * factor, momentum = o->momentum, *restrict m = o->m;
+    for (size_t i = 0, n = o->count; i < n; i++) {
+        m[i] = momentum * m[i] + grads[i] * scale;
+        params[i] -= rate * m[i];
     }
 }
 
-static void adam(struct optimiser *o, float *params, const float *grads, float scale, float factor)
+WIDE static void adam(struct optimiser *o, float *restrict params, const float *restrict grads,
+                      float scale, float factor)
 {
     float c1 = 1 - powf(o->beta1, (float)o->step), c2 = 1 - powf(o->beta2, (float)o->step);
     float rate = o->rate * factor * sqrtf(c2) / c1, epsilon = o->epsilon * sqrtf(c2);
-    for (size_t i = 0; i < o->count; i++) {
+    float beta1 = o->beta1, beta2 = o->beta2, *restrict m = o->m, *restrict v = o->v;
+    for (size_t i = 0, n = o->count; i < n; i++) {
         float g = grads[i] * scale;
-        o->m[i] = o->beta1 * o->m[i] + (1 - o->beta1) * g;
-        o->v[i] = o->beta2 * o->v[i] + (1 - o->beta2) * g * g;
-        params[i] -= rate * o->m[i] / (sqrtf(o->v[i]) + epsilon);
+        m[i] = beta1 * m[i] + (1 - beta1) * g;
+        v[i] = beta2 * v[i] + (1 - beta2) * g * g;
+        params[i] -= rate * m[i] / (sqrtf(v[i]) + epsilon);
     }
 }
 

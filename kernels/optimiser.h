@@ -15,7 +15,7 @@ struct optimiser {
     float *m, *v;
 };
 
-// rate 0: the default, 0.1 for SGD and 0.001 for Adam.
+// rate 0: the default, 0.02 for SGD and 0.002 for Adam.
 void optimiser_init(struct optimiser *o, enum optimiser_kind kind, size_t count, float rate,
                     float momentum);
 void optimiser_fini(struct optimiser *o);

@@ -29,14 +29,12 @@ void report_init(struct report *r, int rank, int tasks, bool json)
         .fd = channel(),
         .json = json,
         .terminal = isatty(STDOUT_FILENO),
-        .started_ms = clock_boot_ms(),
     };
 }
 
 static double rate(const struct report *r)
 {
-    int64_t ms = clock_boot_ms() - r->started_ms;
-    return ms > 0 ? (double)r->samples * 1000.0 / (double)ms : 0;
+    return r->ns > 0 ? (double)r->samples * 1e9 / (double)r->ns : 0;
 }
 
 static void end_line(struct report *r)
@@ -52,13 +50,13 @@ static void to_channel(struct report *r, const char *line)
         r->fd = -1; // nobody listens
 }
 
-static void tell_step(struct report *r, int64_t epoch, int64_t epochs, int64_t step, int64_t steps,
-                      double loss)
+static void tell_step(struct report *r, const struct report_step *s)
 {
     AUTO_FREE char *line = xasprintf(
         "{\"phase\":\"train\",\"epoch\":%" PRId64 ",\"epochs\":%" PRId64 ",\"step\":%" PRId64
         ",\"steps\":%" PRId64 ",\"progress\":%.4f,\"loss\":%.6g,\"samples_per_s\":%.1f}",
-        epoch, epochs, step, steps, (double)step / (double)steps, loss, rate(r));
+        s->epoch, s->epochs, s->step, s->steps, (double)s->step / (double)s->steps, s->loss,
+        rate(r));
     to_channel(r, line);
 }
 
@@ -71,28 +69,31 @@ static void draw_bar(double part)
     printf("] %3.0f %%  ", 100 * part);
 }
 
-void report_step(struct report *r, int64_t epoch, int64_t epochs, int64_t step, int64_t steps,
-                 double loss, size_t samples)
+void report_step(struct report *r, const struct report_step *s)
 {
     int64_t now = clock_boot_ms();
-    r->samples += (int64_t)samples;
-    r->loss_sum += loss;
+    r->samples += (int64_t)s->samples;
+    r->ns += s->ns;
+    r->exposed_ns += s->exposed_ns;
+    r->loss_sum += s->loss;
     r->loss_steps++;
     if (r->json && r->rank == 0)
-        printf("{\"step\":%" PRId64 ",\"epoch\":%" PRId64 ",\"loss\":%.9g}\n", step, epoch, loss);
-    if (now - r->shown_ms < (r->terminal ? SHOW_TERMINAL_MS : SHOW_MS) && step < steps)
+        printf("{\"step\":%" PRId64 ",\"epoch\":%" PRId64
+               ",\"ms\":%.3f,\"exchange_ms\":%.3f,\"loss\":%.9g}\n",
+               s->step, s->epoch, (double)s->ns / 1e6, (double)s->exposed_ns / 1e6, s->loss);
+    if (now - r->shown_ms < (r->terminal ? SHOW_TERMINAL_MS : SHOW_MS) && s->step < s->steps)
         return;
     r->shown_ms = now;
-    tell_step(r, epoch, epochs, step, steps, loss);
+    tell_step(r, s);
     if (r->rank || r->json)
         return;
     if (r->terminal) {
         putchar('\r');
-        draw_bar((double)step / (double)steps);
+        draw_bar((double)s->step / (double)s->steps);
     }
     printf("epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64
            "  loss %.4f  %.0f samples/s%s",
-           epoch, epochs, step, steps, loss, rate(r), r->terminal ? "   " : "\n");
+           s->epoch, s->epochs, s->step, s->steps, s->loss, rate(r), r->terminal ? "   " : "\n");
     r->line_open = r->terminal;
     fflush(stdout);
 }
@@ -120,7 +121,7 @@ void report_epoch(struct report *r, int64_t epoch, int64_t epochs, const char *p
 }
 
 void report_end(struct report *r, const struct metrics *m, metrics_name *name, const void *arg,
-                const float *params, size_t count, int64_t exposed_ns)
+                const float *params, size_t count)
 {
     uLong sum = crc32_z(0, (const Bytef *)params, count * sizeof *params);
     AUTO(text) struct text table = {0};
@@ -135,14 +136,15 @@ void report_end(struct report *r, const struct metrics *m, metrics_name *name, c
     if (r->json) {
         metrics_json(m, name, arg, &table);
         printf("%s{\"test_accuracy\":%.4f,\"parameters_crc32\":\"%08lx\",\"tasks\":%d,"
-               "\"samples_per_s\":%.1f,\"exchange_exposed_s\":%.3f}\n",
-               text_str(&table), accuracy, sum, r->tasks, rate(r), (double)exposed_ns / 1e9);
+               "\"samples_per_s\":%.1f,\"train_s\":%.3f,\"exchange_exposed_s\":%.3f}\n",
+               text_str(&table), accuracy, sum, r->tasks, rate(r), (double)r->ns / 1e9,
+               (double)r->exposed_ns / 1e9);
     } else {
         metrics_table(m, name, arg, &table);
         printf("%s%d task%s, %.0f samples/s, %.1f s of exchange not hidden, parameters %08lx\n"
                "test accuracy %.1f %%\n",
                text_str(&table), r->tasks, r->tasks == 1 ? "" : "s", rate(r),
-               (double)exposed_ns / 1e9, sum, accuracy);
+               (double)r->exposed_ns / 1e9, sum, accuracy);
     }
     fflush(stdout);
 }

@@ -11,18 +11,25 @@
 struct report {
     int rank, tasks, fd; // fd: the report channel; -1: none
     bool json, terminal, line_open;
-    int64_t started_ms, shown_ms, samples;
-    double loss_sum; // of the epoch
+    int64_t shown_ms, samples;
+    int64_t ns, exposed_ns; // of all steps
+    double loss_sum;        // of the epoch
     int64_t loss_steps;
 };
 
 void report_init(struct report *r, int rank, int tasks, bool json);
-void report_step(struct report *r, int64_t epoch, int64_t epochs, int64_t step, int64_t steps,
-                 double loss, size_t samples);
+// A step that was done; steps and epochs count from 1.
+struct report_step {
+    int64_t epoch, epochs, step, steps;
+    double loss;
+    size_t samples;
+    int64_t ns, exposed_ns; // what it took; how much of that it waited for the exchange
+};
+void report_step(struct report *r, const struct report_step *s);
 // part: "dev" or "test", on which the network was judged.
 void report_epoch(struct report *r, int64_t epoch, int64_t epochs, const char *part, double loss,
                   double accuracy);
-// The last lines: by class, throughput, a checksum of the parameters, `test accuracy NN.N %`.
-// exposed_ns: time that the exchange took beyond the backward pass.
+// The last lines: by class, throughput of the steps, a checksum of the parameters, `test accuracy
+// NN.N %`.
 void report_end(struct report *r, const struct metrics *m, metrics_name *name, const void *arg,
-                const float *params, size_t count, int64_t exposed_ns);
+                const float *params, size_t count);

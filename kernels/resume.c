@@ -1,10 +1,12 @@
 // Checkpoints of a training: written by the first task of each host, read by whichever has the
 // newest, given to all.
+#include "common/alloc.h"
 #include "common/clock.h"
 #include "kernels/trainer.h"
 
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 
 static int exit_of(enum errcode code)
@@ -21,17 +23,24 @@ static int verdict(const struct trainer *t, int rc, const struct err *err)
     return failed ? worst : EXIT_OK;
 }
 
-static int read_checkpoint(struct trainer *t, struct progress *p, struct err *err)
+// What is wrong with a checkpoint, and what to do.
+static int advise(struct err *err, const char *advice)
+{
+    struct err why = *err;
+    return fail(err, why.code, "%s. %s", why.message, advice);
+}
+
+static int read_checkpoint(struct trainer *t, const char *path, struct progress *p, struct err *err)
 {
     struct safetensors s;
-    int rc = safetensors_read(t->keeper.path, &s, err);
+    int rc = safetensors_read(path, &s, err);
     if (rc)
-        return rc;
-    rc = model_restore(&s, t->keeper.path, t->net, err);
+        return rc == E_CORRUPT ? advise(err, "Remove the file to begin anew.") : rc;
+    rc = model_restore(&s, path, t->net, err);
     if (rc == 0)
-        rc = model_resume(&s, t->keeper.path, &t->corpus, &t->optimiser, p, err);
+        rc = model_resume(&s, path, &t->corpus, &t->optimiser, p, err);
     safetensors_free(&s);
-    return rc;
+    return rc ? advise(err, "Train as it was begun, or name another directory.") : 0;
 }
 
 static void give(float *p, size_t count, int from)
@@ -62,7 +71,7 @@ static int take_newest(struct trainer *t)
         long step;
         int rank;
     } mine = {-1, t->tasks.rank}, newest;
-    int rc = t->keeper.there ? read_checkpoint(t, &p, &err) : 0;
+    int rc = t->keeper.there ? read_checkpoint(t, t->keeper.path, &p, &err) : 0;
     int code = verdict(t, rc, &err);
     if (code)
         return code;
@@ -78,15 +87,36 @@ static int take_newest(struct trainer *t)
     return EXIT_OK;
 }
 
+// Of another training: before it is claimed, so that a mistake does not take it from its owner.
+static int check_other(struct trainer *t)
+{
+    struct err err;
+    struct progress p = t->progress;
+    AUTO_FREE char *path = t->tasks.keeper ? keeper_find(t->o->checkpoint) : NULL;
+    int rc = path ? read_checkpoint(t, path, &p, &err) : 0;
+    return verdict(t, rc, &err);
+}
+
 int trainer_resume(struct trainer *t)
 {
     struct err err;
     t->saved_ms = clock_boot_ms();
     if (!t->o->checkpoint)
         return EXIT_OK;
+    int code = t->o->resume ? check_other(t) : EXIT_OK;
+    if (code)
+        return code;
     int rc = t->tasks.keeper ? keeper_open(&t->keeper, t->o->checkpoint, t->o->resume, &err) : 0;
-    int code = verdict(t, rc, &err);
+    code = verdict(t, rc, &err);
     return code ? code : take_newest(t);
+}
+
+static bool all_finite(const float *p, size_t count)
+{
+    float sum = 0; // of zeros, unless one is infinite or no number
+    for (size_t i = 0; i < count; i++)
+        sum += p[i] * 0;
+    return isfinite(sum);
 }
 
 int trainer_checkpoint(struct trainer *t)
@@ -94,6 +124,8 @@ int trainer_checkpoint(struct trainer *t)
     struct err err;
     struct safetensors s;
     int rc = 0;
+    if (!all_finite(network_params(t->net), network_params_count(t->net)))
+        return trainer_diverged(t, "a parameter");
     if (!t->o->checkpoint)
         return EXIT_OK;
     if (t->tasks.keeper) {

@@ -13,6 +13,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
+
+// A key of the metadata that is ours: the checksum of all tensors' bytes, in the file's order.
+#define CHECKSUM "crc32"
 
 static const struct {
     const char *word;
@@ -101,10 +105,20 @@ static json_t *describe(const struct safetensor *t, size_t at)
                      "data_offsets", (json_int_t)at, (json_int_t)(at + t->bytes));
 }
 
+static uLong checksum(const struct safetensors *s)
+{
+    uLong sum = 0;
+    for (size_t i = 0; i < s->count; i++)
+        sum = crc32_z(sum, s->list[i].data, s->list[i].bytes);
+    return sum;
+}
+
 static char *make_header(const struct safetensors *s)
 {
     json_t *all = json_object(), *meta = json_object();
     size_t at = 0;
+    if (s->checked)
+        json_object_set_new(meta, CHECKSUM, json_sprintf("%08lx", checksum(s)));
     for (size_t i = 0; i < s->meta_count; i++)
         json_object_set_new(meta, s->meta[i].key, json_string(s->meta[i].value));
     json_object_set_new(all, "__metadata__", meta);
@@ -145,6 +159,20 @@ static void sync_directory(const char *path)
         fsync(fd);
         close(fd);
     }
+}
+
+int safetensors_try(const char *path, struct err *err)
+{
+    AUTO_FREE char *temp = xasprintf("%s.new", path);
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return fail(err, E_IO, "cannot write \"%s\": it is a directory. Name a file in it.", path);
+    int fd = open(temp, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return fail(err, E_IO, "cannot write \"%s\": %m. Name a file that can be made.", path);
+    close(fd);
+    unlink(temp);
+    return 0;
 }
 
 int safetensors_write(const char *path, const struct safetensors *s, struct err *err)
@@ -200,20 +228,22 @@ static int take_type(const char *word, struct safetensor *t)
     return -1;
 }
 
-// data: what follows the header, len bytes.
-static int take_tensor(const json_t *j, const char *data, size_t len, struct safetensor *t)
+// data: what follows the header, len bytes. NULL, or what is wrong.
+static const char *take_tensor(const json_t *j, const char *data, size_t len, struct safetensor *t)
 {
     const json_t *offsets = json_object_get(j, "data_offsets");
     json_int_t from = json_integer_value(json_array_get(offsets, 0));
     json_int_t to = json_integer_value(json_array_get(offsets, 1));
     if (take_type(json_string_value(json_object_get(j, "dtype")), t) ||
         take_shape(json_object_get(j, "shape"), t))
-        return -1;
-    if (from < 0 || to < from || (size_t)to > len || (size_t)(to - from) != t->bytes ||
+        return "is not described as it must be";
+    if (from < 0 || to < from || (size_t)(to - from) != t->bytes ||
         (size_t)from % types[t->type].size)
-        return -1;
+        return "is not described as it must be";
+    if ((size_t)to > len)
+        return "goes on after the end of the file: it is cut off";
     t->data = data + from;
-    return 0;
+    return NULL;
 }
 
 static int take_header(const char *path, json_t *all, const char *data, size_t len,
@@ -231,10 +261,20 @@ static int take_header(const char *path, json_t *all, const char *data, size_t l
         if (s->count == SAFETENSORS_MAX)
             return fail(err, E_TOO_LARGE, "\"%s\" holds more than %d tensors", path,
                         SAFETENSORS_MAX);
-        if (take_tensor(j, data, len, add(s, name)))
-            return fail(err, E_CORRUPT, "\"%s\": tensor \"%s\" is not described as it must be",
-                        path, name);
+        const char *wrong = take_tensor(j, data, len, add(s, name));
+        if (wrong)
+            return fail(err, E_CORRUPT, "\"%s\": tensor \"%s\" %s", path, name, wrong);
     }
+    return 0;
+}
+
+static int verify(const char *path, const struct safetensors *s, struct err *err)
+{
+    const char *want = safetensors_value(s, CHECKSUM);
+    uLong sum = checksum(s);
+    if (want && strtoul(want, NULL, 16) != sum)
+        return fail(err, E_CORRUPT, "\"%s\" is damaged: its checksum is %08lx, not %s", path, sum,
+                    want);
     return 0;
 }
 
@@ -268,6 +308,8 @@ static int parse(const char *path, struct safetensors *s, char *bytes, size_t le
     uint64_t header = 0;
     for (size_t i = 0; i < 8 && len >= 8; i++)
         header |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
+    if (len == 0)
+        return fail(err, E_CORRUPT, "\"%s\" is empty", path);
     if (len < 8 || header < 2 || header > SAFETENSORS_HEADER_MAX || header > len - 8)
         return fail(err, E_CORRUPT, "\"%s\" is no safetensors file, or cut off", path);
     json_error_t why;
@@ -280,7 +322,7 @@ static int parse(const char *path, struct safetensors *s, char *bytes, size_t le
     memmove(bytes, bytes + 8 + header, len - 8 - header);
     int rc = take_header(path, all, bytes, len - 8 - header, s, err);
     json_decref(all);
-    return rc;
+    return rc ? rc : verify(path, s, err);
 }
 
 int safetensors_read(const char *path, struct safetensors *ret, struct err *err)

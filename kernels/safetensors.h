@@ -6,7 +6,8 @@
 //     safetensors_add(&s, "layers.0.weight", SAFETENSOR_F32, 2, shape, data);   // borrowed
 //     safetensors_write(path, &s, &err);
 //
-// Bounds of what is read: a header of 16 MiB, 4096 tensors, 8 GiB.
+// Bounds of what is read: a header of 16 MiB, 4096 tensors, 8 GiB. A checksum of the tensors
+// ("crc32" among the metadata) is verified where it is there; files that others may edit have none.
 #pragma once
 
 #include "common/err.h"
@@ -34,7 +35,8 @@ struct safetensors {
         char *key, *value;
     } * meta;
     size_t meta_count, meta_cap;
-    void *owned; // memory of the tensors that were read
+    bool checked; // write the checksum
+    void *owned;  // memory of the tensors that were read
 };
 
 void safetensors_free(struct safetensors *s);
@@ -45,6 +47,8 @@ void safetensors_add(struct safetensors *s, const char *name, enum safetensor_ty
 // Atomically and durably: written beside it, synced, renamed, the directory synced. E_IO,
 // E_NO_SPACE.
 int safetensors_write(const char *path, const struct safetensors *s, struct err *err);
+// Could a file be made there? Before the work that it is to hold. E_IO.
+int safetensors_try(const char *path, struct err *err);
 // E_NOT_FOUND, E_IO, E_CORRUPT (and what is wrong), E_TOO_LARGE.
 int safetensors_read(const char *path, struct safetensors *ret, struct err *err);
 // NULL: there is none.

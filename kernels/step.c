@@ -3,7 +3,9 @@
 #include "kernels/shard.h"
 #include "kernels/trainer.h"
 
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 
 static volatile sig_atomic_t stop_wanted;
 
@@ -24,8 +26,9 @@ static bool checkpoint_due(const struct trainer *t)
            clock_boot_ms() - t->saved_ms >= t->o->checkpoint_ms;
 }
 
-double trainer_step(struct trainer *t, size_t first, size_t len)
+void trainer_step(struct trainer *t, size_t first, size_t len, struct report_step *ret)
 {
+    int64_t begun = clock_steady_ns();
     size_t part, n, classes = network_outputs(t->net);
     shard_part(len, (size_t)t->tasks.rank, (size_t)t->tasks.count, &part, &n);
     struct batch b = feeder_take(&t->feeder, &t->corpus.train, t->order + first + part, 0, n);
@@ -34,12 +37,27 @@ double trainer_step(struct trainer *t, size_t first, size_t len)
     double sums[3] = {0, stop_wanted, checkpoint_due(t)};
     sums[0] = loss_sum(t->o->loss, logits, t->feeder.labels, n, classes, t->grad);
     network_backward(t->net, &b, t->grad, range_done, t);
+    int64_t computed = clock_steady_ns();
     exchange_finish(t->exchange);
     exchange_sum(t->exchange, sums, 3);
+    ret->exposed_ns = t->tasks.count > 1 ? clock_steady_ns() - computed : 0;
     optimiser_step(&t->optimiser, network_params(t->net), network_grads(t->net), 1.0f / (float)len,
                    schedule_factor(t->o->schedule, t->progress.step, t->steps));
     t->progress.step++;
     t->stopped = sums[1] > 0;
     t->checkpoint_due = sums[2] > 0;
-    return sums[0] / (double)len;
+    ret->loss = sums[0] / (double)len;
+    ret->samples = len;
+    ret->ns = clock_steady_ns() - begun;
+}
+
+int trainer_diverged(const struct trainer *t, const char *what)
+{
+    if (t->tasks.rank == 0)
+        fprintf(stderr,
+                "muster-ml: %s is no longer a finite number after step %" PRId64
+                ": the training has diverged. Choose a learning rate below %g with --lr%s.\n",
+                what, t->progress.step, (double)t->optimiser.rate,
+                t->o->checkpoint ? "; the last checkpoint is kept" : "");
+    return EXIT_FAILED;
 }

@@ -4,42 +4,39 @@
 #include "common/text.h"
 #include "common/units.h"
 #include "kernels/dataset.h"
+#include "kernels/gzfile.h"
 #include "kernels/vocabulary.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 enum { CHUNK = 1 << 20, SKIPPED_ONE_IN = 20 };
 
 // ---- bytes ----
 
-static int read_all(gzFile f, const char *path, struct text *ret, struct err *err)
+static int read_all(struct gzfile *f, struct text *ret, struct err *err)
 {
     AUTO_FREE char *chunk = xmalloc(CHUNK);
-    int n, status;
-    while ((n = gzread(f, chunk, CHUNK)) > 0) {
-        if (ret->len + (size_t)n > TEXTFILE_MAX)
-            return fail(err, E_TOO_LARGE, "\"%s\" holds more than 1 GiB", path);
-        text_add_bytes(ret, chunk, (size_t)n);
+    size_t n;
+    for (;;) {
+        int rc = gzfile_read(f, chunk, CHUNK, &n, err);
+        if (rc || n == 0)
+            return rc;
+        if (ret->len + n > TEXTFILE_MAX)
+            return fail(err, E_TOO_LARGE, "\"%s\" holds more than 1 GiB", f->path);
+        text_add_bytes(ret, chunk, n);
     }
-    const char *why = gzerror(f, &status);
-    if (n < 0 || status == Z_BUF_ERROR)
-        return fail(err, E_CORRUPT, "\"%s\" is damaged or cut off: %s. Fetch it again.", path, why);
-    return 0;
 }
 
 static int read_path(const char *path, struct text *ret, struct err *err)
 {
-    errno = 0;
-    gzFile f = gzopen(path, "rb");
-    if (!f)
-        return fail(err, E_NOT_FOUND,
-                    "cannot open \"%s\": %m. See --data in muster-ml train --help.", path);
-    int rc = read_all(f, path, ret, err);
-    gzclose(f);
+    struct gzfile f;
+    int rc = gzfile_open(path, &f, err);
+    if (rc)
+        return rc;
+    rc = read_all(&f, ret, err);
+    gzfile_close(&f);
     return rc;
 }
 

@@ -6,11 +6,12 @@
 #include "kernels/trainer.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROWS_MIN = 64 }; // of a pass, so that judging is not done one by one
+enum { ROWS_MIN = 16 }; // of a pass, so that judging is not done one by one
 
 static void on_stop(int number)
 {
@@ -63,7 +64,13 @@ static void make_rest(struct trainer *t, size_t rows)
 static int make(struct trainer *t)
 {
     struct err err;
-    int rc = corpus_read(&t->o->data, &t->corpus, &err);
+    int rc = t->tasks.rank == 0 && t->o->save ? safetensors_try(t->o->save, &err) : 0;
+    if (tasks_fail(&t->tasks, rc, &err))
+        return EXIT_FAILED;
+    rc = corpus_read(&t->o->data, &t->corpus, &err);
+    if (tasks_fail(&t->tasks, rc, &err))
+        return EXIT_DATA;
+    rc = tasks_same(&t->tasks, corpus_sum(&t->corpus), t->o->data.dir, &err);
     if (tasks_fail(&t->tasks, rc, &err))
         return EXIT_DATA;
     size_t rows = ((size_t)t->o->batch + (size_t)t->tasks.count - 1) / (size_t)t->tasks.count;
@@ -105,8 +112,12 @@ static int epoch(struct trainer *t, int64_t number)
     shard_permute(t->order, count, t->o->seed, (uint64_t)number);
     for (; first < count && !enough(t) && code == EXIT_OK; first += batch) {
         size_t len = count - first < batch ? count - first : batch;
-        double loss = trainer_step(t, first, len);
-        report_step(&t->report, number + 1, t->o->epochs, t->progress.step, t->steps, loss, len);
+        struct report_step s = {.epoch = number + 1, .epochs = t->o->epochs, .steps = t->steps};
+        trainer_step(t, first, len, &s);
+        if (!isfinite(s.loss))
+            return trainer_diverged(t, "the loss");
+        s.step = t->progress.step;
+        report_step(&t->report, &s);
         if (t->checkpoint_due)
             code = trainer_checkpoint(t);
     }
@@ -132,6 +143,8 @@ static int run_epochs(struct trainer *t)
         if (code || t->stopped)
             return code;
         judge(t, watched);
+        if (!isfinite(metrics_loss(&t->metrics)))
+            return trainer_diverged(t, "the loss");
         report_epoch(&t->report, number + 1, t->o->epochs, t->corpus.dev.count ? "dev" : "test",
                      metrics_loss(&t->metrics), metrics_accuracy(&t->metrics));
     }
@@ -170,14 +183,14 @@ static int run(struct trainer *t)
     code = save(t);
     judge(t, &t->corpus.test);
     report_end(&t->report, &t->metrics, class_of, &t->corpus, network_params(t->net),
-               network_params_count(t->net), exchange_exposed_ns(t->exchange));
+               network_params_count(t->net));
     return code;
 }
 
 static void introduce(struct trainer *t)
 {
     AUTO(text) struct text t1 = {0};
-    corpus_skipped(&t->corpus, &t1);
+    corpus_remarks(&t->corpus, &t1);
     if (t->tasks.rank == 0 && t1.len)
         fputs(text_str(&t1), stderr);
     if (t->tasks.rank || t->o->json)

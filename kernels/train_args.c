@@ -54,9 +54,9 @@ static const struct argp_option option_list[] = {
     {0, 0, 0, 0, "Training:", 3},
     {"epochs", KEY_EPOCHS, "N", 0, "passes over the training data (default 3)", 3},
     {"steps", KEY_STEPS, "N", 0, "stop after so many steps", 3},
-    {"batch", 'b', "N", 0, "samples of a step over all tasks (default 64)", 3},
+    {"batch", 'b', "N", 0, "samples of a step over all tasks (default 32)", 3},
     {"optimizer", KEY_OPTIMIZER, "NAME", 0, "adam (default) or sgd", 3},
-    {"lr", 'l', "RATE", 0, "learning rate (default 0.001 for adam, 0.1 for sgd)", 3},
+    {"lr", 'l', "RATE", 0, "learning rate (default 0.002 for adam, 0.02 for sgd)", 3},
     {"schedule", KEY_SCHEDULE, "NAME", 0,
      "of the rate: linear, to 0 at the last step (default), or constant", 3},
     {"momentum", KEY_MOMENTUM, "M", 0, "of sgd (default 0.9)", 3},
@@ -230,7 +230,8 @@ static const char rest[] =
     "The same seed and number of tasks give the same parameters, bit for bit; the samples of a "
     "step "
     "do not depend on the number of tasks.\n\n"
-    "Exit status: 0 trained, 1 failure, 2 usage, 3 data or checkpoint that cannot be used, 4 the "
+    "Exit status: 0 trained, 1 the training diverged or the model could not be written, 2 usage, 3 "
+    "data or checkpoint that cannot be used, 4 the "
     "tasks did not find each other, 5 a later attempt of the job keeps the checkpoint, 143 stopped "
     "by SIGTERM at the end of a step, with a checkpoint if there is a directory for it.";
 
@@ -243,7 +244,7 @@ static void parse(int argc, char **argv, struct arguments *a)
     const struct argp parser = {option_list, parse_option, NULL, text_str(&doc), NULL, NULL, NULL};
     argp_err_exit_status = EXIT_USAGE;
     argv[0] = "muster-ml train";
-    argp_parse(&parser, argc, argv, 0, NULL, a);
+    args_parse(&parser, argc, argv, a);
 }
 
 int train_main(int argc, char **argv)
@@ -255,7 +256,7 @@ int train_main(int argc, char **argv)
                   .recipe = network_preset("mlp"),
                   .checkpoint_ms = 30000,
                   .epochs = 3,
-                  .batch = 64,
+                  .batch = 32,
                   .seed = 1,
                   .optimiser = OPTIMISER_ADAM,
                   .momentum = 0.9f},

@@ -29,12 +29,18 @@ struct trainer {
     bool stopped, checkpoint_due;
 };
 
-// step.c: the global batch order[first .. first + len) of the epoch. Returns its mean loss.
-double trainer_step(struct trainer *t, size_t first, size_t len);
+// step.c: the global batch order[first .. first + len) of the epoch. Fills in its mean loss,
+// samples and times.
+void trainer_step(struct trainer *t, size_t first, size_t len, struct report_step *ret);
 // Asks for a stop at the next step's end: from a signal handler.
 void trainer_stop(void);
+
+// What is no longer a finite number: says so, what to do, and returns the exit code. The parameters
+// are the same on every task, so every task sees it at the same step.
+int trainer_diverged(const struct trainer *t, const char *what);
 
 // resume.c. Both collective; they print what is wrong and return an exit code.
 // Opens the directory and takes what is there: parameters, optimiser, progress.
 int trainer_resume(struct trainer *t);
+// What has diverged is not kept.
 int trainer_checkpoint(struct trainer *t);

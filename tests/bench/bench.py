@@ -15,7 +15,7 @@ import muster  # noqa: E402  (the system tests' private cluster)
 
 TOP = muster.TOP
 SCHEDCTL = muster.SCHEDCTL
-TOOLS = ("sync", "spawn", "load")
+TOOLS = {"sync": [], "spawn": [], "load": [], "gemm": ["-lopenblas"]}  # and what they are linked to
 CONNECTIONS = 16
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
@@ -24,6 +24,7 @@ class Bench:
     def __init__(self, scratch, quick):
         self.quick = quick
         self.repetitions = 2 if quick else 5
+        self.notes = {}  # what a part says of what it was measured with
         self.build = os.path.join(TOP, "build", "bench")
         os.makedirs(self.build, exist_ok=True)
         self.scratch = tempfile.mkdtemp(prefix="r.", dir=scratch or self.build)
@@ -39,11 +40,11 @@ class Bench:
         return quick if self.quick else full
 
     def compile(self):
-        for name in TOOLS:
+        for name, libraries in TOOLS.items():
             source, program = os.path.join(HERE, name + ".c"), os.path.join(self.build, name)
             if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(source):
                 subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra",
-                                "-pthread", "-o", program, source], check=True, timeout=120)
+                                "-pthread", "-o", program, source, *libraries], check=True, timeout=120)
         self.compile_mpi("hello")
 
     def compile_mpi(self, name):

@@ -22,7 +22,7 @@ class Figure:
 
     def ratio(self):
         """Median of the ratios to the limit, repetition by repetition; None without a limit."""
-        if not self.limit or not self.values:
+        if not self.limit or not self.values or not self.limit.values:
             return None
         pairs = zip(self.values, self.limit.values)
         return statistics.median(v / limit for v, limit in pairs if limit)
@@ -104,6 +104,16 @@ def machine_line(m):
     return (f"{m['cores']} cores ({m['processor']}), {m['memory_mib']} MiB, Linux {m['kernel']}, "
             f"{m['file_system']}; load before {m['load_before']:.2f}, after {m['load_after']:.2f}; "
             f"revision {m['revision']}, {m['date']}")
+
+
+def note_lines(notes):
+    """What is installed beside the machine's own: the first lines say enough."""
+    torch = notes.get("pytorch")
+    if not torch:
+        return ""
+    wanted = ("Math Kernel", "oneAPI", "MKL-DNN", "OpenMP", "CPU capability")
+    lines = [x.strip(" -") for x in torch["config"].splitlines() if any(w in x for w in wanted)]
+    return f"PyTorch {torch['version']}: " + "; ".join(lines)
 
 
 def write_json(path, figures, about):

@@ -4,6 +4,7 @@ import time
 
 from bench import CONNECTIONS, SCHEDCTL
 from figures import Figure
+from training import training
 
 
 def submit(bench):
@@ -234,4 +235,4 @@ def start_up(bench, command, ranks, env):
 
 
 PARTS = {"submit": submit, "noop": noop, "latency": latency, "memory": memory, "restart": restart,
-         "mpi": mpi}
+         "mpi": mpi, "training": training}

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures Muster on private clusters on this machine, each figure beside what limits it.
 
-    run.py [--quick] [--json FILE] [NAME...]     names: submit noop latency memory restart
-                                                 mpi
+    run.py [--quick] [--json FILE] [NAME...]     names: submit noop latency memory
+                                                 restart mpi training
 
 Every figure is taken several times, in turn with its limit; the table has median, least and
 greatest, and the median of the ratios to the limit in the same repetition. docs/benchmarks.md says
@@ -16,7 +16,7 @@ import sys
 
 sys.dont_write_bytecode = True
 from bench import SCHEDCTL, SIGNALS, TOP, Bench  # noqa: E402
-from figures import machine, machine_line, table, write_json  # noqa: E402
+from figures import machine, machine_line, note_lines, table, write_json  # noqa: E402
 from parts import PARTS  # noqa: E402
 
 
@@ -54,8 +54,11 @@ def measure(o):
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
             figures += PARTS[name](bench)
         about["load_after"] = os.getloadavg()[0]
+        about.update(bench.notes)
     print(table(figures))
     print("\n" + machine_line(about))
+    if note_lines(about):
+        print(note_lines(about))
     if o.json:
         write_json(o.json, figures, about)
 

@@ -14,7 +14,7 @@ ML = os.path.join(BIN, "muster-ml")
 if not os.path.isdir("/usr/share/datasets/fashion-mnist"):
     print("1..0 # SKIP dataset-fashion-mnist is not installed")
     sys.exit(0)
-EPOCH_STEPS = -(-60_000 // 64)
+EPOCH_STEPS = -(-60_000 // 32)
 TRAIN = (ML, "train", "--hidden", "64", "--epochs", "4", "--checkpoint-every", "100ms")
 
 

@@ -346,6 +346,9 @@ static void sizes_that_lie_are_refused(void **state)
     few[7] = 2;
     put("labels", few, sizeof few, false);
     assert_int_equal(read_both(&d, &err), E_CORRUPT);
+    assert_non_null(strstr(err.message, "goes on after the 2 bytes"));
+    put("labels", few, sizeof few - 1, false);
+    assert_int_equal(read_both(&d, &err), E_CORRUPT);
     assert_non_null(strstr(err.message, "do not belong together"));
 }
 

@@ -229,6 +229,9 @@ static void a_checkpoint_of_another_training_is_named(void **state)
     same.progress.seed = 5;
     same.optimiser.kind = OPTIMISER_SGD;
     refuse(&same, "--optimizer adam");
+    same.optimiser.kind = OPTIMISER_ADAM;
+    same.corpus.train.sum++;
+    refuse(&same, "other training data");
     release(&a);
     release(&wide);
     release(&other);

@@ -246,7 +246,7 @@ static void sgd_is_the_formula(void **state)
     }
     optimiser_fini(&o);
     optimiser_init(&o, OPTIMISER_SGD, 1, 0, 0);
-    assert_true(o.rate == 0.1f);
+    assert_true(o.rate == 0.02f);
     optimiser_fini(&o);
 }
 
@@ -258,14 +258,14 @@ static void adam_is_the_paper(void **state)
     float p = 0.5f;
     double want = 0.5, m = 0, v = 0;
     optimiser_init(&o, OPTIMISER_ADAM, 1, 0, 0);
-    assert_true(o.rate == 0.001f);
+    assert_true(o.rate == 0.002f);
     for (int t = 1; t <= 200; t++) {
         float g = (float)(uniform(&rng) + 0.3);
         optimiser_step(&o, &p, &g, 0.5f, 1);
         double gd = (double)g * 0.5;
         m = 0.9 * m + 0.1 * gd;
         v = 0.999 * v + 0.001 * gd * gd;
-        want -= 0.001 * (m / (1 - pow(0.9, t))) / (sqrt(v / (1 - pow(0.999, t))) + 1e-8);
+        want -= 0.002 * (m / (1 - pow(0.9, t))) / (sqrt(v / (1 - pow(0.999, t))) + 1e-8);
         expect_near((double)p, want, 1e-5, "parameter after step", (size_t)t);
     }
     optimiser_fini(&o);

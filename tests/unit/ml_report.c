@@ -19,7 +19,9 @@ static void report_to(int fd)
     snprintf(word, sizeof word, "%d", fd);
     setenv("MUSTER_REPORT_FD", word, 1);
     report_init(&r, 1, 2, false);
-    report_step(&r, 1, 1, 1, 1, 0.5, 1);
+    struct report_step step = {
+        .epoch = 1, .epochs = 1, .step = 1, .steps = 1, .loss = 0.5, .samples = 1};
+    report_step(&r, &step);
 }
 
 static void only_a_pipe(void **state)
