@@ -133,11 +133,13 @@ static int fetch(struct follow *f, struct follow_stream *s, struct err *err)
         s->delay_ms = DELAY_MOST_MS;
         return 0;
     }
-    if (!s->told_failure && f->status)
-        statusline_clear(f->status);
-    if (!s->told_failure)
+    if (!s->told_failure) {
+        if (f->status)
+            statusline_clear(f->status);
         remark("the %s of task %" PRId64 " cannot be read now: %s",
                s->is_stderr ? "stderr" : "stdout", s->task, why.message);
+        f->mid_line = false; // the remark has ended it
+    }
     // a node may come back; a refusal by it stays
     s->ended = f->final && strcmp(client_refusal(f->client), "refused") == 0;
     s->told_failure = true;

@@ -40,8 +40,9 @@ struct run {
     int64_t lost_since_ms;              // 0: the scheduler answers
 };
 
-// A remark beside the status line.
-#define TELL(r, ...) (statusline_clear(&(r)->status), remark(__VA_ARGS__))
+// A remark beside the status line; it ends the line of an output that did not.
+#define TELL(r, ...) \
+    (statusline_clear(&(r)->status), remark(__VA_ARGS__), (r)->follow.mid_line = false)
 
 // Why it does not start yet, once that has lasted.
 static void show_wait(struct run *r)
@@ -51,7 +52,7 @@ static void show_wait(struct run *r)
     int64_t now = clock_boot_ms();
     if (!r->waits_since_ms)
         r->waits_since_ms = now;
-    if (now - r->waits_since_ms < WAIT_SHOWN_MS || !isatty(STDERR_FILENO))
+    if (now - r->waits_since_ms < WAIT_SHOWN_MS || r->follow.mid_line || !isatty(STDERR_FILENO))
         return;
     AUTO_FREE char *path = job_path(r->id, "/why");
     if (client_get(r->ctl->client, path, &why, &err))

@@ -216,11 +216,20 @@ with Cluster(nodes=2, cpus=2) as c:
     text = on_terminal([os.path.join(BIN, "schedctl"), "run", "--", "sh", "-c",
                         f"{REPORT} phase=train progress=0.5 loss=1.25; echo out; "
                         f"while [ ! -e {c.file('go4')} ]; do sleep 0.05; done; echo end"],
-                       dict(os.environ, MUSTER_HOME=c.root), word="50 %",
-                       then=lambda: open(c.file("go4"), "w", encoding="utf-8").close())
+                       dict(os.environ, MUSTER_HOME=c.root),
+                       steps=[("50 %", lambda: open(c.file("go4"), "w", encoding="utf-8").close())])
     tap.ok("[##########..........]  50 %  train  loss 1.25" in text, "run draws a bar", repr(text))
     tap.ok(text.endswith("\r\x1b[Kend\r\n") or text.endswith("end\r\n"),
            "and wipes it before output", repr(text))
+    text = on_terminal([os.path.join(BIN, "schedctl"), "run", "--on-lost", "requeue:10s", "--", "sh",
+                        "-c", "if [ $MUSTER_ATTEMPT_NUMBER = 1 ]; then printf part; sleep 100; fi; "
+                        f"{REPORT} progress=0.7; "
+                        f"while [ ! -e {c.file('go5')} ]; do sleep 0.05; done"],
+                       dict(os.environ, MUSTER_HOME=c.root),
+                       steps=[("part", lambda: [c.kill(p) for p in c.shepherd_pids()]),
+                              ("70 %", lambda: open(c.file("go5"), "w", encoding="utf-8").close())])
+    tap.ok("part" in text and "attempt 2 begins" in text and " 70 %" in text,
+           "and goes on after a line that was not ended and a new attempt", repr(text))
     run = c.ctl("run", "--", "sh", "-c", f"{REPORT} progress=0.5; echo out; sleep 1.5")
     tap.equal((run.stdout, run.stderr), ("out\n", ""), "without a terminal there is none")
 tap.equal([p for root in Cluster.roots for p in processes(root)], [], "no process is left")

@@ -296,9 +296,10 @@ class Cluster:
         return bool(held)
 
 
-def on_terminal(argv, env, seconds=30, columns=100, word="", then=None):
-    """What a program writes to a terminal of so many columns, until it ends. When the word has come,
-    then() is called."""
+def on_terminal(argv, env, seconds=30, columns=100, steps=()):
+    """What a program writes to a terminal of so many columns, until it ends. A step is a word, and
+    what to call when it has come."""
+    steps = list(steps)
     pid, fd = pty.fork()
     if pid == 0:
         os.execvpe(argv[0], argv, env)
@@ -314,9 +315,8 @@ def on_terminal(argv, env, seconds=30, columns=100, word="", then=None):
         if not piece:
             break
         out += piece
-        if then and word in out.decode(errors="replace"):
-            then()
-            then = None
+        while steps and steps[0][0] in out.decode(errors="replace"):
+            steps.pop(0)[1]()
     os.close(fd)
     os.waitpid(pid, 0)
     return out.decode(errors="replace")
