@@ -101,7 +101,7 @@ static void tell_refused(const json_t *answer)
         AUTO(text) struct text why = {0};
         text_add_clean(&why, get_str(s, "refusal"));
         if (get_int(s, "refused"))
-            remark("task %" PRId64 ": %" PRId64 " lines were refused, the last one: %s",
+            remark("task %" PRId64 ": refused lines: %" PRId64 ", the last one: %s",
                    get_int(s, "task"), get_int(s, "refused"), text_str(&why));
     }
 }

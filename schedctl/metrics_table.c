@@ -166,7 +166,7 @@ void metrics_table_print(const char *job, const json_t *answer, bool all)
     }
     collect(json_object_get(answer, "samples"), &rows);
     if (!all && json_array_size(series) > 1)
-        printf("%zu more tasks report: --all\n", json_array_size(series) - 1);
+        printf("%zu more report: --all\n", json_array_size(series) - 1);
     for (i = 0; i < rows.count; i++) {
         add_row(&t, &rows.list[i]);
         free(rows.list[i].values);

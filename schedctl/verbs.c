@@ -16,7 +16,9 @@ const struct verb *const verbs[] = {
 
 static const struct opt GLOBAL[] = {
     {0, "dir", "DIR", "the cluster's directory (else $MUSTER_HOME, else /var/lib/muster)"},
-    {'o', "output", "FORMAT", "\"table\" for people (the default) or \"json\", the API's objects"},
+    {'o', "output", "FORMAT",
+     "\"table\" for people (the default), or \"json\", the API's objects (`job metrics`: \"csv\" "
+     "too)"},
     {'h', "help", NULL, "explain this verb"},
 };
 const struct opt_list global_options = {GLOBAL, COUNT(GLOBAL)};

@@ -187,25 +187,27 @@ int sample_add(struct sample *s, int64_t at_ms, const char *line, size_t len, st
     return rc;
 }
 
-// ---- pace ----
-
-struct pace pace_samples(int64_t tasks)
+static size_t count_missing(struct sample *to, const struct sample *from)
 {
-    int64_t milli = 1000000 / (tasks > 0 ? tasks : 1);
-    return (struct pace){.most = SAMPLE_BURST, .milli_per_s = milli < 2000 ? milli + 1 : 2000};
+    size_t n = 0;
+    for (size_t i = 0; i < from->count; i++)
+        n += !find(to, from->metrics[i].name);
+    return n;
 }
 
-bool pace_take(struct pace *p, int64_t now_ms, int64_t units)
+void sample_merge(struct sample *to, const struct sample *from)
 {
-    const int64_t full = p->most * 1000000, longest_ms = 1000000;
-    int64_t passed = now_ms - p->at_ms;
-    if (p->at_ms == 0 || passed > longest_ms || p->micro + passed * p->milli_per_s > full)
-        p->micro = full;
-    else if (passed > 0)
-        p->micro += passed * p->milli_per_s;
-    p->at_ms = now_ms;
-    if (p->micro < 1000000)
-        return false;
-    p->micro -= units * 1000000;
-    return true;
+    if (!from->at_ms)
+        return;
+    if (to->count + count_missing(to, from) > SAMPLE_METRICS_MAX)
+        to->count = 0;
+    for (size_t i = 0; i < from->count; i++) {
+        struct metric *m = find(to, from->metrics[i].name);
+        if (!m)
+            m = &to->metrics[to->count++];
+        *m = from->metrics[i];
+    }
+    if (*from->phase)
+        memcpy(to->phase, from->phase, sizeof to->phase);
+    to->at_ms = from->at_ms;
 }

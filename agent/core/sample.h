@@ -1,5 +1,5 @@
-// What a task says on its report channel, pure: a line becomes values, lines become samples, and
-// samples are sent at a pace.
+// What a task says on its report channel, pure: a line becomes values, and lines become
+// samples.
 //
 //     {"phase":"train","step":120,"steps":500,"progress":0.24,"loss":0.41}
 //
@@ -16,10 +16,9 @@
 #include <stdint.h>
 
 enum {
-    SAMPLE_LINE_MAX = 4096, // PIPE_BUF: what is written at once and arrives whole
+    SAMPLE_LINE_MAX = 4095, // with its newline PIPE_BUF: what is written at once arrives whole
     SAMPLE_METRICS_MAX = 64,
     SAMPLE_NAME_MAX = 63, // bytes
-    SAMPLE_BURST = 16,
 };
 
 struct metric {
@@ -39,15 +38,5 @@ struct sample {
 // make more than SAMPLE_METRICS_MAX names: send, then add it again.
 int sample_add(struct sample *s, int64_t at_ms, const char *line, size_t len, struct err *err);
 void sample_clear(struct sample *s);
-
-// A bucket of `most` units that fills with so many thousandths of a unit a second.
-struct pace {
-    int64_t most, milli_per_s; // both at most 2^33
-    int64_t micro;             // what is there, in millionths
-    int64_t at_ms;             // 0: never looked at: full
-};
-// What a task of a job of so many may send: two samples a second and a burst at first, at most
-// 1,000 samples a second for the whole job.
-struct pace pace_samples(int64_t tasks);
-// Takes `units` if there is at least one; the bucket may fall below zero.
-bool pace_take(struct pace *p, int64_t now_ms, int64_t units);
+// The newest of both; where they have too many names together, those of `from`.
+void sample_merge(struct sample *to, const struct sample *from);

@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 4096 };
+enum { LINE_MAX_BYTES = 4096, NAME_MAX_BYTES = 63 };
 
 static int complain(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -74,16 +74,22 @@ static int add_pair(struct text *t, const char *pair)
     char *end;
     if (!equals || equals == pair)
         return complain(2, "\"%s\" is not NAME=VALUE", pair);
+    size_t name = (size_t)(equals - pair), value = strlen(equals + 1);
+    bool phase = strncmp(pair, "phase=", 6) == 0;
+    if (name > NAME_MAX_BYTES || (phase && (value == 0 || value > NAME_MAX_BYTES)))
+        return complain(2, "\"%.80s\": names and phases have 1 to %d bytes", pair, NAME_MAX_BYTES);
     put_next(t);
-    put_string(t, pair, (size_t)(equals - pair));
+    put_string(t, pair, name);
     text_addc(t, ':');
-    if (strncmp(pair, "phase=", 6) == 0) {
-        put_string(t, equals + 1, strlen(equals + 1));
+    if (phase) {
+        put_string(t, equals + 1, value);
         return 0;
     }
     double v = strtod(equals + 1, &end);
     if (end == equals + 1 || *end)
         return complain(2, "\"%s\": the value is not a number (only \"phase\" is a word)", pair);
+    if (strncmp(pair, "progress=", 9) == 0 && !(v >= 0 && v <= 1))
+        return complain(2, "\"%s\": progress is a number from 0 to 1", pair);
     if (isfinite(v))
         text_addf(t, "%.17g", v);
     else

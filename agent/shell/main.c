@@ -184,6 +184,7 @@ static int read_state_id(struct node *n, struct err *err)
 static void on_heartbeat(uv_timer_t *timer)
 {
     node_step(timer->data, &(struct agent_input){.kind = AGENT_IN_HEARTBEAT});
+    samples_flush(timer->data);
 }
 
 // ---- signals ----

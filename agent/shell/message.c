@@ -238,7 +238,7 @@ static void take_welcome(struct node *n, struct agent_input *in, const Muster__W
     in->session = w->session;
     n->session_seen = w->session;
     n->welcomed = true;
-    samples_welcome(n); // before the ENDs, after which nobody wants them
+    samples_flush(n); // before the ENDs, after which nobody wants them
     uint64_t every = w->heartbeat_ms ? w->heartbeat_ms : 1000;
     uv_timer_set_repeat(&n->heartbeat, every);
     uv_timer_again(&n->heartbeat);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "agent/core/agent.h"
+#include "agent/core/pace.h"
 #include "agent/host/attempt_files.h"
 #include "agent/host/cgroup.h"
 #include "agent/shell/machine.h"
@@ -35,6 +36,7 @@ struct held {
     uv_timer_t *retry; // of connecting or sweeping
     int tries;
     bool sweeping, released;
+    struct pace reports; // bytes of samples
     TAILQ_ENTRY(held) link;
 };
 TAILQ_HEAD(held_list, held);
@@ -156,8 +158,9 @@ int peers_start(struct node *n, struct err *err);
 void peers_send(struct node *n, const struct held *from, const Muster__PeerFrame *frame);
 
 // samples.c: on to the scheduler, or kept while there is none
-void samples_send(struct node *n, const struct held *from, Muster__Samples *samples);
-void samples_welcome(struct node *n);
+void samples_send(struct node *n, struct held *from, Muster__Samples *samples);
+// Sends what was kept, as far as it does not stand in the way of heartbeats.
+void samples_flush(struct node *n);
 
 // retention.c: bounds the spool; limit 0: the default. wanted: an attempt has ended.
 void retention_start(struct node *n, int64_t limit_bytes);

@@ -3,6 +3,7 @@
 #include "agent/shell/node.h"
 
 #include "common/alloc.h"
+#include "common/clock.h"
 
 #include <stdlib.h>
 
@@ -10,7 +11,9 @@ enum {
     FRAME_BYTES_MAX = 1 << 20, // a shepherd's own are below a half of it
     FRAME_SAMPLES_MAX = 64,    // and have at most so many
     KEPT_BYTES_MAX = 8 << 20,
-    BACKLOG_MAX = 4 << 20,
+    BACKLOG_MAX = 256 << 10, // what a heartbeat may have to wait for
+    BURST_BYTES = 4 << 20,   // of one attempt
+    BYTES_S = 1 << 20,
     OVERHEAD = 256, // of a kept frame
 };
 
@@ -56,24 +59,30 @@ static void keep(struct node *n, const Muster__Samples *samples, size_t len)
         drop_first(n);
 }
 
-void samples_send(struct node *n, const struct held *from, Muster__Samples *samples)
+// A shepherd is the user's process: what it makes too much of is lost here.
+static bool bears(struct held *from, const Muster__Samples *samples, size_t len)
 {
-    size_t len = muster__samples__get_packed_size(samples);
-    // A shepherd is the user's process: one that makes too much of it loses it here.
-    if (!samples->attempt || !attempt_id_eq(attempt_of(samples->attempt), from->id) ||
-        len > FRAME_BYTES_MAX || samples->n_samples > FRAME_SAMPLES_MAX)
-        return;
-    if (!n->welcomed || link_backlog(n) > BACKLOG_MAX) {
-        keep(n, samples, len);
-        return;
-    }
-    while (!TAILQ_EMPTY(&n->samples) && link_backlog(n) <= BACKLOG_MAX)
-        forward_first(n);
-    forward(n, samples);
+    if (!from->reports.most)
+        from->reports = (struct pace){.most = BURST_BYTES, .milli_per_s = (int64_t)BYTES_S * 1000};
+    return len <= FRAME_BYTES_MAX && samples->n_samples <= FRAME_SAMPLES_MAX &&
+           pace_take(&from->reports, clock_boot_ms(), (int64_t)len);
 }
 
-void samples_welcome(struct node *n)
+void samples_send(struct node *n, struct held *from, Muster__Samples *samples)
 {
-    while (!TAILQ_EMPTY(&n->samples))
+    size_t len = muster__samples__get_packed_size(samples);
+    if (!samples->attempt || !attempt_id_eq(attempt_of(samples->attempt), from->id) ||
+        !bears(from, samples, len))
+        return;
+    samples_flush(n);
+    if (n->welcomed && TAILQ_EMPTY(&n->samples) && link_backlog(n) <= BACKLOG_MAX)
+        forward(n, samples);
+    else
+        keep(n, samples, len);
+}
+
+void samples_flush(struct node *n)
+{
+    while (n->welcomed && !TAILQ_EMPTY(&n->samples) && link_backlog(n) <= BACKLOG_MAX)
         forward_first(n);
 }

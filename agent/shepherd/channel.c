@@ -1,5 +1,6 @@
 #include "agent/shepherd/channel.h"
 
+#include "agent/core/pace.h"
 #include "agent/core/sample.h"
 
 #include "common/alloc.h"
@@ -11,7 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TICK_MS = 100, CHUNK = 64 << 10, SAMPLES_A_FRAME = 64, BACKLOG_MAX = 1 << 20 };
+enum {
+    TICK_MS = 100,
+    CHUNK = 64 << 10,
+    SAMPLES_A_FRAME = 64,
+    BACKLOG_MAX = 1 << 20,
+    NEWEST_BYTES = 64 << 10
+};
 
 struct channel {
     struct run *run;
@@ -21,8 +28,9 @@ struct channel {
     bool open, paused;
     char line[SAMPLE_LINE_MAX + 1];
     size_t line_len;
-    bool too_long; // the rest of this line is thrown away
-    struct sample sample;
+    bool too_long;        // the rest of this line is thrown away
+    struct sample sample; // not sent yet
+    struct sample newest; // sent
     struct pace samples, bytes;
     uint64_t refused, refused_sent;
     struct err refusal; // of the newest
@@ -57,9 +65,8 @@ struct message {
     size_t count;
 };
 
-static void fill(Muster__Sample *to, struct channel *c)
+static void fill(Muster__Sample *to, const struct channel *c, const struct sample *s)
 {
-    struct sample *s = &c->sample;
     muster__sample__init(to);
     to->rank = c->rank;
     to->at_ms = s->at_ms ? s->at_ms : clock_wall_ms();
@@ -74,8 +81,6 @@ static void fill(Muster__Sample *to, struct channel *c)
     }
     to->refused = c->refused;
     to->refusal = xstrdup(c->refusal.message);
-    c->refused_sent = c->refused;
-    sample_clear(s);
 }
 
 static void empty(Muster__Sample *s)
@@ -123,11 +128,43 @@ void channels_send(struct run *r, bool all)
         if (!c || !waits(c) || !(pace_take(&c->samples, clock_boot_ms(), 1) || all))
             continue;
         m.list[m.count] = &m.samples[m.count];
-        fill(m.list[m.count++], c);
+        fill(m.list[m.count++], c, &c->sample);
+        sample_merge(&c->newest, &c->sample);
+        sample_clear(&c->sample);
+        c->refused_sent = c->refused;
         if (m.count == SAMPLES_A_FRAME)
             send_message(r, &m);
     }
     send_message(r, &m);
+}
+
+void channels_newest(struct run *r, Muster__End *end)
+{
+    size_t bytes = 0;
+    end->newest = xcalloc((size_t)r->tasks_count + 1, sizeof *end->newest);
+    for (int32_t i = 0; i < r->tasks_count; i++) {
+        struct channel *c = r->tasks[i].channel;
+        struct sample all = c ? c->newest : (struct sample){0};
+        if (c)
+            sample_merge(&all, &c->sample);
+        if (!c || (!all.at_ms && !c->refused))
+            continue;
+        Muster__Sample *s = xmalloc(sizeof *s);
+        fill(s, c, &all);
+        end->newest[end->n_newest++] = s;
+        bytes += muster__sample__get_packed_size(s);
+        if (bytes > NEWEST_BYTES)
+            break;
+    }
+}
+
+void channels_newest_free(Muster__End *end)
+{
+    for (size_t i = 0; i < end->n_newest; i++) {
+        empty(end->newest[i]);
+        free(end->newest[i]);
+    }
+    free(end->newest);
 }
 
 // ---- from the task ----

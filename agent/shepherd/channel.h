@@ -17,5 +17,8 @@ int channel_open(struct run *r, int32_t task, struct channel **ret, int *ret_wri
 void channel_drain(struct channel *c);
 // Takes the rest: no process of the attempt is left.
 void channel_end(struct channel *c);
+// What the first tasks said last, for END: up to 64 KiB.
+void channels_newest(struct run *r, Muster__End *end);
+void channels_newest_free(Muster__End *end);
 // Sends what waits: all of it, or what the pace allows.
 void channels_send(struct run *r, bool all);

@@ -118,6 +118,8 @@ void ending_report(struct run *r)
     channels_send(r, true);
     if (r->pmix)
         pmix_close(r->pmix);
+    channels_newest(r, &end);
     pack(r, &end);
+    channels_newest_free(&end);
     peer_send_bytes(r, r->end, r->end_len);
 }

@@ -15,7 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ORPHAN_MS = 60000 }; // without an order for so long: nobody wants us
+enum {
+    ORPHAN_MS = 60000, // without an order for so long: nobody wants us
+    RESEND_MS = 250,
+    LEFT_TICKS_MOST = 256, // about a minute
+};
 
 // ---- performing what the core decided ----
 
@@ -320,9 +324,21 @@ static void on_orphan(uv_timer_t *timer)
         leave(r);
 }
 
+// Nobody acknowledges that a rank has left: told again, ever rarer, while the attempt lives.
+static void tell_left_again(struct run *r)
+{
+    static int ticks, wait = 4;
+    if (r->core.left_rank < 0 || r->end || ++ticks < wait)
+        return;
+    ticks = 0;
+    wait = wait < LEFT_TICKS_MOST ? wait * 2 : wait;
+    tell_left(r);
+}
+
 static void on_resend(uv_timer_t *timer)
 {
     struct run *r = timer->data;
+    tell_left_again(r);
     if (r->fences && fences_waiting(r->fences)) {
         fences_resend(r->fences);
         run_fences(r);
@@ -355,7 +371,7 @@ static void start_handles(struct run *r)
     uv_signal_start(&r->child, on_child, SIGCHLD);
     uv_signal_start(&r->terminate, on_terminate, SIGTERM);
     uv_timer_start(&orphan_timer, on_orphan, ORPHAN_MS, 0);
-    uv_timer_start(&resend_timer, on_resend, 250, 250);
+    uv_timer_start(&resend_timer, on_resend, RESEND_MS, RESEND_MS);
 }
 
 _Noreturn void run_shepherd(const Muster__Fork *f)

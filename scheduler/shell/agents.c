@@ -67,6 +67,8 @@ static void take(struct server *s, struct link *l, const Muster__FromAgent *m)
         output_arrived(s, m->output_data);
     if (m->body_case == MUSTER__FROM_AGENT__BODY_SAMPLES)
         samples_arrived(s, l->node, m->samples);
+    if (m->body_case == MUSTER__FROM_AGENT__BODY_END)
+        samples_of_end(s, l->node, m->end);
     if (wire_input(m, l->node, &w))
         turn_input(s, &w.input);
     if (m->body_case == MUSTER__FROM_AGENT__BODY_HELLO)

@@ -26,4 +26,7 @@ void link_send(struct server *s, uint64_t link, uint64_t session, Muster__ToAgen
 void samples_arrived(struct server *s, struct node_id node, const Muster__Samples *m);
 // What of a sample is taken, as a JSON object; false: nothing. *ret_progress NaN: not told.
 bool sample_values(const Muster__Sample *m, struct text *ret, double *ret_progress);
+// What the tasks of an attempt said last comes with its END too, which is never lost. Before the
+// END itself.
+void samples_of_end(struct server *s, struct node_id node, const Muster__End *m);
 void output_arrived(struct server *s, const Muster__OutputData *d);

@@ -36,6 +36,7 @@ struct metrics_sample {
     double progress;     // NaN: not told
     uint64_t refused;    // lines refused so far
     const char *refusal; // why the last one was
+    bool repeated;       // said before, perhaps: of interest only where it tells something new
 };
 // Copies; never waits. What comes while too much waits is lost and counted in the log.
 void metrics_add(struct metrics *m, const struct metrics_sample *sample);

@@ -53,7 +53,7 @@ bool sample_values(const Muster__Sample *m, struct text *t, double *ret_progress
 }
 
 static void take(struct server *s, struct node_id node, struct attempt_id id,
-                 const Muster__Sample *m)
+                 const Muster__Sample *m, bool repeated)
 {
     const struct job *j = cluster_task(s->cluster, id, node, m->rank);
     AUTO(text) struct text values = {0};
@@ -66,7 +66,8 @@ static void take(struct server *s, struct node_id node, struct attempt_id id,
                                     .tasks = j->req.tasks,
                                     .at_ms = m->at_ms,
                                     .refused = m->refused > INT64_MAX ? INT64_MAX : m->refused,
-                                    .refusal = refusal};
+                                    .refusal = refusal,
+                                    .repeated = repeated};
     if (sample_values(m, &values, &sample.progress))
         sample.values = text_str(&values);
     metrics_add(s->metrics, &sample);
@@ -78,5 +79,14 @@ void samples_arrived(struct server *s, struct node_id node, const Muster__Sample
         return;
     struct attempt_id id = {{m->attempt->cluster}, {m->attempt->job_uid}, m->attempt->number};
     for (size_t i = 0; i < m->n_samples && i < SAMPLES_MAX; i++)
-        take(s, node, id, m->samples[i]);
+        take(s, node, id, m->samples[i], false);
+}
+
+void samples_of_end(struct server *s, struct node_id node, const Muster__End *m)
+{
+    if (!m->attempt)
+        return;
+    struct attempt_id id = {{m->attempt->cluster}, {m->attempt->job_uid}, m->attempt->number};
+    for (size_t i = 0; i < m->n_newest; i++)
+        take(s, node, id, m->newest[i], true);
 }

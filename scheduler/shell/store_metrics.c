@@ -173,6 +173,20 @@ static char *merged(const char *old, const char *news)
     return ret ? ret : xstrdup(news);
 }
 
+// Whether each of these values is the newest of its name already.
+static bool tells_nothing(const char *old, const char *values)
+{
+    json_t *a = json_loads(old, 0, NULL), *b = json_loads(values, 0, NULL);
+    const char *name;
+    json_t *v;
+    bool same = json_is_object(a) && json_is_object(b);
+    if (same)
+        json_object_foreach(b, name, v) same = same && json_equal(v, json_object_get(a, name));
+    json_decref(a);
+    json_decref(b);
+    return same;
+}
+
 static int write_series(struct metrics *m, const struct series *e, const struct metrics_sample *s,
                         struct err *err)
 {
@@ -204,11 +218,14 @@ static int write_series(struct metrics *m, const struct series *e, const struct 
 static int write_one(struct metrics *m, const struct metrics_sample *s, struct err *err)
 {
     struct series e;
+    struct metrics_sample news = *s;
     int rc = find_series(m, s, &e, err);
-    if (!rc && s->values)
-        rc = write_sample(m, &e, s, err);
+    if (!rc && s->values && s->repeated && tells_nothing(e.newest, s->values))
+        news.values = NULL;
+    if (!rc && news.values)
+        rc = write_sample(m, &e, &news, err);
     if (!rc)
-        rc = write_series(m, &e, s, err);
+        rc = write_series(m, &e, &news, err);
     free(e.newest);
     return rc;
 }
@@ -254,7 +271,7 @@ static int bring_up(struct db *db, struct err *err)
                                      "INSERT INTO sqlite_sequence VALUES ('sample', %" PRId64 ");"
                                      "PRAGMA user_version = %d; COMMIT",
                                      schema, clock_wall_ms() * 1000, VERSION);
-    int rc = db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF", err);
+    int rc = db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", err);
     if (rc || (rc = db_int(db, "PRAGMA user_version", &version, err)))
         return rc;
     if (version == VERSION)

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """What tasks report: from any program, through everything that may be away meanwhile, to people."""
 import csv
+import glob
 import io
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -40,7 +42,8 @@ def newest(c, job):
 run = alone("loss=1")
 tap.equal((run.returncode, run.stdout + run.stderr), (0, ""), "outside of a task it does nothing")
 for args, word in ((["loss"], "NAME=VALUE"), (["loss=abc"], "not a number"), (["=1"], "NAME=VALUE"),
-                   (["a" * 5000 + "=1"], "bytes")):
+                   (["a" * 64 + "=1"], "63 bytes"), (["phase="], "63 bytes"),
+                   (["progress=5"], "0 to 1"), ([f"n{i}=1" for i in range(900)], "4096")):
     run = alone(*args, env={"MUSTER_REPORT_FD": "1"})
     tap.ok(run.returncode == 2 and word in run.stderr and run.stdout == "",
            f"muster-report {args[0][:9]}: refused with the reason", run)
@@ -89,8 +92,8 @@ with Cluster(nodes=2, cpus=2) as c:
                   f"all that task {rank} said is there when the job has ended")
     run = c.ctl("job", "metrics", str(job))
     tap.ok(run.returncode == 0 and "loss" in run.stdout and "nan" in run.stdout
-           and "1 lines were refused" in run.stderr, "the table, and what was refused", run)
-    tap.ok("1 more tasks report" in run.stdout and "4.5" not in run.stdout, "of one task", run)
+           and "refused lines: 1" in run.stderr, "the table, and what was refused", run)
+    tap.ok("1 more report" in run.stdout and "4.5" not in run.stdout, "of one task", run)
     run = c.ctl("job", "metrics", str(job), "--all")
     tap.equal([line.split()[:3] for line in run.stdout.splitlines() if " loss " in line[:12]],
               [["0", "loss", "3.5"], ["1", "loss", "4.5"]], "or of all")
@@ -186,6 +189,23 @@ with Cluster(nodes=2, cpus=2) as c:
            "it is put aside when a question finds that, and made anew", os.listdir(c.root))
     open(c.file("go3"), "w", encoding="utf-8").close()
     tap.equal(c.wait(job), 0, "the job does not notice")
+
+    # ---- the agent stands still, and dies, with what was said last ----
+    job = c.submit("--", "sh", "-c", f"{REPORT} a=1; "
+                   f"while [ ! -e {c.file('go-on')} ]; do sleep 0.05; done; "
+                   f"{REPORT} a=2 progress=1; touch {c.file('two')}")
+    eventually(lambda: newest(c, job).get("a") == 1)
+    agent = c.agent_pid(c.job(job)["nodes"])
+    c.kill(agent, signal.SIGSTOP)
+    open(c.file("go-on"), "w", encoding="utf-8").close()
+    eventually(lambda: os.path.exists(c.file("two")))
+    ends = os.path.join(c.root, "nodes", "*", "run", "*", c.job(job)["job_uid"] + "*.end")
+    tap.ok(eventually(lambda: glob.glob(ends)), "the shepherd has told it all and the end")
+    c.kill(agent)
+    c.up()
+    tap.equal(c.wait(job), 0, "a job that ended while its agent stood still")
+    tap.equal((newest(c, job).get("a"), newest(c, job).get("progress")), (2, 1),
+              "its last words come with its end")
 
     # ---- floods ----
     job = c.submit("--", "sh", "-c", "timeout 2 sh -c 'yes \"{\\\"n\\\":1}\" >&3'; echo over; "

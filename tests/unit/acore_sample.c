@@ -1,4 +1,5 @@
 // The report channel: which lines are taken, how they merge, how fast they go on.
+#include "agent/core/pace.h"
 #include "agent/core/sample.h"
 
 #include "common/alloc.h"
@@ -143,6 +144,30 @@ static void newest_of_each(void **state)
     assert_true(s.count == 0 && s.at_ms == 0 && !*s.phase);
 }
 
+static void merged(void **state)
+{
+    struct sample a = {0}, b = {0};
+    AUTO(text) struct text line = {0};
+    (void)state;
+    sample_merge(&a, &b); // nothing
+    assert_int_equal(a.at_ms, 0);
+    assert_int_equal(add(&a, "{\"phase\":\"train\",\"step\":1,\"loss\":2}"), 0);
+    assert_int_equal(add(&b, "{\"step\":2,\"accuracy\":3}"), 0);
+    sample_merge(&a, &b);
+    assert_int_equal(a.count, 3);
+    assert_string_equal(a.phase, "train");
+    assert_true(value(&a, "step") == 2 && value(&a, "loss") == 2 && value(&a, "accuracy") == 3);
+    sample_clear(&b);
+    text_addc(&line, '{');
+    for (int i = 0; i < SAMPLE_METRICS_MAX; i++)
+        text_addf(&line, "%s\"m%d\":%d", i ? "," : "", i, i);
+    text_addc(&line, '}');
+    assert_int_equal(add(&b, text_str(&line)), 0);
+    sample_merge(&a, &b); // too many together: the new ones
+    assert_int_equal(a.count, SAMPLE_METRICS_MAX);
+    assert_true(value(&a, "m63") == 63);
+}
+
 // What passes in ten minutes when somebody always wants to send.
 static int passed(struct pace *p, int64_t every_ms)
 {
@@ -157,11 +182,12 @@ static void at_a_pace(void **state)
     (void)state;
     struct pace one = pace_samples(1), thousand = pace_samples(1000), many = pace_samples(100000);
     int n = passed(&one, 10);
-    assert_in_range(n, SAMPLE_BURST + 1195, SAMPLE_BURST + 1201); // two a second
+    assert_in_range(n, PACE_SAMPLES_BURST + 1195, PACE_SAMPLES_BURST + 1201); // two a second
     n = passed(&thousand, 100);
-    assert_in_range(n, SAMPLE_BURST + 598, SAMPLE_BURST + 602); // a thousand a second for the job
+    assert_in_range(n, PACE_SAMPLES_BURST + 598,
+                    PACE_SAMPLES_BURST + 602); // a thousand a second for the job
     n = passed(&many, 100);
-    assert_in_range(n, SAMPLE_BURST + 5, SAMPLE_BURST + 7);
+    assert_in_range(n, PACE_SAMPLES_BURST + 5, PACE_SAMPLES_BURST + 7);
 }
 
 static void a_bucket_may_owe(void **state)
@@ -181,8 +207,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_and_phase), cmocka_unit_test(no_numbers),
         cmocka_unit_test(refused_lines),     cmocka_unit_test(bounded),
-        cmocka_unit_test(newest_of_each),    cmocka_unit_test(at_a_pace),
-        cmocka_unit_test(a_bucket_may_owe),
+        cmocka_unit_test(newest_of_each),    cmocka_unit_test(merged),
+        cmocka_unit_test(at_a_pace),         cmocka_unit_test(a_bucket_may_owe),
     };
     return cmocka_run_group_tests_name("acore_sample", tests, NULL, NULL);
 }

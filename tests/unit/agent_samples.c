@@ -14,7 +14,7 @@
 
 enum { BOUND = 8 << 20 };
 
-static void send_one(struct node *n, const struct held *h, uint64_t job, uint32_t rank, char *phase)
+static void send_one(struct node *n, struct held *h, uint64_t job, uint32_t rank, char *phase)
 {
     Muster__AttemptId id = MUSTER__ATTEMPT_ID__INIT;
     Muster__Sample sample = MUSTER__SAMPLE__INIT, *list[] = {&sample};
@@ -34,7 +34,7 @@ static void kept_while_away(void **state)
 {
     static char word[2001];
     struct node n = {.welcomed = false};
-    struct held h = {.id = {{1}, {7}, 1}};
+    struct held h = {.id = {{1}, {7}, 1}, .reports = {.most = INT64_C(1) << 33}};
     size_t small;
     (void)state;
     TAILQ_INIT(&n.samples);
@@ -50,7 +50,8 @@ static void kept_while_away(void **state)
     for (uint32_t i = 0; i < 10000; i++)
         send_one(&n, &h, 7, i, word);
     assert_in_range(n.samples_bytes, BOUND - 4096, BOUND);
-    samples_welcome(&n); // there is no link in this test: all are given away
+    n.welcomed = true;
+    samples_flush(&n); // there is no link in this test: all are given away
     assert_int_equal(n.samples_bytes, 0);
     assert_true(TAILQ_EMPTY(&n.samples));
 }
@@ -64,7 +65,7 @@ static void kept_as_it_costs(void **state)
     Muster__Sample sample = MUSTER__SAMPLE__INIT, *list[] = {&sample};
     Muster__Samples samples = MUSTER__SAMPLES__INIT;
     struct node n = {.welcomed = false};
-    struct held h = {.id = {{1}, {7}, 1}};
+    struct held h = {.id = {{1}, {7}, 1}, .reports = {.most = INT64_C(1) << 33}};
     (void)state;
     TAILQ_INIT(&n.samples);
     for (int i = 0; i < 64; i++) {
@@ -86,7 +87,9 @@ static void kept_as_it_costs(void **state)
         samples_send(&n, &h, &samples);
     assert_in_range(n.samples_bytes, BOUND - 4096, BOUND);
     assert_in_range(mallinfo2().uordblks - before, 0, BOUND);
-    samples_welcome(&n);
+    n.welcomed = true;
+    samples_flush(&n);
+    n.welcomed = false;
     Muster__Sample *many[65];
     for (int i = 0; i < 65; i++)
         many[i] = &sample;
@@ -99,9 +102,29 @@ static void kept_as_it_costs(void **state)
     assert_int_equal(n.samples_bytes, 0);
 }
 
+// One attempt that says too much loses it; the others do not.
+static void paced_by_attempt(void **state)
+{
+    static char word[64001];
+    struct node n = {.welcomed = false};
+    struct held loud = {.id = {{1}, {7}, 1}}, other = {.id = {{1}, {8}, 1}};
+    (void)state;
+    TAILQ_INIT(&n.samples);
+    memset(word, 'a', sizeof word - 1);
+    for (uint32_t i = 0; i < 1000; i++) // 64 MB at once
+        send_one(&n, &loud, 7, i, word);
+    assert_in_range(n.samples_bytes, 4 << 20, 6 << 20);
+    size_t before = n.samples_bytes;
+    send_one(&n, &other, 8, 0, "x");
+    assert_true(n.samples_bytes > before);
+    n.welcomed = true;
+    samples_flush(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(kept_while_away),
-                                       cmocka_unit_test(kept_as_it_costs)};
+                                       cmocka_unit_test(kept_as_it_costs),
+                                       cmocka_unit_test(paced_by_attempt)};
     return cmocka_run_group_tests_name("agent_samples", tests, NULL, NULL);
 }

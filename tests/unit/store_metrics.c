@@ -342,12 +342,48 @@ static void test_it_goes_on_after_a_restart(void **state)
     dir_remove(dir);
 }
 
+// What comes with an END may have been said before.
+static void test_repeated_values_are_no_sample(void **state)
+{
+    char *dir = dir_make();
+    struct metrics *m = metrics_open(dir, 0);
+    struct metrics_sample end = {.job = {3},
+                                 .attempt = 1,
+                                 .tasks = 1,
+                                 .at_ms = 9,
+                                 .progress = NAN,
+                                 .refusal = "",
+                                 .repeated = true};
+    (void)state;
+    add(m, 3, 0, 1, 1, "{\"phase\":\"train\",\"loss\":0.123456789,\"step\":3}", NAN);
+    add(m, 3, 0, 1, 2, "{\"phase\":\"test\",\"accuracy\":90.5,\"none\":null}", NAN);
+    end.values = "{\"phase\":\"test\",\"loss\":0.123456789,\"step\":3,\"accuracy\":90.5,"
+                 "\"none\":null}";
+    metrics_add(m, &end);
+    metrics_flush(m);
+    json_t *j = ask(dir, (struct metrics_question){.job = {3}, .task = -1});
+    assert_int_equal(json_array_size(json_object_get(j, "samples")), 2);
+    json_decref(j);
+    end.values = "{\"phase\":\"test\",\"loss\":0.123456789,\"accuracy\":91}";
+    metrics_add(m, &end);
+    metrics_add(m, &end);
+    metrics_flush(m);
+    j = ask(dir, (struct metrics_question){.job = {3}, .task = -1});
+    json_t *samples = json_object_get(j, "samples");
+    assert_int_equal(json_array_size(samples), 3);
+    assert_int_equal(number(json_object_get(json_array_get(samples, 2), "values"), "accuracy"), 91);
+    json_decref(j);
+    metrics_close(m);
+    dir_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_series_are_thinned),
         cmocka_unit_test(test_a_cursor_sees_the_newest),
         cmocka_unit_test(test_newest_values),
+        cmocka_unit_test(test_repeated_values_are_no_sample),
         cmocka_unit_test(test_the_file_is_bounded),
         cmocka_unit_test(test_a_damaged_file_is_put_aside),
         cmocka_unit_test(test_a_file_that_cannot_be_opened),
