@@ -192,7 +192,8 @@ check-long: deps-test ## the slow proofs: every crash point, the whole model, 20
 asan: ## the unit tests under AddressSanitizer and UBSan
 	$(Q)WALK_STEPS=$${WALK_STEPS:-100000} $(MAKE) --no-print-directory MODE=asan check-unit
 tsan: ## unit tests and jobs on a real cluster under ThreadSanitizer
-	$(Q)WALK_STEPS=$${WALK_STEPS:-20000} $(MAKE) --no-print-directory MODE=tsan check-unit
+	$(Q)WALK_STEPS=$${WALK_STEPS:-20000} TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp \
+	  $(MAKE) --no-print-directory MODE=tsan check-unit
 	$(Q)rm -f build/tsan/report.*; MODE=tsan TSAN_OPTIONS='atexit_sleep_ms=0 log_path=$(CURDIR)/build/tsan/report' \
 	  tests/run-tests.py tests/system/30-jobs.py
 	$(Q)if ls build/tsan/report.* 2>/dev/null; then cat build/tsan/report.*; exit 1; fi
