@@ -195,7 +195,7 @@ tsan: ## unit tests and jobs on a real cluster under ThreadSanitizer
 	$(Q)WALK_STEPS=$${WALK_STEPS:-20000} TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp \
 	  $(MAKE) --no-print-directory MODE=tsan check-unit
 	$(Q)rm -f build/tsan/report.*; MODE=tsan TSAN_OPTIONS='atexit_sleep_ms=0 log_path=$(CURDIR)/build/tsan/report' \
-	  tests/run-tests.py tests/system/30-jobs.py
+	  tests/run-tests.py tests/system/30-jobs.py tests/system/58-report.py
 	$(Q)if ls build/tsan/report.* 2>/dev/null; then cat build/tsan/report.*; exit 1; fi
 lint: deps-test ## formatting, layers, purity of the cores, banned functions
 	$(Q)$(MAKE) --no-print-directory -s MODE=release $(call part_lib_of,release,scheduler/core) \
