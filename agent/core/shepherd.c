@@ -108,8 +108,13 @@ static void take_order(struct shepherd *s, const struct shepherd_order *order)
     out(s, SHEPHERD_OUT_PREPARE);
 }
 
-static void start(struct shepherd *s)
+// An order or a GO may have lain in a socket while everything here stood still.
+static void start(struct shepherd *s, int64_t now_ms, bool late)
 {
+    if (late) {
+        condemn(s, now_ms, (struct reason){.code = REASON_LEASE_EXPIRED}, NULL, 0);
+        return;
+    }
     move(s, SHEPHERD_STARTING);
     out(s, SHEPHERD_OUT_START);
 }
@@ -232,7 +237,7 @@ void shepherd_step(struct shepherd *s, int64_t now_ms, const struct shepherd_inp
         if (s->order.prepare)
             move(s, SHEPHERD_PREPARED);
         else
-            start(s);
+            start(s, now_ms, in->late);
         break;
     case SHEPHERD_IN_PREPARE_FAILED:
         condemn(s, now_ms, (struct reason){.code = REASON_PREPARE_FAILED}, in->detail, 0);
@@ -242,7 +247,7 @@ void shepherd_step(struct shepherd *s, int64_t now_ms, const struct shepherd_inp
         break;
     case SHEPHERD_IN_GO:
         if (s->phase == SHEPHERD_PREPARED)
-            start(s);
+            start(s, now_ms, in->late);
         else
             out(s, SHEPHERD_OUT_REPORT);
         break;

@@ -29,23 +29,23 @@ enum shepherd_phase {
 
 enum shepherd_input_kind {
     SHEPHERD_IN_ORDER,
-    SHEPHERD_IN_READY,          // prepared: PMIx is up, directories made
+    SHEPHERD_IN_READY,          // late; prepared: PMIx is up, directories made
     SHEPHERD_IN_PREPARE_FAILED, // detail
     SHEPHERD_IN_PORT_TAKEN,     // port
-    SHEPHERD_IN_GO,
-    SHEPHERD_IN_STARTED,       // every local task was exec'ed
-    SHEPHERD_IN_START_FAILED,  // detail
-    SHEPHERD_IN_KILL,          // reason, grace_ms
-    SHEPHERD_IN_TASK_EXIT,     // task, exit_code, signal
-    SHEPHERD_IN_ABORT,         // task, exit_code: MPI_Abort
-    SHEPHERD_IN_CONNECTED,     // task: PMIx client connected (MPI_Init)
-    SHEPHERD_IN_FINALIZED,     // task: MPI_Finalize
-    SHEPHERD_IN_SPAWN,         // task: MPI_Comm_spawn
-    SHEPHERD_IN_LEFT,          // rank: on another node, ended without MPI_Init
-    SHEPHERD_IN_OUT_OF_MEMORY, // task or -1, used_mib, limit_mib
-    SHEPHERD_IN_FENCE_FAILED,  // detail
-    SHEPHERD_IN_DEADLINE,      // the lease's end has passed
-    SHEPHERD_IN_EMPTY,         // looked: no process of the attempt is left
+    SHEPHERD_IN_GO,             // late
+    SHEPHERD_IN_STARTED,        // every local task was exec'ed
+    SHEPHERD_IN_START_FAILED,   // detail
+    SHEPHERD_IN_KILL,           // reason, grace_ms
+    SHEPHERD_IN_TASK_EXIT,      // task, exit_code, signal
+    SHEPHERD_IN_ABORT,          // task, exit_code: MPI_Abort
+    SHEPHERD_IN_CONNECTED,      // task: PMIx client connected (MPI_Init)
+    SHEPHERD_IN_FINALIZED,      // task: MPI_Finalize
+    SHEPHERD_IN_SPAWN,          // task: MPI_Comm_spawn
+    SHEPHERD_IN_LEFT,           // rank: on another node, ended without MPI_Init
+    SHEPHERD_IN_OUT_OF_MEMORY,  // task or -1, used_mib, limit_mib
+    SHEPHERD_IN_FENCE_FAILED,   // detail
+    SHEPHERD_IN_DEADLINE,       // the lease's end has passed
+    SHEPHERD_IN_EMPTY,          // looked: no process of the attempt is left
     SHEPHERD_IN_TICK,
 };
 
@@ -64,6 +64,7 @@ struct shepherd_input {
     int32_t exit_code, signal;
     int64_t used_mib, limit_mib;
     int64_t port;
+    bool late; // the lease has ended: looked at right before (Launch 2)
     int32_t rank;
     struct reason reason;
     int64_t grace_ms;

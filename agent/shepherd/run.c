@@ -65,7 +65,7 @@ static void prepare(struct run *r)
     if (mkdir(r->work_dir, 0700) && errno != EEXIST)
         fail(&err, E_IO, "cannot make \"%s\": %m", r->work_dir);
     else if (!r->launch->pmix || pmix_open(r, &r->pmix, &err) == 0) {
-        run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_READY});
+        run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_READY, .late = watch_late(r)});
         return;
     }
     run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_PREPARE_FAILED, .detail = err.message});
@@ -266,7 +266,7 @@ void run_message(struct run *r, const Muster__ToShepherd *m)
         take_order(r, m->order);
         break;
     case MUSTER__TO_SHEPHERD__BODY_GO:
-        run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_GO});
+        run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_GO, .late = watch_late(r)});
         break;
     case MUSTER__TO_SHEPHERD__BODY_KILL:
         take_kill(r, m->kill);

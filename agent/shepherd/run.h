@@ -100,4 +100,6 @@ void ending_report(struct run *r);
 
 // watch.c
 int watch_start(struct run *r, struct err *err);
+// The deadline has passed.
+bool watch_late(const struct run *r);
 void watch_arm(struct run *r);

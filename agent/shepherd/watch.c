@@ -48,6 +48,11 @@ void watch_arm(struct run *r)
     timerfd_settime(r->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+bool watch_late(const struct run *r)
+{
+    return r->deadline && attempt_deadline_get(r->deadline) <= clock_boot_ms();
+}
+
 static void on_timer(uv_poll_t *poll, int status, int events)
 {
     struct run *r = poll->data;
@@ -56,8 +61,7 @@ static void on_timer(uv_poll_t *poll, int status, int events)
     (void)events;
     if (read(r->timer_fd, &times, sizeof times) != sizeof times)
         return;
-    bool passed = r->deadline && attempt_deadline_get(r->deadline) <= clock_boot_ms();
-    if (passed && !r->deadline_passed) {
+    if (watch_late(r) && !r->deadline_passed) {
         r->deadline_passed = true;
         run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_DEADLINE});
     }

@@ -640,12 +640,39 @@ static void random_walk(void **state)
     shepherd_fini(&w.core);
 }
 
+// The word to start was read after the lease had ended: nothing may start any more.
+static void a_start_after_the_lease(void **state)
+{
+    struct stage *s = *state;
+    struct shepherd_order gang = order(1);
+    gang.prepare = true;
+    STEP(s, .kind = SHEPHERD_IN_ORDER, .order = gang);
+    STEP(s, .kind = SHEPHERD_IN_READY, .late = true); // preparing is no start
+    expect(s, "report");
+    STEP(s, .kind = SHEPHERD_IN_GO, .late = true);
+    expect(s, "report kill look");
+    STEP(s, .kind = SHEPHERD_IN_EMPTY);
+    assert_false(s->core.started);
+    assert_int_equal(s->core.verdict.code, REASON_LEASE_EXPIRED);
+}
+
+static void an_order_after_the_lease(void **state)
+{
+    struct stage *s = *state;
+    STEP(s, .kind = SHEPHERD_IN_ORDER, .order = order(1));
+    STEP(s, .kind = SHEPHERD_IN_READY, .late = true);
+    expect(s, "report kill look");
+    assert_int_equal(s->core.verdict.code, REASON_LEASE_EXPIRED);
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         STORY(one_task_runs_and_ends),
         STORY(a_gang_starts_at_go),
+        STORY(a_start_after_the_lease),
+        STORY(an_order_after_the_lease),
         STORY(what_cannot_be_prepared_or_started_says_why),
         STORY(leftovers_get_a_second_and_no_more),
         STORY(a_failed_task_ends_the_others),
