@@ -83,6 +83,18 @@ def lost_words(c, mpi):
             os.unlink(os.path.join(place, name))
 
 
+def shepherd_lost(c, mpi):
+    """The nodes of a machine clear up behind themselves alone."""
+    place = c.file("alone")
+    os.mkdir(place)
+    job = c.submit("-n", "4", "-N", "2", "--grace", "1s", "--time", "60s", "--", mpi, "late", place, "0")
+    tap.ok(eventually(lambda: os.path.exists(os.path.join(place, "waits"))), "ranks wait in MPI_Init")
+    c.kill(c.shepherd_pids(c.job(job)["placements"][1]["node"])[0])
+    c.wait(job)
+    tap.equal((c.job(job)["reason"]["code"], processes(mpi)), ("shepherd_lost", []),
+              "a shepherd that is killed is the reason, not what that does to the others")
+
+
 with Cluster(nodes=4, cpus=2) as c:
     mpi = compile_mpi(c)
     for nodes, tasks in ((1, 2), (2, 2), (2, 4), (4, 4), (4, 8)):
@@ -93,6 +105,7 @@ with Cluster(nodes=4, cpus=2) as c:
     two_at_once(c, mpi)
     agents_restart(c, mpi)
     lost_words(c, mpi)
+    shepherd_lost(c, mpi)
     tap.equal(mpi_files(c), [], "nothing is left in /dev/shm nor in /tmp")
 
     data = "/usr/share/datasets/fashion-mnist"
