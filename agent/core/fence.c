@@ -278,6 +278,14 @@ void fences_resend(struct fences *f)
     m->queued = true;
 }
 
+void fences_gone(struct fences *f, uint32_t node)
+{
+    struct message *m, *next;
+    TAILQ_FOREACH_SAFE(m, &f->messages, link, next)
+    if (m->node == node)
+        message_free(f, m);
+}
+
 bool fences_waiting(const struct fences *f)
 {
     const struct message *m;

@@ -42,6 +42,8 @@ int fences_receive(struct fences *f, uint32_t from, const uint8_t *bytes, size_t
                    struct err *err);
 // Sends again what is not acknowledged.
 void fences_resend(struct fences *f);
+// That node's part of the attempt is over: it needs nothing any more.
+void fences_gone(struct fences *f, uint32_t node);
 // Is anything not acknowledged?
 bool fences_waiting(const struct fences *f);
 // Takes the next output, in order; its bytes live until the next call. False: none is left.

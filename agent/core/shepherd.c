@@ -259,6 +259,7 @@ void shepherd_step(struct shepherd *s, int64_t now_ms, const struct shepherd_inp
         condemn(s, now_ms, (struct reason){.code = REASON_START_FAILED}, in->detail, 0);
         break;
     case SHEPHERD_IN_KILL:
+        s->called_off = true;
         condemn(s, now_ms, in->reason, in->detail, s->started ? in->grace_ms : 0);
         break;
     case SHEPHERD_IN_TASK_EXIT:
@@ -307,6 +308,11 @@ void shepherd_step(struct shepherd *s, int64_t now_ms, const struct shepherd_inp
         tick(s, now_ms);
         break;
     }
+}
+
+bool shepherd_is_well(const struct shepherd *s)
+{
+    return s->verdict.code == REASON_NONE && !s->called_off;
 }
 
 int64_t shepherd_wake_at_ms(const struct shepherd *s)

@@ -95,7 +95,7 @@ struct shepherd {
     struct shepherd_task *tasks;
     int32_t left;      // tasks not exited
     int32_t left_rank; // the first known to have ended without MPI_Init, on any node; -1: none
-    bool started;
+    bool started, called_off;
     struct reason verdict; // NONE: success so far
     char detail[SHEPHERD_DETAIL_MAX];
     int64_t limit_at_ms, kill_at_ms, look_at_ms; // INT64_MAX: never
@@ -107,5 +107,7 @@ struct shepherd {
 void shepherd_init(struct shepherd *s);
 void shepherd_fini(struct shepherd *s);
 void shepherd_step(struct shepherd *s, int64_t now_ms, const struct shepherd_input *in);
+// Did nothing fail so far, and did nobody order its end?
+bool shepherd_is_well(const struct shepherd *s);
 // When TICK is wanted next; INT64_MAX: never.
 int64_t shepherd_wake_at_ms(const struct shepherd *s);

@@ -206,7 +206,19 @@ static bool has_variable(const char *env, size_t len, const char *variable)
     return false;
 }
 
-static bool carries(pid_t pid, const char *variable)
+// Of one attempt, and not on another of this machine's nodes.
+static bool is_own(const char *env, size_t len, const char *variable, const char *node)
+{
+    static const char name[] = "MUSTER_NODE=";
+    if (!has_variable(env, len, variable))
+        return false;
+    for (size_t i = 0; node && i < len; i += strnlen(env + i, len - i) + 1)
+        if (len - i >= sizeof name && strncmp(env + i, name, sizeof name - 1) == 0)
+            return strncmp(env + i + sizeof name - 1, node, len - i - sizeof name + 1) == 0;
+    return true;
+}
+
+static bool carries(pid_t pid, const char *variable, const char *node)
 {
     enum { ENV_MAX = 8 << 20 }; // the kernel allows 6 MiB
     char path[64];
@@ -220,16 +232,16 @@ static bool carries(pid_t pid, const char *variable)
     while (len < ENV_MAX && (n = read(fd, env + len, ENV_MAX - len)) > 0)
         len += (size_t)n;
     close(fd);
-    return has_variable(env, len, variable);
+    return is_own(env, len, variable, node);
 }
 
-size_t procs_with_token(const char *token, pid_t *ret, size_t max)
+size_t procs_with_token(const char *token, const char *node, pid_t *ret, size_t max)
 {
     AUTO_FREE char *variable = xasprintf("MUSTER_ATTEMPT=%s", token);
     size_t count, n = 0;
     struct proc *all = read_all(&count);
     for (size_t i = 0; i < count; i++)
-        if (!all[i].zombie && all[i].pid != getpid() && carries(all[i].pid, variable)) {
+        if (!all[i].zombie && all[i].pid != getpid() && carries(all[i].pid, variable, node)) {
             if (n < max)
                 ret[n] = all[i].pid;
             n++;

@@ -45,14 +45,16 @@ int spool_trim(const char *dir, const struct spool_limit *limit, const struct at
     *ret = (struct spool_trimmed){0};
     if (!d)
         return fail(err, E_IO, "cannot read \"%s\": %m", dir);
-    int64_t young_from = (int64_t)time(NULL) - limit->young_s;
+    int64_t now = time(NULL);
     while ((e = readdir(d))) {
         if (!attempt_name_parse(e->d_name, &job, &number))
             continue;
         struct tree_look look = tree_look(dirfd(d), e->d_name);
         ret->attempts++;
         ret->bytes += look.bytes;
-        if (look.newest_s >= young_from || is_held(held, held_count, job, number))
+        if (look.newest_s > now + limit->young_s)
+            look.newest_s = 0; // set so, by whom the files belong to
+        if (look.newest_s >= now - limit->young_s || is_held(held, held_count, job, number))
             continue;
         VEC_RESERVE(list, count, cap);
         list[count++] = (struct kept){{{0}, job, number}, look.newest_s, look.bytes};

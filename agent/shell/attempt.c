@@ -212,7 +212,7 @@ void attempt_sweep(struct node *n, struct attempt_id id)
         left += cgroup_members(n->cgroups, name, pids, PROCS_MAX);
     }
     attempt_token(id, token);
-    size_t found = procs_with_token(token, pids, PROCS_MAX);
+    size_t found = procs_with_token(token, n->name, pids, PROCS_MAX);
     for (size_t i = 0; i < found && i < PROCS_MAX; i++)
         kill(pids[i], SIGKILL);
     if (left + found) {

@@ -52,8 +52,50 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(bytes, sizeof bytes);
 }
 
-static void take_frame(struct node *n, const uint8_t *bytes, size_t len)
+struct write_one {
+    uv_write_t request;
+    uint8_t *bytes;
+};
+
+static void on_written(uv_write_t *request, int status)
 {
+    struct write_one *w = (struct write_one *)request;
+    (void)status;
+    free(w->bytes);
+    free(w);
+}
+
+static void write_frame(struct peer *p, const Muster__PeerFrame *frame)
+{
+    if (uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe) > PEER_QUEUE_MAX)
+        return;
+    size_t len = muster__peer_frame__get_packed_size(frame);
+    struct write_one *w = xcalloc(1, sizeof *w);
+    w->bytes = xmalloc(FRAME_HEADER + len);
+    frame_header(w->bytes, len);
+    muster__peer_frame__pack(frame, w->bytes + FRAME_HEADER);
+    uv_buf_t buf = uv_buf_init((char *)w->bytes, (unsigned)(FRAME_HEADER + len));
+    if (uv_write(&w->request, (uv_stream_t *)&p->pipe, &buf, 1, on_written)) {
+        free(w->bytes);
+        free(w);
+    }
+}
+
+// Frames go on only after all nodes were prepared: what is not here is over.
+static void answer_gone(struct peer *p, const Muster__PeerFrame *f)
+{
+    Muster__PeerFrame answer = MUSTER__PEER_FRAME__INIT;
+    answer.attempt = f->attempt;
+    answer.from = f->to;
+    answer.to = f->from;
+    answer.gone = true;
+    if (f->attempt && !f->gone)
+        write_frame(p, &answer);
+}
+
+static void take_frame(struct peer *p, const uint8_t *bytes, size_t len)
+{
+    struct node *n = p->node;
     Muster__PeerFrame *f = muster__peer_frame__unpack(NULL, len, bytes);
     struct held *h = f && f->attempt ? held_find(n, attempt_of(f->attempt)) : NULL;
     if (h && h->launch && f->to == h->launch->node_index) {
@@ -61,6 +103,8 @@ static void take_frame(struct node *n, const uint8_t *bytes, size_t len)
         message.body_case = MUSTER__TO_SHEPHERD__BODY_PEER;
         message.peer = f;
         shepherd_send(h, &message);
+    } else if (f && !h) {
+        answer_gone(p, f);
     }
     if (f)
         muster__peer_frame__free_unpacked(f, NULL);
@@ -78,7 +122,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     size_t len;
     int rc;
     while ((rc = frame_reader_next(&p->reader, &bytes, &len)) > 0)
-        take_frame(p->node, bytes, len);
+        take_frame(p, bytes, len);
     if (rc < 0)
         drop(p);
 }
@@ -156,34 +200,11 @@ static struct peer *peer_to(struct node *n, const char *address)
     return p;
 }
 
-struct write_one {
-    uv_write_t request;
-    uint8_t *bytes;
-};
-
-static void on_written(uv_write_t *request, int status)
-{
-    struct write_one *w = (struct write_one *)request;
-    (void)status;
-    free(w->bytes);
-    free(w);
-}
-
 void peers_send(struct node *n, const struct held *from, const Muster__PeerFrame *frame)
 {
     if (!from->launch || frame->to >= from->launch->n_nodes)
         return;
     struct peer *p = peer_to(n, from->launch->nodes[frame->to]->address);
-    if (!p || uv_stream_get_write_queue_size((uv_stream_t *)&p->pipe) > PEER_QUEUE_MAX)
-        return;
-    size_t len = muster__peer_frame__get_packed_size(frame);
-    struct write_one *w = xcalloc(1, sizeof *w);
-    w->bytes = xmalloc(FRAME_HEADER + len);
-    frame_header(w->bytes, len);
-    muster__peer_frame__pack(frame, w->bytes + FRAME_HEADER);
-    uv_buf_t buf = uv_buf_init((char *)w->bytes, (unsigned)(FRAME_HEADER + len));
-    if (uv_write(&w->request, (uv_stream_t *)&p->pipe, &buf, 1, on_written)) {
-        free(w->bytes);
-        free(w);
-    }
+    if (p)
+        write_frame(p, frame);
 }

@@ -5,24 +5,37 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { READ_MAX = 1 << 20 };
 
+// The directory is the task's user's, who may put there what he likes: a link or a pipe is not
+// read.
+static int open_plain(const char *path, struct stat *st)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+        return fd;
+    if (fd >= 0) {
+        close(fd);
+        errno = EINVAL;
+    }
+    return -1;
+}
+
 static int64_t read_dropped(const char *path)
 {
     AUTO_FREE char *name = xasprintf("%s.dropped", path);
-    FILE *f = fopen(name, "re");
-    int64_t n = 0;
-    if (f && fscanf(f, "%" SCNd64, &n) != 1)
-        n = 0;
-    if (f)
-        fclose(f);
-    return n;
+    char text[32] = "";
+    struct stat st;
+    int fd = open_plain(name, &st);
+    if (fd < 0)
+        return 0;
+    ssize_t len = read(fd, text, sizeof text - 1);
+    close(fd);
+    return len > 0 ? strtoll(text, NULL, 10) : 0;
 }
 
 static bool over(struct node *n, struct attempt_id id)
@@ -49,10 +62,12 @@ void spool_read(struct node *n, const Muster__ReadOutput *q)
     Muster__OutputData data = MUSTER__OUTPUT_DATA__INIT;
     data.query = q->query;
     data.ended = over(n, id); // looked at before the file: nothing is missed
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st)) {
-        if (errno != ENOENT || data.ended)
+    int fd = open_plain(path, &st);
+    if (fd < 0) {
+        if (errno == EINVAL || errno == ELOOP)
+            data.error = "what is in its place is not a file";
+        else if (errno != ENOENT || data.ended)
             data.error =
                 "the output is no longer there: the node keeps that of the newest attempts "
                 "(muster-agent --spool-limit)";

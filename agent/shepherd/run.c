@@ -18,7 +18,6 @@
 enum {
     ORPHAN_MS = 60000, // without an order for so long: nobody wants us
     RESEND_MS = 250,
-    LEFT_TICKS_MOST = 256, // about a minute
 };
 
 // ---- performing what the core decided ----
@@ -85,17 +84,33 @@ static void send_frame(struct run *r, Muster__PeerFrame *frame)
     peer_send(r, &message);
 }
 
-static void tell_left(struct run *r)
+// Whom this node tells of a rank that has left and has not heard of it yet; from `i` on, -1:
+// nobody.
+static int64_t untold(const struct run *r, size_t i)
 {
     size_t nodes = r->launch->node_index ? 1 : r->launch->n_nodes;
-    for (size_t i = 0; i < nodes; i++) {
-        if (i == r->launch->node_index)
-            continue;
+    for (; r->core.left_rank >= 0 && i < nodes; i++)
+        if (i != r->launch->node_index && !r->told[i])
+            return (int64_t)i;
+    return -1;
+}
+
+static void tell_left(struct run *r)
+{
+    for (int64_t i = -1; (i = untold(r, (size_t)(i + 1))) >= 0;) {
         Muster__PeerFrame frame = MUSTER__PEER_FRAME__INIT;
         frame.to = (uint32_t)i;
         frame.left = (uint32_t)r->core.left_rank + 1;
         send_frame(r, &frame);
     }
+}
+
+// Does another node still need something of this one? What has succeeded is not over before: nobody
+// could tell it later.
+static bool owes(const struct run *r)
+{
+    return shepherd_is_well(&r->core) &&
+           ((r->fences && fences_waiting(r->fences)) || untold(r, 0) >= 0);
 }
 
 static void perform(struct run *r, enum shepherd_output_kind what)
@@ -121,7 +136,7 @@ static void perform(struct run *r, enum shepherd_output_kind what)
         break;
     case SHEPHERD_OUT_LOOK:
         tasks_reap(r);
-        if (ending_empty(r))
+        if (ending_empty(r) && !owes(r))
             run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_EMPTY});
         break;
     case SHEPHERD_OUT_END:
@@ -176,6 +191,7 @@ static bool keep_order(struct run *r, const Muster__ShepherdOrder *order)
     r->tasks_count = (int32_t)part->tasks;
     r->first_rank = (int32_t)part->first_rank;
     r->tasks = xcalloc((size_t)r->tasks_count, sizeof *r->tasks);
+    r->told = xcalloc(r->launch->n_nodes, sizeof *r->told);
     return r->tasks_count > 0;
 }
 
@@ -244,19 +260,35 @@ void run_fences(struct run *r)
     }
 }
 
+static void take_left(struct run *r, const Muster__PeerFrame *frame)
+{
+    Muster__PeerFrame answer = MUSTER__PEER_FRAME__INIT;
+    r->told[frame->from] = true;
+    run_step(r,
+             (struct shepherd_input){.kind = SHEPHERD_IN_LEFT, .rank = (int32_t)(frame->left - 1)});
+    answer.to = frame->from;
+    answer.heard = true;
+    send_frame(r, &answer);
+}
+
 static void take_peer(struct run *r, const Muster__PeerFrame *frame)
 {
     struct err err;
-    if (!r->fences || !own(r, frame->attempt))
+    if (!r->fences || !own(r, frame->attempt) || frame->from >= r->launch->n_nodes)
         return;
     if (frame->left) {
-        run_step(r, (struct shepherd_input){.kind = SHEPHERD_IN_LEFT,
-                                            .rank = (int32_t)(frame->left - 1)});
-        return;
-    }
-    if (fences_receive(r->fences, frame->from, frame->payload.data, frame->payload.len, &err))
+        take_left(r, frame);
+    } else if (frame->heard || frame->gone) {
+        r->told[frame->from] = true;
+        if (frame->gone)
+            fences_gone(r->fences, frame->from);
+    } else if (fences_receive(r->fences, frame->from, frame->payload.data, frame->payload.len,
+                              &err)) {
         log_error("shepherd", "bad_fence", "%s", err.message);
+    }
     run_fences(r);
+    if (r->core.phase == SHEPHERD_ENDING && !owes(r))
+        perform(r, SHEPHERD_OUT_LOOK);
 }
 
 void run_message(struct run *r, const Muster__ToShepherd *m)
@@ -288,7 +320,7 @@ void run_connected(struct run *r)
 {
     channels_send(r, r->end != NULL); // before an END: nobody listens after it
     report_with(r, r->launch);
-    if (r->core.left_rank >= 0 && !r->end)
+    if (r->launch && !r->end)
         tell_left(r);
     if (r->fences) {
         fences_resend(r->fences);
@@ -324,21 +356,11 @@ static void on_orphan(uv_timer_t *timer)
         leave(r);
 }
 
-// Nobody acknowledges that a rank has left: told again, ever rarer, while the attempt lives.
-static void tell_left_again(struct run *r)
-{
-    static int ticks, wait = 4;
-    if (r->core.left_rank < 0 || r->end || ++ticks < wait)
-        return;
-    ticks = 0;
-    wait = wait < LEFT_TICKS_MOST ? wait * 2 : wait;
-    tell_left(r);
-}
-
 static void on_resend(uv_timer_t *timer)
 {
     struct run *r = timer->data;
-    tell_left_again(r);
+    if (r->launch && !r->end)
+        tell_left(r);
     if (r->fences && fences_waiting(r->fences)) {
         fences_resend(r->fences);
         run_fences(r);

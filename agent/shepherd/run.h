@@ -49,6 +49,7 @@ struct run {
     char *cgroup; // name; NULL: none
     struct pmix *pmix;
     struct fences *fences;
+    bool *told; // by node index: has heard that a rank has left
 
     // Link to the agent.
     uv_pipe_t listener;

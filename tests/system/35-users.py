@@ -47,6 +47,22 @@ def files_are_not_read(c):
     tap.equal(found, "", "no file shows another's environment")
 
 
+def output_is_only_output(c):
+    """The directory of its output is the task's own; the agent reads there as root."""
+    secret = c.file("number")
+    with open(secret, "w", opener=lambda p, flags: os.open(p, flags, 0o600), encoding="utf-8") as f:
+        f.write("4711")
+    own = f"cd {c.root}/nodes/n1/spool/$(echo $MUSTER_ATTEMPT | cut -d- -f2).$MUSTER_ATTEMPT_NUMBER"
+    for what in ("mkfifo 0.out", f"ln -s {secret} 0.out", "echo mine > 0.out; mkfifo 0.out.dropped",
+                 f"echo mine > 0.out; ln -s {secret} 0.out.dropped"):
+        job = as_user(ANN, c, "submit", "--", "sh", "-c", f"{own} && rm 0.out && {what}").stdout.strip()
+        tap.equal(c.wait(int(job)), 0, f"a task does this to its output: {what.replace(secret, 'FILE')}")
+        run = as_user(ANN, c, "logs", job)
+        said = run.stdout + run.stderr
+        tap.ok("4711" not in said and ("mine" in said or "not a file" in said), "no more is read", said)
+    tap.ok(c.nodes_up(), "and the agent does not wait for it")
+
+
 def operators(c):
     for words in (("node", "drain", "n1", "--reason", "x"), ("node", "resume", "n1"),
                   ("node", "fence", "n1", "--reason", "x"), ("recover", "--accept")):
@@ -78,6 +94,7 @@ with Cluster(nodes=1, cpus=2, start=False) as cluster:
     cluster.up()
     jobs_are_their_owners(cluster)
     files_are_not_read(cluster)
+    output_is_only_output(cluster)
     operators(cluster)
 own_cluster()
 tap.done()

@@ -41,7 +41,7 @@ def agents_restart(c, mpi):
     place = c.file("late")
     os.mkdir(place)
     there = lambda name: os.path.exists(os.path.join(place, name))
-    job = c.submit("-n", "4", "-N", "2", "--time", "60s", "--", mpi, "late", place)
+    job = c.submit("-n", "4", "-N", "2", "--time", "60s", "--", mpi, "late", place, "3")
     tap.ok(eventually(lambda: there("waits")), "rank 0 is late for MPI_Init")
     nodes = [p["node"] for p in c.job(job)["placements"]]
     for when, victim in (("init", nodes[1]), ("finalize", nodes[0])):
@@ -55,6 +55,46 @@ def agents_restart(c, mpi):
               [f"{r}/4 late" for r in range(4)], "with the right results throughout")
 
 
+def lost_words(c, mpi):
+    """What a node has to say last is said although an agent on the way is away just then."""
+    place = c.file("lost")
+    os.mkdir(place)
+    there = lambda name: os.path.exists(os.path.join(place, name))
+    touch = lambda name: open(os.path.join(place, name), "w").close()
+    touch("init")
+    job = c.submit("-n", "4", "-N", "2", "--time", "60s", "--", mpi, "late", place, "0")
+    tap.ok(eventually(lambda: there("worked")), "all but rank 0 are in MPI_Finalize")
+    c.kill_agent(c.job(job)["placements"][1]["node"])
+    touch("finalize")
+    eventually(lambda: len(c.job(job)["placements"]) < 2, 1)
+    c.up()
+    tap.equal(c.wait(job), 0, "the word that lets MPI_Finalize end is not lost")
+    for away in (0, 1):
+        job = c.submit("-n", "3", "-N", "3", "--grace", "1s", "--time", "60s", "--", mpi, "leave", place)
+        tap.ok(eventually(lambda: there("waits")), "rank 1 does not call MPI_Init")
+        c.kill_agent(c.job(job)["placements"][away]["node"])
+        touch("go")
+        eventually(lambda: len(processes(mpi)) < 3)
+        c.up()
+        c.wait(job)
+        tap.equal((c.job(job)["reason"] or {}).get("code"), "mpi_not_initialised",
+                  f"nor is the one that it never will, with the agent of rank {away} away")
+        for name in ("waits", "go"):
+            os.unlink(os.path.join(place, name))
+
+
+def shepherd_lost(c, mpi):
+    """The nodes of a machine clear up behind themselves alone."""
+    place = c.file("alone")
+    os.mkdir(place)
+    job = c.submit("-n", "4", "-N", "2", "--grace", "1s", "--time", "60s", "--", mpi, "late", place, "0")
+    tap.ok(eventually(lambda: os.path.exists(os.path.join(place, "waits"))), "ranks wait in MPI_Init")
+    c.kill(c.shepherd_pids(c.job(job)["placements"][1]["node"])[0])
+    c.wait(job)
+    tap.equal((c.job(job)["reason"]["code"], processes(mpi)), ("shepherd_lost", []),
+              "a shepherd that is killed is the reason, not what that does to the others")
+
+
 with Cluster(nodes=4, cpus=2) as c:
     mpi = compile_mpi(c)
     for nodes, tasks in ((1, 2), (2, 2), (2, 4), (4, 4), (4, 8)):
@@ -64,6 +104,8 @@ with Cluster(nodes=4, cpus=2) as c:
                   f"{tasks} tasks on {nodes} nodes: reduce, ring, split, windows, file")
     two_at_once(c, mpi)
     agents_restart(c, mpi)
+    lost_words(c, mpi)
+    shepherd_lost(c, mpi)
     tap.equal(mpi_files(c), [], "nothing is left in /dev/shm nor in /tmp")
 
     data = "/usr/share/datasets/fashion-mnist"

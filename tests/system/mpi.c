@@ -3,8 +3,9 @@
 //     good N FILE      checks of what MPI promises, N ranks a node; FILE for MPI-IO. Each rank
 //                      prints "RANK/SIZE" and the checks that held.
 //     meet DIR N       waits until N jobs are there, then works for a while
-//     late DIR         rank 0 waits for DIR/init before MPI_Init, the last one for DIR/finalize
-//                      before MPI_Finalize
+//     late DIR RANK    rank 0 waits for DIR/init before MPI_Init, RANK for DIR/finalize before
+//                      MPI_Finalize
+//     leave DIR        rank 1 waits for DIR/go and ends without MPI_Init
 //     abort CODE, crash, exit, unfinished, early, stop, spawn, window     ends that are not good
 #include <errno.h>
 #include <fcntl.h>
@@ -201,14 +202,14 @@ static void meet(const char *dir, int jobs)
     printf("%d/%d %s\n", rank, size, all(held) ? "met" : "wrong");
 }
 
-static void late_finalize(const char *dir)
+static void late_finalize(const char *dir, int who)
 {
     bool held = true;
     for (int i = 0; i < 1000; i++)
         held &= reduce();
     if (rank == 0)
         touch(dir, "worked");
-    if (rank == size - 1)
+    if (rank == who)
         await(dir, "finalize");
     printf("%d/%d %s\n", rank, size, held ? "late" : "wrong");
 }
@@ -256,6 +257,11 @@ int main(int argc, char **argv)
         touch(where, "waits");
         await(where, "init");
     }
+    if (strcmp(what, "leave") == 0 && strcmp(getenv("RANK"), "1") == 0) {
+        touch(where, "waits");
+        await(where, "go");
+        return 0;
+    }
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
@@ -263,8 +269,8 @@ int main(int argc, char **argv)
         good(number(where), argv[3]);
     else if (strcmp(what, "meet") == 0 && argc > 3)
         meet(where, number(argv[3]));
-    else if (strcmp(what, "late") == 0)
-        late_finalize(where);
+    else if (strcmp(what, "late") == 0 && argc > 3)
+        late_finalize(where, number(argv[3]));
     else
         end_badly(what, argv[0], number(where));
     MPI_Finalize();

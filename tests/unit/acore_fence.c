@@ -395,10 +395,36 @@ static void random_walk(void **state)
     printf("# seed %" PRIu64 ": %" PRIu64 " messages\n", seed, sent);
 }
 
+static void a_node_that_is_over_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct net *n = net_new(3);
+    const uint32_t all[] = {0, 1, 2};
+    for (uint32_t i = 3; i-- > 0;)
+        begin(n, i, 5, all, 3);
+    for (size_t i = 0; i < n->letters_count;) {
+        if (n->letters[i].to == 0)
+            deliver(n, i, 0); // only the root has it all
+        else
+            i++;
+    }
+    drop_all(n);
+    expect_done(n, 0, "5.1 <0><1><2>;");
+    fences_gone(n->nodes[0], 1);
+    assert_true(fences_waiting(n->nodes[0]));
+    fences_resend(n->nodes[0]);
+    collect(n, 0);
+    assert_true(n->letters_count == 1 && n->letters[0].to == 2);
+    fences_gone(n->nodes[0], 2);
+    assert_false(fences_waiting(n->nodes[0]));
+    net_free(n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_node_is_done_at_once),
+        cmocka_unit_test(a_node_that_is_over_is_not_waited_for),
         cmocka_unit_test(nobody_is_done_before_the_last_has_come),
         cmocka_unit_test(some_nodes_may_fence_among_themselves),
         cmocka_unit_test(what_is_lost_is_sent_again_until_acknowledged),

@@ -114,18 +114,18 @@ static void the_token_is_found_as_a_whole(void **state)
     pid_t pids[6], found[PIDS_MAX];
     for (int i = 0; i < 6; i++)
         pids[i] = sleeper(envs[i]);
-    size_t n = procs_with_token("c1-7-1", found, PIDS_MAX);
+    size_t n = procs_with_token("c1-7-1", NULL, found, PIDS_MAX);
     assert_int_equal(n, 2);
     assert_true(holds(found, n, pids[0]) && holds(found, n, pids[1]));
-    assert_int_equal(procs_with_token("c1-7-1", found, 1), 2); // how many there are
-    assert_int_equal(procs_with_token("c1-7-2", found, PIDS_MAX), 0);
+    assert_int_equal(procs_with_token("c1-7-1", NULL, found, 1), 2); // how many there are
+    assert_int_equal(procs_with_token("c1-7-2", NULL, found, PIDS_MAX), 0);
     kill(pids[0], SIGKILL);
     siginfo_t info; // a zombie, until it is waited for
     assert_int_equal(waitid(P_PID, (id_t)pids[0], &info, WEXITED | WNOWAIT), 0);
-    assert_int_equal(procs_with_token("c1-7-1", found, PIDS_MAX), 1);
+    assert_int_equal(procs_with_token("c1-7-1", NULL, found, PIDS_MAX), 1);
     for (int i = 0; i < 6; i++)
         end_child(pids[i]);
-    assert_int_equal(procs_with_token("c1-7-1", found, PIDS_MAX), 0);
+    assert_int_equal(procs_with_token("c1-7-1", NULL, found, PIDS_MAX), 0);
 }
 
 static void a_token_behind_a_large_environment_is_found(void **state)
@@ -142,7 +142,7 @@ static void a_token_behind_a_large_environment_is_found(void **state)
     }
     env[PARTS] = (char *)"MUSTER_ATTEMPT=large-1";
     pid_t pid = sleeper(env);
-    assert_int_equal(procs_with_token("large-1", found, PIDS_MAX), 1);
+    assert_int_equal(procs_with_token("large-1", NULL, found, PIDS_MAX), 1);
     assert_int_equal(found[0], pid);
     end_child(pid);
     for (int i = 0; i < PARTS; i++)
@@ -159,7 +159,7 @@ static void oneself_is_left_out(void **state)
     if (pid == 0) {
         // Its child exec'ed with the token: it sees the child and not itself.
         pid_t child = sleeper(env);
-        size_t n = procs_with_token("self-1", found, PIDS_MAX);
+        size_t n = procs_with_token("self-1", NULL, found, PIDS_MAX);
         kill(child, SIGKILL);
         _exit(n == 1 && found[0] == child ? 0 : 1);
     }
@@ -221,12 +221,12 @@ static void a_daemon_that_escaped_is_found_by_its_token(void **state)
     prctl(PR_SET_CHILD_SUBREAPER, 0);
     pid_t pid = daemonise();
     assert_false(is_descendant(pid));
-    assert_int_equal(procs_with_token("daemon-1", pids, PIDS_MAX), 1);
+    assert_int_equal(procs_with_token("daemon-1", NULL, pids, PIDS_MAX), 1);
     assert_int_equal(pids[0], pid);
     kill(pid, SIGKILL);
-    for (int i = 0; i < 20000 && procs_with_token("daemon-1", pids, PIDS_MAX); i++)
+    for (int i = 0; i < 20000 && procs_with_token("daemon-1", NULL, pids, PIDS_MAX); i++)
         poll(NULL, 0, 1);
-    assert_int_equal(procs_with_token("daemon-1", pids, PIDS_MAX), 0);
+    assert_int_equal(procs_with_token("daemon-1", NULL, pids, PIDS_MAX), 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 

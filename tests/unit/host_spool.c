@@ -105,6 +105,17 @@ static void held_and_young_stay(void **state)
     assert_true(!there(1) && there(3));
 }
 
+// A task owns its files, and so their times.
+static void a_time_that_has_not_come_keeps_nothing(void **state)
+{
+    (void)state;
+    make(1, -1000000);
+    make(2, 5000);
+    struct spool_trimmed t = trim(INT64_MAX, 1, NULL, 0);
+    assert_true(!there(1) && there(2));
+    assert_int_equal(t.removed, 1);
+}
+
 static void links_and_strangers(void **state)
 {
     (void)state;
@@ -127,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(oldest_first, setup, teardown),
         cmocka_unit_test_setup_teardown(held_and_young_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_time_that_has_not_come_keeps_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(links_and_strangers, setup, teardown),
     };
     return cmocka_run_group_tests_name("host_spool", tests, NULL, NULL);
