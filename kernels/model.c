@@ -70,12 +70,12 @@ void model_pack(struct network *net, struct corpus *c, const struct optimiser *o
     struct network_tensor t;
     *ret = (struct safetensors){0};
     pack_input(net, c, ret);
-    pack_words(c, ret);
     for (size_t i = 0; network_tensor(net, i, &t); i++)
         safetensors_add(ret, t.name, SAFETENSOR_F32, t.dims, t.shape,
                         network_params(net) + t.offset);
     if (optimiser)
         pack_training(optimiser, p, c, ret);
+    pack_words(c, ret); // bytes last, so that the numbers are aligned
 }
 
 // ---- reading ----

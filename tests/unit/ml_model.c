@@ -119,6 +119,36 @@ static void a_checkpoint_brings_everything_back(void **state)
     release(&b);
 }
 
+// Whatever precedes the numbers in the file.
+static void numbers_need_no_alignment(void **state)
+{
+    (void)state;
+    struct safetensors s = {0}, back;
+    struct err err;
+    const float want[] = {1.5f, -2};
+    safetensors_add(&s, "bytes", SAFETENSOR_U8, 1, (size_t[]){3}, "abc");
+    safetensors_add(&s, "numbers", SAFETENSOR_F32, 1, (size_t[]){2}, want);
+    assert_int_equal(safetensors_write(path, &s, &err), 0);
+    if (safetensors_read(path, &back, &err))
+        fail_msg("%s", err.message);
+    assert_memory_equal(safetensors_find(&back, "numbers")->data, want, sizeof want);
+    safetensors_free(&back);
+    safetensors_free(&s);
+}
+
+static void words_come_after_the_numbers(void **state)
+{
+    (void)state;
+    struct training a = make(RECIPE, 1);
+    struct safetensors s;
+    a.corpus.names.names = xcalloc(1, sizeof *a.corpus.names.names);
+    a.corpus.names.names[a.corpus.names.count++][0] = 'k';
+    model_pack(a.net, &a.corpus, &a.optimiser, &a.progress, &s);
+    assert_string_equal(s.list[s.count - 1].name, "class_names");
+    safetensors_free(&s);
+    release(&a);
+}
+
 static void the_file_is_what_the_format_says(void **state)
 {
     (void)state;
@@ -343,6 +373,8 @@ int main(void)
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         STORY(a_checkpoint_brings_everything_back),
+        STORY(numbers_need_no_alignment),
+        STORY(words_come_after_the_numbers),
         STORY(the_file_is_what_the_format_says),
         STORY(a_file_cut_or_flipped_is_no_model),
         STORY(a_checkpoint_of_another_training_is_named),
