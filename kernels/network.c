@@ -142,7 +142,7 @@ float *network_grads(struct network *net)
 
 size_t network_outputs(const struct network *net)
 {
-    return net->layers[net->count - 1].out.channels;
+    return shape_elements(net->layers[net->count - 1].out);
 }
 
 static void fill_tensor(const struct layer *l, size_t layer, size_t i, size_t offset,
@@ -207,7 +207,7 @@ void network_backward(struct network *net, const struct batch *b, const float *g
                       network_done *done, void *arg)
 {
     struct layer *last = &net->layers[net->count - 1];
-    memcpy(last->grad, grad, b->n * last->out.channels * sizeof *grad);
+    memcpy(last->grad, grad, b->n * network_outputs(net) * sizeof *grad);
     for (size_t i = net->count; i-- > 0;) {
         struct layer *l = &net->layers[i];
         const float *in = i ? net->layers[i - 1].output : b->x;

@@ -295,6 +295,7 @@ static const struct test_case cases[] = {
     {.recipe = "conv:3:5 tanh conv:5:3 dense:classes", .input = IMAGE(7, 6)},
     {.recipe = "conv:4:1 sigmoid maxpool:2 dense:classes", .input = IMAGE(7, 6)},
     {.recipe = "maxpool:3 dense:classes", .input = IMAGE(7, 6)},
+    {.recipe = "conv:1:1 maxpool:2", .input = IMAGE(2, 6)}, // an image of three outputs
     {.recipe = "conv:4:3 relu maxpool:2 conv:6:3 relu maxpool:2 dense:5 relu dense:classes",
      .input = IMAGE(9, 8)},
     {.recipe = "embedding:4 last dense:classes", .input = TEXT},
