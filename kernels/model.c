@@ -194,6 +194,10 @@ int model_restore(const struct safetensors *s, const char *path, struct network 
     int rc = 0;
     for (size_t i = 0; rc == 0 && network_tensor(net, i, &t); i++)
         rc = restore_tensor(s, path, net, &t, err);
+    const char *layers = safetensors_value(s, "layers");
+    if (rc == 0 && (!layers || !network_is(net, layers)))
+        rc = fail(err, E_INVALID, "\"%s\" is of another model: its layers are \"%s\"", path,
+                  layers ? layers : "");
     return rc;
 }
 

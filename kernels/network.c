@@ -120,6 +120,21 @@ const char *network_recipe(const struct network *net)
     return net->recipe;
 }
 
+bool network_is(const struct network *net, const char *recipe)
+{
+    struct layer other[LAYERS_MAX];
+    struct err err;
+    size_t count;
+    if (recipe_parse(recipe, network_outputs(net), LAYERS_MAX, other, &count, &err) ||
+        count != net->count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (other[i].kind != net->layers[i].kind ||
+            memcmp(other[i].number, net->layers[i].number, sizeof other[i].number) != 0)
+            return false;
+    return true;
+}
+
 struct shape network_input(const struct network *net)
 {
     return net->input;

@@ -202,6 +202,8 @@ def checkpoints(b):
             ("another number of classes", ("another model", "[2]", "[3]"), thirds, (), "lstm"),
             ("a larger vocabulary", ("another model", "[24][128]", "[25][128]"), more, (), "lstm"),
             ("another vocabulary", ("vocabulary differs",), spoken, (), "lstm"),
+            ("a layer of another kind", ("its layers are",), texts,
+             ("--layers", "embedding:128 lstm:128 last dense:classes"), "lstm"),
             ("the same texts with other labels", ("other training data",), order, (), "lstm"),
             ("another batch", ("--batch 32", "16"), texts, ("--batch", "16"), "lstm")):
         says(f"--resume with {what}", b.train(files, *resume, *args, model=model), DATA, path, *words,

@@ -247,10 +247,15 @@ static void a_checkpoint_of_another_training_is_named(void **state)
 {
     (void)state;
     struct training a = make(RECIPE, 1), wide = make("conv:3:3 relu maxpool:2 dense:classes", 1),
-                    other = make("dense:classes", 1), same = make(RECIPE, 2);
+                    other = make("dense:classes", 1), same = make(RECIPE, 2),
+                    curved = make("conv:2:3 tanh maxpool:2 dense:classes", 1),
+                    spelt = make("conv:2:3,relu,maxpool:2,dense:3", 1);
     write_training(&a);
     refuse(&wide, "tensor \"layers.0.weight\" is [2][1][3][3] there, [3][1][3][3] here");
     refuse(&other, "tensor \"layers.0.weight\" is [2][1][3][3] there, [3][30] here");
+    refuse(&curved, "its layers are \"conv:2:3 relu maxpool:2 dense:classes\"");
+    spelt.progress.batch = 32; // the first that differs
+    refuse(&spelt, "--batch 64, this one has 32");
     same.progress.batch = 32;
     refuse(&same, "--batch 64, this one has 32");
     same.progress.batch = 64;
@@ -266,6 +271,8 @@ static void a_checkpoint_of_another_training_is_named(void **state)
     release(&wide);
     release(&other);
     release(&same);
+    release(&curved);
+    release(&spelt);
 }
 
 static void what_cannot_be_written_leaves_the_old_one(void **state)
