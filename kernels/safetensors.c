@@ -165,6 +165,8 @@ int safetensors_try(const char *path, struct err *err)
 {
     AUTO_FREE char *temp = xasprintf("%s.new", path);
     struct stat st;
+    if (!*path)
+        return fail(err, E_IO, "cannot write \"\": it is no name. Name a file.");
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return fail(err, E_IO, "cannot write \"%s\": it is a directory. Name a file in it.", path);
     int fd = open(temp, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);

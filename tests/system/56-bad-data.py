@@ -157,7 +157,8 @@ def options(b):
     says("an unknown verb", run(ML, "trian"), USAGE, '"trian"')
     for what, words, path in (
             ("a model that cannot be saved is refused before the training", ("No such file",),
-             os.path.join(b.base, "none", "m")), ("so is a directory", ("is a directory",), b.base)):
+             os.path.join(b.base, "none", "m")), ("so is a directory", ("is a directory",), b.base),
+            ("and a name that is empty", ("no name",), "")):
         ended = b.train(image_files(), "--save", path)
         says(what, ended, FAILED, path, *words)
         tap.equal(ended.stdout, "", "no step was done")
