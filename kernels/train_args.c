@@ -196,6 +196,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case 'l':
         t->rate = arg_real(state, "--lr", arg, 1000);
+        if (!(t->rate > 0))
+            argp_error(state, "--lr %s would learn nothing: give a rate above 0", arg);
         break;
     case KEY_MOMENTUM:
         t->momentum = arg_real(state, "--momentum", arg, 1);

@@ -152,6 +152,9 @@ def options(b):
             ("an unknown option", ("--modle",), ("--modle", "cnn")),
             ("an unknown layer", ('"dens"', "There are dense"), ("--layers", "dens:3")),
             ("a rate that is no number", ('"fast"', "0 to 1000"), ("--lr", "fast")),
+            ("a rate of nothing", ("--lr 0", "above 0"), ("--lr", "0")),
+            ("a network beyond bounds", ("layer 2 (dense)", "parameters"),
+             ("--layers", "dense:1048576 dense:1048576 dense:classes")),
             ("more samples in a step than there are", ("128 training samples",), ("-b", "1000"))):
         says(what, b.train(image_files(), *args), USAGE, *words)
     says("an unknown verb", run(ML, "trian"), USAGE, '"trian"')
