@@ -4,6 +4,7 @@
 #include "common/clock.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -46,8 +47,14 @@ static void end_line(struct report *r)
 
 static void to_channel(struct report *r, const char *line)
 {
-    if (r->fd >= 0 && dprintf(r->fd, "%s\n", line) < 0)
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction before;
+    if (r->fd < 0)
+        return;
+    sigaction(SIGPIPE, &ignore, &before);
+    if (dprintf(r->fd, "%s\n", line) < 0)
         r->fd = -1; // nobody listens
+    sigaction(SIGPIPE, &before, NULL);
 }
 
 static void tell_step(struct report *r, const struct report_step *s)
