@@ -182,6 +182,8 @@ static int run(struct trainer *t)
     }
     code = save(t);
     judge(t, &t->corpus.test);
+    if (!isfinite(metrics_loss(&t->metrics)))
+        return trainer_diverged(t, "the loss");
     report_end(&t->report, &t->metrics, class_of, &t->corpus, network_params(t->net),
                network_params_count(t->net));
     return code;

@@ -2,6 +2,7 @@
 """muster-ml and what it cannot use: one message that says what, where and what to do, the documented
 exit code; or it is skipped and counted. Nothing is left behind and no task waits for another."""
 import gzip
+import json
 import os
 import random
 import shutil
@@ -231,6 +232,32 @@ def checkpoints(b):
          USAGE, "another training", "--resume")
 
 
+def judged(b):
+    """Models that eval refuses, and one that it must not."""
+    model = os.path.join(b.base, "judged")
+    named = {"train.txt": lines(100), "test.txt": lines(40), "class.txt": b"bad\ngood\n"}
+
+    def evaluate(files):
+        b.count += 1
+        return run(ML, "eval", model, "--data", put(os.path.join(b.base, f"d{b.count}"), files),
+                   "--log", "json")
+
+    b.train(named, "--save", model, model="lstm")
+    tap.equal(evaluate(named).returncode, 0, "eval on the same classes")
+    says("eval on a list of other classes", evaluate({**named, "class.txt": b"good\nbad\n"}), DATA,
+         "class.txt", "other classes")
+    with open(model, "rb") as f:
+        whole = f.read()
+    begin = 8 + struct.unpack("<Q", whole[:8])[0]
+    at = begin + json.loads(whole[8:begin])["layers.3.bias"]["data_offsets"][0]
+    put(b.base, {"judged": whole[:at] + struct.pack("<f", float("nan")) + whole[at + 4:]})
+    ended = evaluate(named)
+    says("eval of a model with a number that is none", ended, DATA, model, "no finite number")
+    tap.equal(ended.stdout, "", "prints no figure")
+    b.train(named, "--save", model, "--vocabulary", "2", model="lstm")
+    tap.equal(evaluate(named).returncode, 0, "eval of a model whose vocabulary is empty")
+
+
 def two_tasks(b):
     good = put(os.path.join(b.base, "good"), image_files())
     cut = put(os.path.join(b.base, "cut"), {**image_files(), TRAIN_IMAGES: b"\0"})
@@ -260,6 +287,7 @@ try:
     options(bench)
     diverged(bench)
     checkpoints(bench)
+    judged(bench)
     if shutil.which("mpirun"):
         two_tasks(bench)
     else:
