@@ -233,7 +233,8 @@ static const char rest[] =
     "kind, bit for bit; the samples of a step do not depend on the number of tasks.\n\n"
     "Exit status: 0 trained, 1 the training diverged or the model could not be written, 2 usage, 3 "
     "data or checkpoint that cannot be used, 4 the "
-    "tasks did not find each other, 5 a later attempt of the job keeps the checkpoint, 143 stopped "
+    "tasks did not find each other, 5 a later attempt of the job, or another training, keeps the "
+    "checkpoint, 143 stopped "
     "by SIGTERM at the end of a step, with a checkpoint if there is a directory for it.";
 
 static void parse(int argc, char **argv, struct arguments *a)

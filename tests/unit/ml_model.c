@@ -375,6 +375,28 @@ static void another_training_is_taken_over_on_request_only(void **state)
     keeper_close(&b);
 }
 
+static void of_two_trainings_without_a_job_the_last_has_it(void **state)
+{
+    (void)state;
+    AUTO_FREE char *where = xasprintf("%s/run", dir);
+    struct keeper first, last, beside;
+    struct err err;
+    unsetenv("PMIX_NAMESPACE");
+    assert_int_equal(keeper_open(&first, where, false, &err), 0);
+    assert_int_equal(save(&first, 1, 10), 0);
+    setenv("PMIX_NAMESPACE", "of another mpirun", 1);
+    assert_int_equal(keeper_open(&last, where, true, &err), 0);
+    assert_int_equal(keeper_open(&beside, where, true, &err), 0); // on another host
+    assert_int_equal(save(&first, 2, 20), E_REFUSED);
+    assert_int_equal(save(&last, 3, 30), 0);
+    assert_int_equal(save(&beside, 4, 40), 0);
+    assert_true(saved(&last) == 4);
+    keeper_close(&first);
+    keeper_close(&last);
+    keeper_close(&beside);
+    unsetenv("PMIX_NAMESPACE");
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -388,6 +410,7 @@ int main(void)
         STORY(what_cannot_be_written_leaves_the_old_one),
         STORY(the_next_attempt_fences_the_last),
         STORY(another_training_is_taken_over_on_request_only),
+        STORY(of_two_trainings_without_a_job_the_last_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
