@@ -38,11 +38,12 @@ static double rate(const struct report *r)
     return r->ns > 0 ? (double)r->samples * 1e9 / (double)r->ns : 0;
 }
 
-static void end_line(struct report *r)
+void report_end_line(struct report *r)
 {
     if (r->line_open)
         putchar('\n');
     r->line_open = false;
+    fflush(stdout);
 }
 
 static void to_channel(struct report *r, const char *line)
@@ -117,7 +118,7 @@ void report_epoch(struct report *r, int64_t epoch, int64_t epochs, const char *p
                                      ",\"train_loss\":%.9g,\"%s_loss\":%.9g,\"%s_accuracy\":%.4f}",
                                      part, epoch, train_loss, part, loss, part, accuracy);
     to_channel(r, line);
-    end_line(r);
+    report_end_line(r);
     if (r->json)
         puts(line);
     else
@@ -139,7 +140,7 @@ void report_end(struct report *r, const struct metrics *m, metrics_name *name, c
                                      "\"test_accuracy\":%.4f}",
                                      metrics_loss(m), accuracy);
     to_channel(r, line);
-    end_line(r);
+    report_end_line(r);
     if (r->json) {
         metrics_json(m, name, arg, &table);
         printf("%s{\"test_accuracy\":%.4f,\"parameters_crc32\":\"%08lx\",\"tasks\":%d,"

@@ -15,8 +15,10 @@ static int exit_of(enum errcode code)
 }
 
 // The exit code that the first task with a failure has, on every task.
-static int verdict(const struct trainer *t, int rc, const struct err *err)
+static int verdict(struct trainer *t, int rc, const struct err *err)
 {
+    if (rc)
+        report_end_line(&t->report);
     int code = rc ? exit_of(err->code) : 0, worst;
     bool failed = tasks_fail(&t->tasks, rc, err);
     MPI_Allreduce(&code, &worst, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);

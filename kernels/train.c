@@ -175,6 +175,7 @@ static int run(struct trainer *t)
     if (code)
         return code;
     if (t->stopped) {
+        report_end_line(&t->report);
         if (t->tasks.rank == 0)
             fprintf(stderr, "muster-ml: stopped as asked after step %" PRId64 "%s\n",
                     t->progress.step, t->o->checkpoint ? ", with a checkpoint" : "");

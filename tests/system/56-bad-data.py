@@ -183,6 +183,18 @@ def diverged(b):
            "the checkpoint before it is kept, and is sound", ended.stdout + ended.stderr)
 
 
+def on_a_terminal(b):
+    """What a training says about its end stands in a line of its own, below the bar."""
+    folder, (ours, its) = put(os.path.join(b.base, "shown"), image_files()), os.openpty()
+    subprocess.run([ML, "train", "--data", folder, "--lr", "1000", "--optimizer", "sgd", "--batch",
+                    "4"], stdin=subprocess.DEVNULL, stdout=its, stderr=its, timeout=60)
+    os.close(its)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    tap.ok("\r[" in shown and "\nmuster-ml: " in shown, "on a terminal the bar's line is ended first",
+           repr(shown[-400:]))
+
+
 def claim_of(folder):
     with open(os.path.join(folder, "claim"), encoding="utf-8") as f:
         return f.read()
@@ -286,6 +298,7 @@ try:
     text_data(bench)
     options(bench)
     diverged(bench)
+    on_a_terminal(bench)
     checkpoints(bench)
     judged(bench)
     if shutil.which("mpirun"):
