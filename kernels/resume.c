@@ -85,7 +85,9 @@ static int take_newest(struct trainer *t)
     t->progress = p;
     spread(t, newest.rank);
     if (t->tasks.rank == 0)
-        printf("resumed from the checkpoint of step %" PRId64 "\n", t->progress.step);
+        printf(t->o->json ? "{\"resumed_from_step\":%" PRId64 "}\n"
+                          : "resumed from the checkpoint of step %" PRId64 "\n",
+               t->progress.step);
     return EXIT_OK;
 }
 

@@ -239,7 +239,10 @@ def checkpoints(b):
               (["checkpoint.safetensors", "claim", "lock"], claim),
               "none of them took the directory from its owner, nor left anything there")
     put(kept, {"checkpoint.safetensors": whole})
-    tap.equal(b.train(texts, *resume, model="lstm").returncode, 0, "the right training goes on")
+    ended = b.train(texts, *resume, "--log", "json", model="lstm")
+    tap.equal(ended.returncode, 0, "the right training goes on")
+    tap.equal(sum("resumed_from_step" in json.loads(x) for x in ended.stdout.splitlines()), 1,
+              "and every line of its JSON log is an object")
     says("without --resume it is not touched", b.train(texts, "--checkpoint", kept, model="lstm"),
          USAGE, "another training", "--resume")
 
