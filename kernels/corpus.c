@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -160,11 +161,26 @@ int corpus_read(const struct corpus_options *o, struct corpus *ret, struct err *
     return rc;
 }
 
+// The labels of a directory are numbers of its own list.
+static int check_names(const struct corpus *c, const char *dir, struct err *err)
+{
+    struct corpus other = {0};
+    int rc = read_names(&other, dir, err);
+    size_t count = other.names.count;
+    if (rc == 0 && count &&
+        (count != c->names.count ||
+         memcmp(other.names.names, c->names.names, count * sizeof *other.names.names) != 0))
+        rc = fail(err, E_CORRUPT,
+                  "\"%s/class.txt\" lists other classes than the model was trained with", dir);
+    corpus_free(&other);
+    return rc;
+}
+
 int corpus_read_test(const struct corpus_options *o, struct corpus *c, struct err *err)
 {
     int rc;
     if (c->texts) {
-        rc = c->names.count ? 0 : read_names(c, o->dir, err);
+        rc = c->names.count ? check_names(c, o->dir, err) : read_names(c, o->dir, err);
         if (rc == 0)
             rc = read_texts(c, o->dir, "test.txt", false, 0, &c->test, err);
     } else {

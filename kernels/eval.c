@@ -6,6 +6,7 @@
 #include "kernels/exits.h"
 #include "kernels/model.h"
 
+#include <math.h>
 #include <mpi.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,19 +128,26 @@ static void show(const struct judge *j, const struct metrics *m)
     fputs(text_str(&t), stdout);
 }
 
-static void judge_all(struct judge *j)
+static int judge_all(struct judge *j)
 {
+    int code = EXIT_OK;
     struct metrics m;
     struct feeder f = {.mean = j->corpus.mean, .deviation = j->corpus.deviation};
     struct exchange *x = exchange_new(MPI_COMM_WORLD, EXCHANGE_BUCKET_BYTES);
     metrics_init(&m, j->corpus.classes);
     feeder_init(&f, network_input(j->net), ROWS, j->corpus.time_max);
     evaluate(j->net, &f, &j->corpus.test, j->a->loss, x, j->tasks.rank, j->tasks.count, &m);
-    if (j->tasks.rank == 0)
+    if (!isfinite(metrics_loss(&m)))
+        code = EXIT_DATA;
+    if (j->tasks.rank == 0 && code == EXIT_OK)
         show(j, &m);
+    else if (j->tasks.rank == 0)
+        fprintf(stderr, "muster-ml: \"%s\" puts out what is no finite number: it is damaged\n",
+                j->a->model);
     feeder_fini(&f);
     metrics_fini(&m);
     exchange_free(x);
+    return code;
 }
 
 static int run(const struct arguments *a)
@@ -153,7 +161,7 @@ static int run(const struct arguments *a)
         tasks_fail(&j.tasks, tasks_same(&j.tasks, corpus_sum(&j.corpus), a->data.dir, &err), &err))
         code = EXIT_DATA;
     else
-        judge_all(&j);
+        code = judge_all(&j);
     network_free(j.net);
     corpus_free(&j.corpus);
     safetensors_free(&j.file);

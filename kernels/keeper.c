@@ -12,18 +12,28 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 struct claim {
     char job[64];
     int64_t attempt, step; // step -1: nothing was written
 };
 
+// Without a job: a number that no other training has which runs now; on all hosts of mpirun one.
+static int64_t outside(void)
+{
+    const char *world = getenv("PMIX_NAMESPACE");
+    return world ? (int64_t)crc32_z(0, (const Bytef *)world, strlen(world)) : getpid();
+}
+
 // MUSTER_ATTEMPT is CLUSTER-JOB-NUMBER.
 static void take_attempt(struct keeper *k)
 {
     const char *token = getenv("MUSTER_ATTEMPT"), *dash = token ? strrchr(token, '-') : NULL;
-    if (!dash || (size_t)(dash - token) >= sizeof k->job)
+    if (!dash || (size_t)(dash - token) >= sizeof k->job) {
+        k->attempt = outside();
         return;
+    }
     memcpy(k->job, token, (size_t)(dash - token));
     k->attempt = strtol(dash + 1, NULL, 10);
 }
@@ -80,6 +90,10 @@ static bool same_job(const struct keeper *k, const struct claim *c)
 
 static int fenced(const struct keeper *k, const struct claim *c, struct err *err)
 {
+    if (!same_job(k, c))
+        return fail(err, E_REFUSED,
+                    "another training keeps \"%s\" now: this one may no longer write there",
+                    k->dir);
     return fail(err, E_REFUSED,
                 "attempt %" PRId64 " of this job keeps \"%s\": attempt %" PRId64
                 " may no longer write there",

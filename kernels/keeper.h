@@ -6,8 +6,8 @@
 //
 // Fenced by attempt: an attempt of a job claims the directory before its first step, and from then
 // on no earlier attempt can write there, whatever still runs of it. Outside of Muster (no
-// MUSTER_ATTEMPT) there is no job, and the directory is whoever's came last. One task a host keeps
-// the host's copy; hosts that share the directory write it once.
+// MUSTER_ATTEMPT) there is no job, JOB is "-", and the training that came last has the directory.
+// One task a host keeps the host's copy; hosts that share the directory write it once.
 #pragma once
 
 #include "common/err.h"
@@ -30,5 +30,5 @@ int keeper_open(struct keeper *k, const char *dir, bool resume, struct err *err)
 // The checkpoint's path, the caller's to free; NULL: there is none. Claims nothing.
 char *keeper_find(const char *dir);
 void keeper_close(struct keeper *k);
-// E_REFUSED: a later attempt has claimed the directory. E_IO, E_NO_SPACE.
+// E_REFUSED: a later attempt, or another training, has claimed the directory. E_IO, E_NO_SPACE.
 int keeper_save(struct keeper *k, const struct safetensors *s, int64_t step, struct err *err);

@@ -1,8 +1,8 @@
 // lstm:N  a state of N numbers after each step, from a state of zeros; gates i, f, c, o.
 //
 // Always over all rows of the buffers and all steps of the pass: what comes after a sample's end
-// changes nothing before it, and has a gradient of zero. An operation is made for each number of
-// steps that occurs.
+// changes nothing before it, and has a gradient of zero. An operation is made for a number of steps
+// when it occurs.
 #include "common/alloc.h"
 #include "kernels/layer.h"
 #include "kernels/onednn.h"
@@ -11,9 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Each has memory for all that its backward pass wants to know, so few are kept.
+enum { KEPT_MAX = 16 };
+
 struct state {
-    struct onednn_lstm **by_time; // [time_max / BATCH_STEPS + 1]
-    size_t count;
+    struct kept {
+        size_t time;
+        struct onednn_lstm *operation;
+    } kept[KEPT_MAX];
+    size_t next; // to be replaced
 };
 
 static size_t weights_x(const struct layer *l)
@@ -37,29 +43,28 @@ static int shape(struct layer *l, struct err *err)
 
 static void make(struct layer *l)
 {
-    struct state *s = xcalloc(1, sizeof *s);
-    s->count = l->time_max / BATCH_STEPS + 1;
-    s->by_time = xcalloc(s->count, sizeof *s->by_time);
-    l->state = s;
+    l->state = xcalloc(1, sizeof(struct state));
 }
 
 static void release(struct layer *l)
 {
     struct state *s = l->state;
-    for (size_t i = 0; s && i < s->count; i++)
-        onednn_lstm_free(s->by_time[i]);
-    if (s)
-        free(s->by_time);
+    for (size_t i = 0; s && i < KEPT_MAX; i++)
+        onednn_lstm_free(s->kept[i].operation);
     free(s);
 }
 
 static struct onednn_lstm *operation(const struct layer *l, const struct batch *b)
 {
     struct state *s = l->state;
-    struct onednn_lstm **at = &s->by_time[b->time / BATCH_STEPS];
-    if (!*at)
-        *at = onednn_lstm_new(b->time, b->rows, l->in.channels, l->number[0]);
-    return *at;
+    for (size_t i = 0; i < KEPT_MAX; i++)
+        if (s->kept[i].time == b->time)
+            return s->kept[i].operation;
+    struct kept *k = &s->kept[s->next];
+    s->next = (s->next + 1) % KEPT_MAX;
+    onednn_lstm_free(k->operation);
+    *k = (struct kept){b->time, onednn_lstm_new(b->time, b->rows, l->in.channels, l->number[0])};
+    return k->operation;
 }
 
 // Uniform with bound 1 / sqrt(N); the forget gate's bias is 1 (Jozefowicz et al. 2015).

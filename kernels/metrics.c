@@ -82,16 +82,26 @@ double metrics_macro_f1(const struct metrics *m)
     return sum / (double)m->classes;
 }
 
+// The name's first bytes, at most max; no character is cut.
+static int cut(const char *name, size_t max)
+{
+    size_t n = strlen(name);
+    if (n > max)
+        for (n = max; n && ((unsigned char)name[n] & 0xc0) == 0x80; n--)
+            ;
+    return (int)n;
+}
+
 static void add_matrix(const struct metrics *m, metrics_name *name, const void *arg,
                        struct text *ret)
 {
     char number[24];
     text_addf(ret, "\n%-16s called\n%-16s", "class", "");
     for (size_t k = 0; k < m->classes; k++)
-        text_addf(ret, " %7.7s", name(arg, k, number));
+        text_addf(ret, " %7.*s", cut(name(arg, k, number), 7), name(arg, k, number));
     text_addc(ret, '\n');
     for (size_t k = 0; k < m->classes; k++) {
-        text_addf(ret, "%-16.16s", name(arg, k, number));
+        text_addf(ret, "%-16.*s", cut(name(arg, k, number), 16), name(arg, k, number));
         for (size_t i = 0; i < m->classes; i++)
             text_addf(ret, " %7.0f", metrics_count(m, k, i));
         text_addc(ret, '\n');
@@ -104,7 +114,8 @@ void metrics_table(const struct metrics *m, metrics_name *name, const void *arg,
     text_addf(ret, "%-16s %9s %9s %9s %9s\n", "class", "precision", "recall", "F1", "samples");
     for (size_t k = 0; k < m->classes; k++) {
         struct class_metrics c = metrics_class(m, k);
-        text_addf(ret, "%-16.16s %9.4f %9.4f %9.4f %9.0f\n", name(arg, k, number), c.precision,
+        const char *label = name(arg, k, number);
+        text_addf(ret, "%-16.*s %9.4f %9.4f %9.4f %9.0f\n", cut(label, 16), label, c.precision,
                   c.recall, c.f1, c.count);
     }
     text_addf(ret, "%-16s %9s %9s %9.4f %9.0f\n", "mean", "", "", metrics_macro_f1(m), m->sums[1]);

@@ -70,12 +70,12 @@ void model_pack(struct network *net, struct corpus *c, const struct optimiser *o
     struct network_tensor t;
     *ret = (struct safetensors){0};
     pack_input(net, c, ret);
-    pack_words(c, ret);
     for (size_t i = 0; network_tensor(net, i, &t); i++)
         safetensors_add(ret, t.name, SAFETENSOR_F32, t.dims, t.shape,
                         network_params(net) + t.offset);
     if (optimiser)
         pack_training(optimiser, p, c, ret);
+    pack_words(c, ret); // bytes last, so that the numbers are aligned
 }
 
 // ---- reading ----
@@ -103,8 +103,8 @@ static int take_names(const struct safetensors *s, struct corpus *c)
         if (n == 0 || n > CLASS_NAME_MAX || c->names.count == CLASSES_MAX)
             return -1;
         c->names.names = xreallocarray(c->names.names, c->names.count + 1, sizeof *c->names.names);
-        memcpy(c->names.names[c->names.count], p, n);
-        c->names.names[c->names.count++][n] = '\0';
+        memset(c->names.names[c->names.count], 0, sizeof *c->names.names);
+        memcpy(c->names.names[c->names.count++], p, n);
         p = stop + 1;
     }
     return 0;
@@ -117,11 +117,12 @@ static int take_text_input(const struct safetensors *s, const char *path, const 
     size_t steps;
     const struct safetensor *t = safetensors_find(s, "vocabulary");
     if (sscanf(input, "text %7s %zu", kind, &steps) != 2 || steps < BATCH_STEPS || steps > 4096 ||
-        steps % BATCH_STEPS || !t || take_names(s, c))
+        steps % BATCH_STEPS || take_names(s, c))
         return fail(err, E_CORRUPT, "\"%s\" is damaged: its input is not described", path);
     c->texts = true;
     c->time_max = steps;
-    int rc = vocabulary_parse(&c->vocabulary, strcmp(kind, "word") == 0, t->data, t->bytes, err);
+    int rc = vocabulary_parse(&c->vocabulary, strcmp(kind, "word") == 0, t ? t->data : "",
+                              t ? t->bytes : 0, err); // none: every token is unknown
     *ret = (struct shape){.sequence = true, .height = c->vocabulary.size, .width = 1};
     return rc;
 }
@@ -194,6 +195,10 @@ int model_restore(const struct safetensors *s, const char *path, struct network 
     int rc = 0;
     for (size_t i = 0; rc == 0 && network_tensor(net, i, &t); i++)
         rc = restore_tensor(s, path, net, &t, err);
+    const char *layers = safetensors_value(s, "layers");
+    if (rc == 0 && (!layers || !network_is(net, layers)))
+        rc = fail(err, E_INVALID, "\"%s\" is of another model: its layers are \"%s\"", path,
+                  layers ? layers : "");
     return rc;
 }
 

@@ -22,7 +22,8 @@ void model_pack(struct network *net, struct corpus *c, const struct optimiser *o
 // *ret_recipe lives as long as s. E_CORRUPT names what is missing. path is for messages.
 int model_corpus(const struct safetensors *s, const char *path, struct corpus *c,
                  struct shape *ret_input, const char **ret_recipe, struct err *err);
-// The tensors into net; E_INVALID names the first that is missing or of another shape.
+// The tensors into net; E_INVALID names the first that is missing or of another shape, or other
+// layers.
 int model_restore(const struct safetensors *s, const char *path, struct network *net,
                   struct err *err);
 // The rest of a checkpoint, for a training on the same data with the same kind of optimiser, seed

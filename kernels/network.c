@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PARAMS_MAX = 1 << 29 };
+static const double OUTPUT_MAX = 8589934592.0; // of one layer, for all rows: 32 GiB
+
 struct network {
     char *recipe;
     struct shape input;
@@ -27,6 +30,18 @@ static int misfit(const struct layer *l, size_t i, const struct err *why, struct
                 why->message, text_str(&in));
 }
 
+// Far from where sizes overflow, and a checkpoint can be read again.
+static int check_size(const struct network *net, const struct layer *l, struct err *err)
+{
+    double samples = (double)net->rows * (double)(l->out.sequence ? net->time_max : 1);
+    if (l->count > PARAMS_MAX - net->params_count)
+        return fail(err, E_INVALID, "a network of more than %d parameters", PARAMS_MAX);
+    if ((double)shape_elements(l->out) * samples > OUTPUT_MAX)
+        return fail(err, E_INVALID, "puts out more than %.0f numbers for %.0f samples", OUTPUT_MAX,
+                    (double)net->rows);
+    return 0;
+}
+
 static int fit_shapes(struct network *net, size_t classes, struct err *err)
 {
     struct shape at = net->input;
@@ -36,7 +51,7 @@ static int fit_shapes(struct network *net, size_t classes, struct err *err)
         l->in = at;
         l->rows = net->rows;
         l->time_max = net->time_max;
-        if (l->kind->shape(l, &why))
+        if (l->kind->shape(l, &why) || check_size(net, l, &why))
             return misfit(l, i, &why, err);
         l->offset = net->params_count;
         net->params_count += l->count;
@@ -120,6 +135,21 @@ const char *network_recipe(const struct network *net)
     return net->recipe;
 }
 
+bool network_is(const struct network *net, const char *recipe)
+{
+    struct layer other[LAYERS_MAX];
+    struct err err;
+    size_t count;
+    if (recipe_parse(recipe, network_outputs(net), LAYERS_MAX, other, &count, &err) ||
+        count != net->count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (other[i].kind != net->layers[i].kind ||
+            memcmp(other[i].number, net->layers[i].number, sizeof other[i].number) != 0)
+            return false;
+    return true;
+}
+
 struct shape network_input(const struct network *net)
 {
     return net->input;
@@ -142,7 +172,7 @@ float *network_grads(struct network *net)
 
 size_t network_outputs(const struct network *net)
 {
-    return net->layers[net->count - 1].out.channels;
+    return shape_elements(net->layers[net->count - 1].out);
 }
 
 static void fill_tensor(const struct layer *l, size_t layer, size_t i, size_t offset,
@@ -207,7 +237,7 @@ void network_backward(struct network *net, const struct batch *b, const float *g
                       network_done *done, void *arg)
 {
     struct layer *last = &net->layers[net->count - 1];
-    memcpy(last->grad, grad, b->n * last->out.channels * sizeof *grad);
+    memcpy(last->grad, grad, b->n * network_outputs(net) * sizeof *grad);
     for (size_t i = net->count; i-- > 0;) {
         struct layer *l = &net->layers[i];
         const float *in = i ? net->layers[i - 1].output : b->x;

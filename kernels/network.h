@@ -31,6 +31,8 @@ void network_free(struct network *net);
 void network_init(struct network *net, uint64_t seed);
 
 const char *network_recipe(const struct network *net);
+// Are these its layers, however they are written?
+bool network_is(const struct network *net, const char *recipe);
 struct shape network_input(const struct network *net);
 size_t network_params_count(const struct network *net);
 float *network_params(struct network *net);

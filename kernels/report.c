@@ -4,6 +4,7 @@
 #include "common/clock.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -37,17 +38,24 @@ static double rate(const struct report *r)
     return r->ns > 0 ? (double)r->samples * 1e9 / (double)r->ns : 0;
 }
 
-static void end_line(struct report *r)
+void report_end_line(struct report *r)
 {
     if (r->line_open)
         putchar('\n');
     r->line_open = false;
+    fflush(stdout);
 }
 
 static void to_channel(struct report *r, const char *line)
 {
-    if (r->fd >= 0 && dprintf(r->fd, "%s\n", line) < 0)
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction before;
+    if (r->fd < 0)
+        return;
+    sigaction(SIGPIPE, &ignore, &before);
+    if (dprintf(r->fd, "%s\n", line) < 0)
         r->fd = -1; // nobody listens
+    sigaction(SIGPIPE, &before, NULL);
 }
 
 static void tell_step(struct report *r, const struct report_step *s)
@@ -110,7 +118,7 @@ void report_epoch(struct report *r, int64_t epoch, int64_t epochs, const char *p
                                      ",\"train_loss\":%.9g,\"%s_loss\":%.9g,\"%s_accuracy\":%.4f}",
                                      part, epoch, train_loss, part, loss, part, accuracy);
     to_channel(r, line);
-    end_line(r);
+    report_end_line(r);
     if (r->json)
         puts(line);
     else
@@ -132,7 +140,7 @@ void report_end(struct report *r, const struct metrics *m, metrics_name *name, c
                                      "\"test_accuracy\":%.4f}",
                                      metrics_loss(m), accuracy);
     to_channel(r, line);
-    end_line(r);
+    report_end_line(r);
     if (r->json) {
         metrics_json(m, name, arg, &table);
         printf("%s{\"test_accuracy\":%.4f,\"parameters_crc32\":\"%08lx\",\"tasks\":%d,"

@@ -27,6 +27,8 @@ struct report_step {
 };
 void report_step(struct report *r, const struct report_step *s);
 // part: "dev" or "test", on which the network was judged.
+// Before somebody else writes on the terminal: the line of progress is not gone on with.
+void report_end_line(struct report *r);
 void report_epoch(struct report *r, int64_t epoch, int64_t epochs, const char *part, double loss,
                   double accuracy);
 // The last lines: by class, throughput of the steps, a checksum of the parameters, `test accuracy

@@ -15,8 +15,10 @@ static int exit_of(enum errcode code)
 }
 
 // The exit code that the first task with a failure has, on every task.
-static int verdict(const struct trainer *t, int rc, const struct err *err)
+static int verdict(struct trainer *t, int rc, const struct err *err)
 {
+    if (rc)
+        report_end_line(&t->report);
     int code = rc ? exit_of(err->code) : 0, worst;
     bool failed = tasks_fail(&t->tasks, rc, err);
     MPI_Allreduce(&code, &worst, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
@@ -83,7 +85,9 @@ static int take_newest(struct trainer *t)
     t->progress = p;
     spread(t, newest.rank);
     if (t->tasks.rank == 0)
-        printf("resumed from the checkpoint of step %" PRId64 "\n", t->progress.step);
+        printf(t->o->json ? "{\"resumed_from_step\":%" PRId64 "}\n"
+                          : "resumed from the checkpoint of step %" PRId64 "\n",
+               t->progress.step);
     return EXIT_OK;
 }
 

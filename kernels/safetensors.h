@@ -25,7 +25,7 @@ struct safetensor {
     enum safetensor_type type;
     size_t dims, shape[SAFETENSOR_DIMS_MAX];
     size_t bytes;
-    const void *data;
+    const void *data; // of what was read: not aligned
 };
 
 struct safetensors {

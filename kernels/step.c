@@ -51,8 +51,9 @@ void trainer_step(struct trainer *t, size_t first, size_t len, struct report_ste
     ret->ns = clock_steady_ns() - begun;
 }
 
-int trainer_diverged(const struct trainer *t, const char *what)
+int trainer_diverged(struct trainer *t, const char *what)
 {
+    report_end_line(&t->report);
     if (t->tasks.rank == 0)
         fprintf(stderr,
                 "muster-ml: %s is no longer a finite number after step %" PRId64

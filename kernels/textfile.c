@@ -59,7 +59,8 @@ int class_names_read(const char *path, struct class_names *ret, struct err *err)
             break;
         }
         c.names = xreallocarray(c.names, c.count + 1, sizeof *c.names);
-        snprintf(c.names[c.count++], sizeof *c.names, "%.*s", (int)len, line);
+        memset(c.names[c.count], 0, sizeof *c.names);
+        memcpy(c.names[c.count++], line, len);
     }
     if (rc) {
         class_names_free(&c);

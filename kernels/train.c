@@ -175,6 +175,7 @@ static int run(struct trainer *t)
     if (code)
         return code;
     if (t->stopped) {
+        report_end_line(&t->report);
         if (t->tasks.rank == 0)
             fprintf(stderr, "muster-ml: stopped as asked after step %" PRId64 "%s\n",
                     t->progress.step, t->o->checkpoint ? ", with a checkpoint" : "");
@@ -182,6 +183,8 @@ static int run(struct trainer *t)
     }
     code = save(t);
     judge(t, &t->corpus.test);
+    if (!isfinite(metrics_loss(&t->metrics)))
+        return trainer_diverged(t, "the loss");
     report_end(&t->report, &t->metrics, class_of, &t->corpus, network_params(t->net),
                network_params_count(t->net));
     return code;

@@ -196,6 +196,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case 'l':
         t->rate = arg_real(state, "--lr", arg, 1000);
+        if (!(t->rate > 0))
+            argp_error(state, "--lr %s would learn nothing: give a rate above 0", arg);
         break;
     case KEY_MOMENTUM:
         t->momentum = arg_real(state, "--momentum", arg, 1);
@@ -227,12 +229,12 @@ static const char rest[] =
     "\nA text is a line TEXT<TAB>LABEL in UTF-8; the label is a number or a name from class.txt. "
     "Lines "
     "that cannot be used are skipped and counted; more than one in twenty is refused.\n\n"
-    "The same seed and number of tasks give the same parameters, bit for bit; the samples of a "
-    "step "
-    "do not depend on the number of tasks.\n\n"
+    "The same seed and number of tasks and threads give the same parameters on processors of one "
+    "kind, bit for bit; the samples of a step do not depend on the number of tasks.\n\n"
     "Exit status: 0 trained, 1 the training diverged or the model could not be written, 2 usage, 3 "
     "data or checkpoint that cannot be used, 4 the "
-    "tasks did not find each other, 5 a later attempt of the job keeps the checkpoint, 143 stopped "
+    "tasks did not find each other, 5 a later attempt of the job, or another training, keeps the "
+    "checkpoint, 143 stopped "
     "by SIGTERM at the end of a step, with a checkpoint if there is a directory for it.";
 
 static void parse(int argc, char **argv, struct arguments *a)

@@ -37,7 +37,7 @@ void trainer_stop(void);
 
 // What is no longer a finite number: says so, what to do, and returns the exit code. The parameters
 // are the same on every task, so every task sees it at the same step.
-int trainer_diverged(const struct trainer *t, const char *what);
+int trainer_diverged(struct trainer *t, const char *what);
 
 // resume.c. Both collective; they print what is wrong and return an exit code.
 // Opens the directory and takes what is there: parameters, optimiser, progress.

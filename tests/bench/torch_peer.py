@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import nn
 
 RANK, PROCESSES = int(sys.argv[1]), int(sys.argv[2])
-WIDTH, LENGTH_MAX, STEPS_OF = 128, 64, 8  # as muster-ml: texts are padded to a multiple of 8
+WIDTH, LENGTH_MAX, STEPS_OF = 128, 64, 4  # as muster-ml: texts are padded to a multiple of 4
 
 
 def whole(folder, name):

@@ -33,10 +33,11 @@ def environ(pid):
 
 
 def power_off(c, node):
-    """Everything of the node at once, as when its machine loses power."""
+    """Everything of the node at once, as when its machine loses power. Tasks of other clusters, which
+    may run beside this one, keep their checkpoints elsewhere."""
     daemons = [p for p in processes(c.root) if f" {node} " in cmdline(p) + " "]
     mark = f"MUSTER_NODE={node}".encode()
-    tasks = [p for p in processes(ML) if mark in environ(p)]
+    tasks = [p for p in processes(ML, c.dir) if mark in environ(p)]
     for pid in daemons + tasks:
         try:
             os.kill(pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 """muster-ml and what it cannot use: one message that says what, where and what to do, the documented
 exit code; or it is skipped and counted. Nothing is left behind and no task waits for another."""
 import gzip
+import json
 import os
 import random
 import shutil
@@ -152,12 +153,16 @@ def options(b):
             ("an unknown option", ("--modle",), ("--modle", "cnn")),
             ("an unknown layer", ('"dens"', "There are dense"), ("--layers", "dens:3")),
             ("a rate that is no number", ('"fast"', "0 to 1000"), ("--lr", "fast")),
+            ("a rate of nothing", ("--lr 0", "above 0"), ("--lr", "0")),
+            ("a network beyond bounds", ("layer 2 (dense)", "parameters"),
+             ("--layers", "dense:1048576 dense:1048576 dense:classes")),
             ("more samples in a step than there are", ("128 training samples",), ("-b", "1000"))):
         says(what, b.train(image_files(), *args), USAGE, *words)
     says("an unknown verb", run(ML, "trian"), USAGE, '"trian"')
     for what, words, path in (
             ("a model that cannot be saved is refused before the training", ("No such file",),
-             os.path.join(b.base, "none", "m")), ("so is a directory", ("is a directory",), b.base)):
+             os.path.join(b.base, "none", "m")), ("so is a directory", ("is a directory",), b.base),
+            ("and a name that is empty", ("no name",), "")):
         ended = b.train(image_files(), "--save", path)
         says(what, ended, FAILED, path, *words)
         tap.equal(ended.stdout, "", "no step was done")
@@ -176,6 +181,18 @@ def diverged(b):
                     "--checkpoint", kept, "--resume")
     tap.ok("resumed from the checkpoint of step" in ended.stdout,
            "the checkpoint before it is kept, and is sound", ended.stdout + ended.stderr)
+
+
+def on_a_terminal(b):
+    """What a training says about its end stands in a line of its own, below the bar."""
+    folder, (ours, its) = put(os.path.join(b.base, "shown"), image_files()), os.openpty()
+    subprocess.run([ML, "train", "--data", folder, "--lr", "1000", "--optimizer", "sgd", "--batch",
+                    "4"], stdin=subprocess.DEVNULL, stdout=its, stderr=its, timeout=60)
+    os.close(its)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    tap.ok("\r[" in shown and "\nmuster-ml: " in shown, "on a terminal the bar's line is ended first",
+           repr(shown[-400:]))
 
 
 def claim_of(folder):
@@ -202,6 +219,8 @@ def checkpoints(b):
             ("another number of classes", ("another model", "[2]", "[3]"), thirds, (), "lstm"),
             ("a larger vocabulary", ("another model", "[24][128]", "[25][128]"), more, (), "lstm"),
             ("another vocabulary", ("vocabulary differs",), spoken, (), "lstm"),
+            ("a layer of another kind", ("its layers are",), texts,
+             ("--layers", "embedding:128 lstm:128 last dense:classes"), "lstm"),
             ("the same texts with other labels", ("other training data",), order, (), "lstm"),
             ("another batch", ("--batch 32", "16"), texts, ("--batch", "16"), "lstm")):
         says(f"--resume with {what}", b.train(files, *resume, *args, model=model), DATA, path, *words,
@@ -220,9 +239,38 @@ def checkpoints(b):
               (["checkpoint.safetensors", "claim", "lock"], claim),
               "none of them took the directory from its owner, nor left anything there")
     put(kept, {"checkpoint.safetensors": whole})
-    tap.equal(b.train(texts, *resume, model="lstm").returncode, 0, "the right training goes on")
+    ended = b.train(texts, *resume, "--log", "json", model="lstm")
+    tap.equal(ended.returncode, 0, "the right training goes on")
+    tap.equal(sum("resumed_from_step" in json.loads(x) for x in ended.stdout.splitlines()), 1,
+              "and every line of its JSON log is an object")
     says("without --resume it is not touched", b.train(texts, "--checkpoint", kept, model="lstm"),
          USAGE, "another training", "--resume")
+
+
+def judged(b):
+    """Models that eval refuses, and one that it must not."""
+    model = os.path.join(b.base, "judged")
+    named = {"train.txt": lines(100), "test.txt": lines(40), "class.txt": b"bad\ngood\n"}
+
+    def evaluate(files):
+        b.count += 1
+        return run(ML, "eval", model, "--data", put(os.path.join(b.base, f"d{b.count}"), files),
+                   "--log", "json")
+
+    b.train(named, "--save", model, model="lstm")
+    tap.equal(evaluate(named).returncode, 0, "eval on the same classes")
+    says("eval on a list of other classes", evaluate({**named, "class.txt": b"good\nbad\n"}), DATA,
+         "class.txt", "other classes")
+    with open(model, "rb") as f:
+        whole = f.read()
+    begin = 8 + struct.unpack("<Q", whole[:8])[0]
+    at = begin + json.loads(whole[8:begin])["layers.3.bias"]["data_offsets"][0]
+    put(b.base, {"judged": whole[:at] + struct.pack("<f", float("nan")) + whole[at + 4:]})
+    ended = evaluate(named)
+    says("eval of a model with a number that is none", ended, DATA, model, "no finite number")
+    tap.equal(ended.stdout, "", "prints no figure")
+    b.train(named, "--save", model, "--vocabulary", "2", model="lstm")
+    tap.equal(evaluate(named).returncode, 0, "eval of a model whose vocabulary is empty")
 
 
 def two_tasks(b):
@@ -253,7 +301,9 @@ try:
     text_data(bench)
     options(bench)
     diverged(bench)
+    on_a_terminal(bench)
     checkpoints(bench)
+    judged(bench)
     if shutil.which("mpirun"):
         two_tasks(bench)
     else:

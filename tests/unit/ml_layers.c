@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -295,6 +296,7 @@ static const struct test_case cases[] = {
     {.recipe = "conv:3:5 tanh conv:5:3 dense:classes", .input = IMAGE(7, 6)},
     {.recipe = "conv:4:1 sigmoid maxpool:2 dense:classes", .input = IMAGE(7, 6)},
     {.recipe = "maxpool:3 dense:classes", .input = IMAGE(7, 6)},
+    {.recipe = "conv:1:1 maxpool:2", .input = IMAGE(2, 6)}, // an image of three outputs
     {.recipe = "conv:4:3 relu maxpool:2 conv:6:3 relu maxpool:2 dense:5 relu dense:classes",
      .input = IMAGE(9, 8)},
     {.recipe = "embedding:4 last dense:classes", .input = TEXT},
@@ -440,12 +442,48 @@ static void gradients_are_sums_so_that_parts_of_a_batch_add_up(void **state)
     }
 }
 
+static size_t memory_in_use(void)
+{
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+}
+
+// An operation is made for each number of steps; with long texts many occur.
+static void many_lengths_do_not_fill_the_memory(void **state)
+{
+    (void)state;
+    enum { LONGEST = 1024, BOUND = 100 << 20 };
+    const struct shape text = TEXT;
+    struct network *net;
+    struct err err;
+    int32_t *ids = xcalloc(LONGEST, sizeof *ids);
+    assert_int_equal(
+        network_new("embedding:16 lstm:16 last dense:classes", text, 2, 1, LONGEST, &net, &err), 0);
+    network_init(net, 1);
+    size_t before = memory_in_use();
+    for (int32_t steps = BATCH_STEPS; steps <= LONGEST; steps += BATCH_STEPS) {
+        struct batch b = {.n = 1,
+                          .rows = 1,
+                          .ids = ids,
+                          .lengths = &steps,
+                          .time = (size_t)steps,
+                          .time_max = LONGEST};
+        network_forward(net, &b);
+    }
+    size_t after = memory_in_use();
+    if (after > before + BOUND)
+        fail_msg("%zu MiB more", (after - before) >> 20);
+    network_free(net);
+    free(ids);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outputs_agree),
         cmocka_unit_test(gradients_agree_with_central_differences),
         cmocka_unit_test(gradients_are_sums_so_that_parts_of_a_batch_add_up),
+        cmocka_unit_test(many_lengths_do_not_fill_the_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,36 @@ static void a_checkpoint_brings_everything_back(void **state)
     release(&b);
 }
 
+// Whatever precedes the numbers in the file.
+static void numbers_need_no_alignment(void **state)
+{
+    (void)state;
+    struct safetensors s = {0}, back;
+    struct err err;
+    const float want[] = {1.5f, -2};
+    safetensors_add(&s, "bytes", SAFETENSOR_U8, 1, (size_t[]){3}, "abc");
+    safetensors_add(&s, "numbers", SAFETENSOR_F32, 1, (size_t[]){2}, want);
+    assert_int_equal(safetensors_write(path, &s, &err), 0);
+    if (safetensors_read(path, &back, &err))
+        fail_msg("%s", err.message);
+    assert_memory_equal(safetensors_find(&back, "numbers")->data, want, sizeof want);
+    safetensors_free(&back);
+    safetensors_free(&s);
+}
+
+static void words_come_after_the_numbers(void **state)
+{
+    (void)state;
+    struct training a = make(RECIPE, 1);
+    struct safetensors s;
+    a.corpus.names.names = xcalloc(1, sizeof *a.corpus.names.names);
+    a.corpus.names.names[a.corpus.names.count++][0] = 'k';
+    model_pack(a.net, &a.corpus, &a.optimiser, &a.progress, &s);
+    assert_string_equal(s.list[s.count - 1].name, "class_names");
+    safetensors_free(&s);
+    release(&a);
+}
+
 static void the_file_is_what_the_format_says(void **state)
 {
     (void)state;
@@ -217,10 +247,15 @@ static void a_checkpoint_of_another_training_is_named(void **state)
 {
     (void)state;
     struct training a = make(RECIPE, 1), wide = make("conv:3:3 relu maxpool:2 dense:classes", 1),
-                    other = make("dense:classes", 1), same = make(RECIPE, 2);
+                    other = make("dense:classes", 1), same = make(RECIPE, 2),
+                    curved = make("conv:2:3 tanh maxpool:2 dense:classes", 1),
+                    spelt = make("conv:2:3,relu,maxpool:2,dense:3", 1);
     write_training(&a);
     refuse(&wide, "tensor \"layers.0.weight\" is [2][1][3][3] there, [3][1][3][3] here");
     refuse(&other, "tensor \"layers.0.weight\" is [2][1][3][3] there, [3][30] here");
+    refuse(&curved, "its layers are \"conv:2:3 relu maxpool:2 dense:classes\"");
+    spelt.progress.batch = 32; // the first that differs
+    refuse(&spelt, "--batch 64, this one has 32");
     same.progress.batch = 32;
     refuse(&same, "--batch 64, this one has 32");
     same.progress.batch = 64;
@@ -236,6 +271,8 @@ static void a_checkpoint_of_another_training_is_named(void **state)
     release(&wide);
     release(&other);
     release(&same);
+    release(&curved);
+    release(&spelt);
 }
 
 static void what_cannot_be_written_leaves_the_old_one(void **state)
@@ -338,17 +375,42 @@ static void another_training_is_taken_over_on_request_only(void **state)
     keeper_close(&b);
 }
 
+static void of_two_trainings_without_a_job_the_last_has_it(void **state)
+{
+    (void)state;
+    AUTO_FREE char *where = xasprintf("%s/run", dir);
+    struct keeper first, last, beside;
+    struct err err;
+    unsetenv("PMIX_NAMESPACE");
+    assert_int_equal(keeper_open(&first, where, false, &err), 0);
+    assert_int_equal(save(&first, 1, 10), 0);
+    setenv("PMIX_NAMESPACE", "of another mpirun", 1);
+    assert_int_equal(keeper_open(&last, where, true, &err), 0);
+    assert_int_equal(keeper_open(&beside, where, true, &err), 0); // on another host
+    assert_int_equal(save(&first, 2, 20), E_REFUSED);
+    assert_int_equal(save(&last, 3, 30), 0);
+    assert_int_equal(save(&beside, 4, 40), 0);
+    assert_true(saved(&last) == 4);
+    keeper_close(&first);
+    keeper_close(&last);
+    keeper_close(&beside);
+    unsetenv("PMIX_NAMESPACE");
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         STORY(a_checkpoint_brings_everything_back),
+        STORY(numbers_need_no_alignment),
+        STORY(words_come_after_the_numbers),
         STORY(the_file_is_what_the_format_says),
         STORY(a_file_cut_or_flipped_is_no_model),
         STORY(a_checkpoint_of_another_training_is_named),
         STORY(what_cannot_be_written_leaves_the_old_one),
         STORY(the_next_attempt_fences_the_last),
         STORY(another_training_is_taken_over_on_request_only),
+        STORY(of_two_trainings_without_a_job_the_last_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -320,6 +320,10 @@ static void a_recipe_is_checked_before_anything_is_made(void **state)
     refuse("relu dense:classes", text, "put embedding before it");
     refuse("embedding:4 dense:classes", text, "put last or max before it");
     refuse("embedding:4 lstm:4", text, "End with dense:classes");
+    refuse("dense:1048576 dense:1048576 dense:classes", image,
+           "layer 2 (dense): a network of more than 536870912 parameters");
+    refuse("conv:1048576:1 maxpool:2 conv:1048576:1 dense:classes", image,
+           "layer 3 (conv): a network of more");
     refuse("dense:5", image, "gives 5, not one number for each of 3 classes");
     AUTO(text) struct text many = {0};
     for (int i = 0; i < LAYERS_MAX; i++)

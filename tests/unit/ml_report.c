@@ -42,8 +42,21 @@ static void only_a_pipe(void **state)
     close(ends[1]);
 }
 
+static void a_pipe_that_nobody_reads_does_not_end_the_training(void **state)
+{
+    int ends[2];
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    close(ends[0]);
+    report_to(ends[1]); // not killed by SIGPIPE
+    close(ends[1]);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(only_a_pipe)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_a_pipe),
+        cmocka_unit_test(a_pipe_that_nobody_reads_does_not_end_the_training),
+    };
     return cmocka_run_group_tests_name("ml_report", tests, NULL, NULL);
 }
