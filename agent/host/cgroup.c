@@ -20,6 +20,11 @@ enum hierarchy { UNIFIED, MEMORY, FREEZER, PIDS, HIERARCHY_COUNT };
 
 enum { DEPTH_MAX = 32 }; // of groups that tasks make in theirs
 
+static const char *const v1_names[HIERARCHY_COUNT] = {
+    [MEMORY] = "memory", [FREEZER] = "freezer", [PIDS] = "pids"};
+// Below the group of another user in v2; and, in the base, where shepherds go that are to leave.
+static const char tasks_leaf[] = "/tasks", shepherd_leaf[] = "/shepherd", leaving[] = "leaving";
+
 struct cgroup_host {
     char *below;                 // the base group's name
     char *top[HIERARCHY_COUNT];  // where the hierarchy is mounted
@@ -101,10 +106,8 @@ static void open_v2(struct cgroup_host *h, const char *root, const char *base)
 
 static void open_v1(struct cgroup_host *h, const char *root, const char *base)
 {
-    static const char *const names[HIERARCHY_COUNT] = {
-        [MEMORY] = "memory", [FREEZER] = "freezer", [PIDS] = "pids"};
     for (int i = MEMORY; i <= PIDS; i++) {
-        AUTO_FREE char *top = xasprintf("%s/sys/fs/cgroup/%s", root, names[i]);
+        AUTO_FREE char *top = xasprintf("%s/sys/fs/cgroup/%s", root, v1_names[i]);
         if (!is_hierarchy(top) || !make_below(top, base, NULL))
             continue;
         h->base[i] = xasprintf("%s/%s", top, base);
@@ -113,6 +116,62 @@ static void open_v1(struct cgroup_host *h, const char *root, const char *base)
     h->features.memory = h->base[MEMORY];
     h->features.pids = h->base[PIDS];
     h->features.freezer = h->features.kill = h->base[FREEZER];
+}
+
+static bool may_write(const char *path, const char *file)
+{
+    AUTO_FREE char *full = xasprintf("%s/%s", path, file);
+    return access(full, W_OK) == 0;
+}
+
+// Where this process was put by the agent; NAME/shepherd beside NAME/tasks.
+static bool is_adopted(const char *base, const char *tasks)
+{
+    char own[4096];
+    const char *slash = strrchr(tasks, '/');
+    if (!slash || strcmp(slash, tasks_leaf) != 0)
+        return true; // one group for both, of one user
+    AUTO_FREE char *want =
+        xasprintf("/%s/%.*s%s", base, (int)(slash - tasks), tasks, shepherd_leaf);
+    return read_file("/proc/self", "cgroup", own, sizeof own) && strstr(own, want);
+}
+
+static void join_v2(struct cgroup_host *h, const char *root, const char *base, const char *tasks)
+{
+    AUTO_FREE char *top = xasprintf("%s/sys/fs/cgroup", root);
+    AUTO_FREE char *group = xasprintf("%s/%s/%s", top, base, tasks);
+    if (!may_write(group, "cgroup.procs") || !is_adopted(base, tasks))
+        return;
+    h->base[UNIFIED] = xasprintf("%s/%s", top, base);
+    h->top[UNIFIED] = TAKE(top);
+    AUTO_FREE char *memory = xasprintf("%s/memory.max", group);
+    h->features = (struct cgroup_features){
+        .v2 = true, .memory = access(memory, F_OK) == 0, .freezer = true, .kill = true};
+}
+
+static void join_v1(struct cgroup_host *h, const char *root, const char *base, const char *tasks)
+{
+    for (int i = MEMORY; i <= PIDS; i++) {
+        AUTO_FREE char *top = xasprintf("%s/sys/fs/cgroup/%s", root, v1_names[i]);
+        AUTO_FREE char *group = xasprintf("%s/%s/%s", top, base, tasks);
+        if (!may_write(group, "cgroup.procs"))
+            continue;
+        h->base[i] = xasprintf("%s/%s", top, base);
+        h->top[i] = TAKE(top);
+    }
+    h->features.memory = h->base[MEMORY];
+    h->features.pids = h->base[PIDS];
+    h->features.freezer = h->features.kill = h->base[FREEZER];
+}
+
+struct cgroup_host *cgroup_host_join(const char *root, const char *base, const char *tasks)
+{
+    struct cgroup_host *h = xcalloc(1, sizeof *h);
+    h->below = xstrdup(base);
+    join_v2(h, root, base, tasks);
+    if (!h->base[UNIFIED])
+        join_v1(h, root, base, tasks);
+    return h;
 }
 
 struct cgroup_host *cgroup_host_open(const char *root, const char *base)
@@ -147,6 +206,10 @@ void cgroup_host_close(struct cgroup_host *h)
 
 void cgroup_host_retire(struct cgroup_host *h)
 {
+    AUTO_FREE char *aside =
+        h && h->base[UNIFIED] ? xasprintf("%s/%s", h->base[UNIFIED], leaving) : NULL;
+    if (aside)
+        rmdir(aside);
     for (int i = 0; h && i < HIERARCHY_COUNT; i++) {
         AUTO_FREE char *path = h->base[i] ? xstrdup(h->base[i]) : NULL;
         while (path && strlen(path) > strlen(h->top[i]) && rmdir(path) == 0)
@@ -185,15 +248,73 @@ static bool make_group(const struct cgroup_host *h, int i, const char *name)
     return false;
 }
 
+static bool is_split(const struct cgroup_host *h, uid_t uid)
+{
+    return h->base[UNIFIED] && uid != geteuid();
+}
+
+char *cgroup_tasks(const struct cgroup_host *h, const char *name, uid_t uid)
+{
+    return xasprintf("%s%s", name, is_split(h, uid) ? tasks_leaf : "");
+}
+
+void cgroup_adopt(struct cgroup_host *h, const char *name, pid_t shepherd)
+{
+    char pid[16];
+    if (!h->base[UNIFIED])
+        return;
+    AUTO_FREE char *path = xasprintf("%s/%s%s", h->base[UNIFIED], name, shepherd_leaf);
+    snprintf(pid, sizeof pid, "%d", (int)shepherd);
+    write_file(path, "cgroup.procs", pid); // not there: there is one user
+}
+
+// The shepherd that has not gone yet is put aside, so that its group can go.
+static void put_aside(const struct cgroup_host *h, const char *name)
+{
+    char pid[16];
+    if (!h->base[UNIFIED])
+        return;
+    AUTO_FREE char *from = xasprintf("%s/%s%s/cgroup.procs", h->base[UNIFIED], name, shepherd_leaf);
+    AUTO_FREE char *to = xasprintf("%s/%s", h->base[UNIFIED], leaving);
+    FILE *f = fopen(from, "re");
+    for (int n; f && fscanf(f, "%d", &n) == 1;) {
+        mkdir(to, 0755);
+        snprintf(pid, sizeof pid, "%d", n);
+        write_file(to, "cgroup.procs", pid);
+    }
+    if (f)
+        fclose(f);
+}
+
+static int make_split(struct cgroup_host *h, const char *name, uid_t uid, struct err *err)
+{
+    static const char *const leaves[] = {shepherd_leaf, tasks_leaf};
+    AUTO_FREE char *path = xasprintf("%s/%s", h->base[UNIFIED], name);
+    AUTO_FREE char *procs = xasprintf("%s/cgroup.procs", path);
+    for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++) {
+        AUTO_FREE char *leaf = xasprintf("%s%s", name, leaves[i]);
+        AUTO_FREE char *full = xasprintf("%s%s", path, leaves[i]);
+        if (!make_group(h, UNIFIED, leaf))
+            return fail(err, E_IO, "cannot make the cgroup \"%s\": %m", full);
+        give(full, uid);
+    }
+    if (chown(procs, uid, (gid_t)-1))
+        return fail(err, E_IO, "cannot give \"%s\" to user %u: %m", procs, uid);
+    return 0;
+}
+
 int cgroup_make(struct cgroup_host *h, const char *name, int64_t memory_mib, uid_t uid,
                 struct err *err)
 {
     char path[4096], limit[32];
+    AUTO_FREE char *tasks = cgroup_tasks(h, name, uid);
     snprintf(limit, sizeof limit, "%" PRId64, memory_mib << 20);
+    if (is_split(h, uid) && make_split(h, name, uid, err))
+        return E_IO;
     for (int i = 0; i < HIERARCHY_COUNT; i++) {
-        if (!group_path(h, i, name, path))
+        if (!group_path(h, i, tasks, path))
             continue;
-        if (!make_group(h, i, name))
+        if (!make_group(h, i, tasks))
             return fail(err, E_IO, "cannot make the cgroup \"%s\": %m", path);
         if (memory_mib && i == UNIFIED && h->features.memory) {
             write_file(path, "memory.swap.max", "0");
@@ -355,6 +476,7 @@ int cgroup_remove(struct cgroup_host *h, const char *name)
 {
     char path[4096];
     int rc = 0;
+    put_aside(h, name);
     for (int i = 0; i < HIERARCHY_COUNT; i++)
         if (group_path(h, i, name, path) && remove_below(path, 0))
             rc = -1;

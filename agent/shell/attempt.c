@@ -37,6 +37,14 @@ void node_open_cgroups(struct node *n)
     n->cgroups = cgroup_host_open("", base);
 }
 
+void attempt_adopt(struct node *n, struct attempt_id id, pid_t shepherd)
+{
+    AUTO_FREE char *name = attempt_cgroup(n, id);
+    node_open_cgroups(n);
+    if (n->cgroups)
+        cgroup_adopt(n->cgroups, name, shepherd);
+}
+
 static bool cgroups_usable(const struct node *n)
 {
     struct cgroup_features none = {0};
@@ -165,7 +173,8 @@ void shepherd_order(struct node *n, struct held *h)
     split(&n->machine, l, bind, cpus, gpus, tasks);
     AUTO_FREE char *base = cgroup_base(n);
     AUTO_FREE char *name = attempt_cgroup(n, h->id);
-    AUTO_FREE char *cgroup = xasprintf("%s:%s", base, name);
+    AUTO_FREE char *tasks_group = n->cgroups ? cgroup_tasks(n->cgroups, name, l->uid) : NULL;
+    AUTO_FREE char *cgroup = xasprintf("%s:%s", base, tasks_group ? tasks_group : name);
     order.launch = h->launch;
     order.n_task_cpus = order.n_gpu_devices = tasks;
     order.task_cpus = cpus;

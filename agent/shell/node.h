@@ -134,6 +134,7 @@ void attempt_sweep(struct node *n, struct attempt_id id);
 void attempt_deadline(struct node *n, struct attempt_id id, int64_t deadline_ms);
 void attempt_release(struct node *n, struct attempt_id id);
 char *attempt_cgroup(const struct node *n, struct attempt_id id);
+void attempt_adopt(struct node *n, struct attempt_id id, pid_t shepherd);
 void node_open_cgroups(struct node *n);
 
 // shepherds.c

@@ -187,6 +187,7 @@ static int try_connect(struct node *n, struct held *h)
     uv_pipe_init(n->loop, &c->pipe, 0);
     uv_pipe_open(&c->pipe, fd);
     h->shepherd = &c->pipe;
+    attempt_adopt(n, h->id, who.pid); // before its order
     h->reader = (struct frame_reader){.limit = FRAME_MAX};
     uv_read_start((uv_stream_t *)&c->pipe, give_buffer, on_read);
     return 0;

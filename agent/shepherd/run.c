@@ -170,7 +170,7 @@ static void open_cgroup(struct run *r, const char *word)
     if (!colon)
         return;
     AUTO_FREE char *base = xstrndup(word, (size_t)(colon - word));
-    r->cgroups = cgroup_host_open("", base);
+    r->cgroups = cgroup_host_join("", base, colon + 1);
     r->cgroup = xstrdup(colon + 1);
 }
 

@@ -185,11 +185,12 @@ void waiters_wake(struct server *s, struct job_id job)
         waiter_fire(w, false);
 }
 
-// The job may have ended while the answer was being read: the core's memory is newer than it.
+// The job may have ended while the answer was being read: the core's memory is newer than it, and
+// keeps an ended job for a moment. Its waiters were woken when that was durable, perhaps just now.
 static bool still_lives(const struct read *r)
 {
     const struct job *j = cluster_job(r->server->cluster, r->job);
-    return j != NULL && !r->ended;
+    return j && !job_state_ended(j->state) && !r->ended;
 }
 
 static void on_worked(uv_work_t *work, int status)

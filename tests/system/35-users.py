@@ -27,6 +27,12 @@ def jobs_are_their_owners(c):
     for uid in (ANN, BEN):
         run = as_user(uid, c, "run", "--", "sh", "-c", "echo $(id -u) $(id -g) $(id -G)")
         tap.equal(run.stdout, f"{uid} {uid} {uid}\n", f"a job of user {uid} runs as {uid}")
+        groups = as_user(uid, c, "run", "--memory", "64MiB", "--", "cat", "/proc/self/cgroup").stdout
+        wanted = 3 if os.path.isdir("/sys/fs/cgroup/memory/muster") else 1
+        if os.path.isdir("/sys/fs/cgroup/memory/muster") or os.path.isdir("/sys/fs/cgroup/muster"):
+            tap.ok(groups.count("/muster/") >= wanted, "in its cgroups", groups)
+        else:
+            tap.skip("in its cgroups", "there are none here")
     secret = as_user(ANN, c, "submit", "--env", "SECRET=hush", "--", "sh", "-c", "echo mine")
     job = secret.stdout.strip()
     c.wait(int(job))

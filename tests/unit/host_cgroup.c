@@ -458,6 +458,100 @@ static void v2_births_under(const char *root)
     _exit(0);
 }
 
+enum { OTHER_USER = 1234 };
+
+// What the shepherd of another user does: waits for the word, joins, bears a task.
+static void be_shepherd(const char *root, const char *base, const char *tasks, int word, int answer)
+{
+    char byte;
+    pid_t pid;
+    alarm(LIFE_S);
+    CHECK(setresgid(OTHER_USER, OTHER_USER, OTHER_USER) == 0);
+    CHECK(setresuid(OTHER_USER, OTHER_USER, OTHER_USER) == 0);
+    struct cgroup_host *early = cgroup_host_join(root, base, tasks);
+    CHECK(!cgroup_features(early).v2); // not yet: it could not bear a task there
+    cgroup_host_close(early);
+    CHECK(read(word, &byte, 1) == 1);
+    struct cgroup_host *h = cgroup_host_join(root, base, tasks);
+    CHECK(cgroup_features(h).v2);
+    pid = cgroup_fork(h, tasks);
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    CHECK(write(answer, &pid, sizeof pid) == sizeof pid);
+    CHECK(read(word, &byte, 1) == 1);
+    cgroup_kill(h, tasks);
+    CHECK(end_of(pid) == SIGKILL);
+    CHECK(cgroup_members(h, tasks, NULL, 0) == 0);
+    pause(); // until it is put aside and ended
+}
+
+static void v2_of_another_user_under(const char *root)
+{
+    char base[64], path[512];
+    int word[2], answer[2];
+    pid_t task, found;
+    struct err err;
+    snprintf(path, sizeof path, "%s/sys/fs/cgroup", root);
+    for (char *at = path + strlen(root); at; at = strchr(at + 1, '/')) {
+        AUTO_FREE char *above = xstrndup(path, (size_t)(at - path));
+        chmod(above, 0755);
+    }
+    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("none", path, "cgroup2", 0, NULL))
+        _exit(77);
+    snprintf(base, sizeof base, "muster-test/v2-%d", (int)getpid());
+    struct cgroup_host *h = cgroup_host_open(root, base);
+    CHECKF(cgroup_make(h, "d", 0, OTHER_USER, &err) == 0, "%s", err.message);
+    AUTO_FREE char *tasks = cgroup_tasks(h, "d", OTHER_USER);
+    CHECK(pipe(word) == 0 && pipe(answer) == 0);
+    alarm(LIFE_S);
+    pid_t shepherd = fork();
+    if (shepherd == 0)
+        be_shepherd(root, base, tasks, word[0], answer[1]);
+    close(answer[1]);
+    poll(NULL, 0, 50);
+    cgroup_adopt(h, "d", shepherd);
+    CHECK(write(word[1], "g", 1) == 1);
+    CHECK(read(answer[0], &task, sizeof task) == sizeof task);
+    CHECK(cgroup_members(h, tasks, &found, 1) == 1 && found == task);
+    CHECK(cgroup_members(h, "d", NULL, 0) == 2); // and the shepherd
+    CHECK(write(word[1], "k", 1) == 1);
+    for (int i = 0; i < 20000 && cgroup_members(h, tasks, NULL, 0); i++)
+        poll(NULL, 0, 1);
+    CHECK(cgroup_remove(h, "d") == 0); // while the shepherd lives
+    kill(shepherd, SIGKILL);
+    CHECK(end_of(shepherd) == SIGKILL);
+    for (int i = 0; i < 20000 && cgroup_members(h, "leaving", NULL, 0); i++)
+        poll(NULL, 0, 1);
+    cgroup_host_retire(h);
+    AUTO_FREE char *left = xasprintf("%s/%s", path, base);
+    CHECK(access(left, F_OK) != 0); // nothing is left
+    cgroup_host_close(h);
+    _exit(0);
+}
+
+static void tasks_of_another_user_are_in_their_v2_group(void **state)
+{
+    struct tree *t = *state;
+    if (geteuid()) {
+        print_message("skipped: only root has other users' tasks\n");
+        skip();
+    }
+    make_dirs(t, V2);
+    pid_t pid = fork();
+    if (pid == 0)
+        v2_of_another_user_under(t->root);
+    int code = end_of(pid);
+    if (code == -77) {
+        print_message("skipped: cgroup v2 cannot be mounted here\n");
+        skip();
+    }
+    assert_int_equal(code, 0);
+}
+
 static void a_child_is_born_in_its_v2_group(void **state)
 {
     struct tree *t = *state;
@@ -517,6 +611,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(v2_is_preferred_and_delegates_what_there_is),
         STORY(v2_limits_kills_and_counts),
+        STORY(tasks_of_another_user_are_in_their_v2_group),
         STORY(a_limit_that_cannot_be_set_is_an_error),
         STORY(without_cgroup_kill_every_member_is_killed),
         STORY(v1_uses_each_controller_that_there_is),
