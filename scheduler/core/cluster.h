@@ -105,7 +105,7 @@ enum agent_state {
     AGENT_STATE_COUNT
 };
 
-struct agent_attempt {
+struct reported_attempt {
     struct attempt_id id;
     enum agent_state state;
     bool started;
@@ -126,7 +126,7 @@ struct input_hello {
     uint64_t request; // HELLO counts as the first heartbeat of the session
     int32_t cores, gpus;
     int64_t memory_mib;
-    const struct agent_attempt *attempts;
+    const struct reported_attempt *attempts;
     size_t attempts_count;
 };
 
@@ -140,7 +140,7 @@ struct input_heartbeat {
 struct input_report {
     struct node_id node;
     uint64_t session;
-    struct agent_attempt attempt;
+    struct reported_attempt attempt;
 };
 
 struct task_result {

@@ -48,7 +48,7 @@ static const char *knows_more(struct cluster *c, const struct input_hello *h)
         return arena_printf(&c->arena, "an agent has seen another start of term %" PRIu64,
                             h->term_seen);
     for (size_t i = 0; i < h->attempts_count; i++) {
-        const struct agent_attempt *a = &h->attempts[i];
+        const struct reported_attempt *a = &h->attempts[i];
         const struct job *j = a->id.cluster.v == c->meta.id.v ? job_find_uid(c, a->id.job) : NULL;
         if (j && a->id.number > j->attempt)
             return arena_printf(&c->arena, "an agent knows attempt %u of job %s, this database %u",
@@ -57,7 +57,7 @@ static const char *knows_more(struct cluster *c, const struct input_hello *h)
     return NULL;
 }
 
-static const struct agent_attempt *listed(const struct input_hello *h, const struct placement *p)
+static const struct reported_attempt *listed(const struct input_hello *h, const struct placement *p)
 {
     for (size_t i = 0; i < h->attempts_count; i++)
         if (h->attempts[i].id.job.v == p->uid.v && h->attempts[i].id.number == p->attempt)
@@ -71,7 +71,7 @@ void node_parts_over(struct cluster *c, struct node *n, struct reason why,
     struct placement *p, *next;
     TAILQ_FOREACH_SAFE(p, &n->parts, node_link, next)
     {
-        const struct agent_attempt *a = h ? listed(h, p) : NULL;
+        const struct reported_attempt *a = h ? listed(h, p) : NULL;
         if (a && a->state == AGENT_ENDED)
             continue; // its own report counts, and follows
         struct job *j = job_find(c, p->job);
@@ -87,7 +87,7 @@ void node_parts_over(struct cluster *c, struct node *n, struct reason why,
     }
 }
 
-static void quarantine(struct cluster *c, struct node *n, const struct agent_attempt *a)
+static void quarantine(struct cluster *c, struct node *n, const struct reported_attempt *a)
 {
     struct placement row = {
         .id = c->meta.next_placement++,
@@ -111,7 +111,7 @@ static void quarantine(struct cluster *c, struct node *n, const struct agent_att
 }
 
 // The agent lists it: agree, end it, or leave it alone.
-static void reconcile_listed(struct cluster *c, struct node *n, const struct agent_attempt *a)
+static void reconcile_listed(struct cluster *c, struct node *n, const struct reported_attempt *a)
 {
     if (a->id.cluster.v != c->meta.id.v) {
         c->dropped++;

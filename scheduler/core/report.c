@@ -33,7 +33,7 @@ static void heard_running(struct cluster *c, struct node *n, struct job *j, stru
 }
 
 void part_heard(struct cluster *c, struct node *n, struct placement *p,
-                const struct agent_attempt *a)
+                const struct reported_attempt *a)
 {
     struct job *j = job_find(c, p->job);
     if (!j || a->state == AGENT_ENDED)

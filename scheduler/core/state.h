@@ -175,7 +175,7 @@ void heartbeat(struct cluster *c, const struct input_heartbeat *h);
 void lease_grant(struct cluster *c, struct node *n, const struct attempt_id *ids, size_t count);
 // The agent's word on an attempt that the database knows.
 void part_heard(struct cluster *c, struct node *n, struct placement *p,
-                const struct agent_attempt *a);
+                const struct reported_attempt *a);
 // Nothing can run on the node any more: all parts are over and what they held is free, but for
 // those that h lists as ended.
 void node_parts_over(struct cluster *c, struct node *n, struct reason why,

@@ -17,9 +17,9 @@ static enum agent_state state_of(Muster__AttemptState s)
     return (unsigned)s < AGENT_STATE_COUNT ? (enum agent_state)s : AGENT_ENDING;
 }
 
-static void fill_attempt(struct agent_attempt *to, const Muster__AttemptStatus *from)
+static void fill_attempt(struct reported_attempt *to, const Muster__AttemptStatus *from)
 {
-    *to = (struct agent_attempt){
+    *to = (struct reported_attempt){
         .id = attempt_of(from->attempt), .state = state_of(from->state), .started = from->started};
     if (!from->held)
         return;
@@ -35,7 +35,7 @@ static void from_hello(const Muster__Hello *h, struct node_id node, uint64_t ses
                        struct wire_input *ret)
 {
     size_t count = 0;
-    struct agent_attempt *list = xcalloc(h->n_attempts + 1, sizeof *list);
+    struct reported_attempt *list = xcalloc(h->n_attempts + 1, sizeof *list);
     for (size_t i = 0; i < h->n_attempts && i < ATTEMPTS_MAX; i++)
         if (h->attempts[i]->attempt)
             fill_attempt(&list[count++], h->attempts[i]);

@@ -134,7 +134,7 @@ static void tell(struct stage *s, int node, struct attempt_id id, enum agent_sta
     in.report.node.v = (uint32_t)node + 1;
     in.report.session = s->session[node];
     in.report.attempt =
-        (struct agent_attempt){.id = id, .state = state, .started = state == AGENT_RUNNING};
+        (struct reported_attempt){.id = id, .state = state, .started = state == AGENT_RUNNING};
     harness_step(&s->h, &in);
 }
 
@@ -302,7 +302,7 @@ static void unreachable_is_not_failed(void **state)
     pass_ms(s, INT64_C(100) * 24 * 3600 * 1000); // on_lost wait: for ever
     assert_int_equal(s->h.jobs[0].state, JOB_RUNNING);
     connect_node(s, 0);
-    struct agent_attempt held = {.id = attempt(1, 1), .state = AGENT_RUNNING, .started = true};
+    struct reported_attempt held = {.id = attempt(1, 1), .state = AGENT_RUNNING, .started = true};
     struct input_hello h = hello_of(s, 0);
     h.attempts = &held;
     h.attempts_count = 1;
@@ -340,7 +340,7 @@ static void a_lost_lease_frees_the_job_and_not_the_node(void **state)
                  "job 1 placed on n2: attempt 2, cores 0-3, port 20001\n");
     assert_int_equal(s->h.parts_count, 2); // n1's cores stay taken
     connect_node(s, 0);
-    struct agent_attempt held = {.id = first, .state = AGENT_RUNNING, .started = true};
+    struct reported_attempt held = {.id = first, .state = AGENT_RUNNING, .started = true};
     struct input_hello h = hello_of(s, 0);
     h.attempts = &held;
     h.attempts_count = 1;
@@ -361,7 +361,7 @@ static void a_late_success_before_a_reboot_counts(void **state)
     tell(s, 0, attempt(1, 1), AGENT_RUNNING);
     tell(s, 0, attempt(2, 1), AGENT_RUNNING);
     connect_node(s, 0);
-    struct agent_attempt held = {.id = attempt(1, 1), .state = AGENT_ENDED, .started = true};
+    struct reported_attempt held = {.id = attempt(1, 1), .state = AGENT_ENDED, .started = true};
     struct input_hello h = hello_of(s, 0);
     snprintf(h.inc.boot_id, sizeof h.inc.boot_id, "another");
     h.attempts = &held;
@@ -441,7 +441,7 @@ static void a_port_is_held_by_the_first_part_and_rests_when_freed(void **state)
     harness_restart(&s->h, true); // what is held and whose turn it is are in the tables
     s->link[0] = s->link[1] = 100;
     connect_node(s, 0);
-    struct agent_attempt held[] = {{.id = attempt(1, 1), .state = AGENT_ORDERED}};
+    struct reported_attempt held[] = {{.id = attempt(1, 1), .state = AGENT_ORDERED}};
     struct input_hello h = hello_of(s, 0);
     h.attempts = held;
     h.attempts_count = 1;
@@ -536,7 +536,7 @@ static void unknown_attempts_are_left_alone(void **state)
 {
     struct stage *s = *state;
     connect_node(s, 0);
-    struct agent_attempt held = {
+    struct reported_attempt held = {
         .id = attempt(77, 1), .state = AGENT_RUNNING, .started = true, .cores = coreset_first(3)};
     struct input_hello h = hello_of(s, 0);
     h.attempts = &held;

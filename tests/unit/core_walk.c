@@ -265,20 +265,20 @@ static void do_link(struct walk *w)
     harness_step(&w->h, &in);
 }
 
-static struct agent_attempt told(const struct held *k)
+static struct reported_attempt told(const struct held *k)
 {
-    return (struct agent_attempt){.id = k->id,
-                                  .state = k->state,
-                                  .started = k->started,
-                                  .cores = k->cores,
-                                  .gpus = k->gpus,
-                                  .port = k->port};
+    return (struct reported_attempt){.id = k->id,
+                                     .state = k->state,
+                                     .started = k->started,
+                                     .cores = k->cores,
+                                     .gpus = k->gpus,
+                                     .port = k->port};
 }
 
 static void do_hello(struct walk *w, struct agent *a)
 {
     const struct node *n = node_of(w, a);
-    struct agent_attempt list[HELD_MAX];
+    struct reported_attempt list[HELD_MAX];
     for (int i = 0; i < a->count; i++)
         list[i] = told(&a->held[i]);
     a->session = a->welcome;

@@ -6,7 +6,7 @@ enum { NODES = 3, CORES = 4, ATTEMPTS_MAX = 64, STEPS = 6000 };
 struct agent_side {
     uint64_t link, session, request, links;
     bool linked; // HELLO was sent on this link
-    struct agent_attempt attempts[ATTEMPTS_MAX];
+    struct reported_attempt attempts[ATTEMPTS_MAX];
     size_t count;
 };
 
@@ -21,7 +21,7 @@ struct run {
     uint64_t submitted, restarts, ends, compared;
 };
 
-static struct agent_attempt *find_attempt(struct agent_side *a, struct attempt_id id)
+static struct reported_attempt *find_attempt(struct agent_side *a, struct attempt_id id)
 {
     for (size_t i = 0; i < a->count; i++)
         if (attempt_id_eq(a->attempts[i].id, id))
@@ -32,7 +32,7 @@ static struct agent_attempt *find_attempt(struct agent_side *a, struct attempt_i
 static void obey(struct run *run, const struct effect *e)
 {
     struct agent_side *a = &run->agents[e->node.v ? e->node.v - 1 : 0];
-    struct agent_attempt *at = find_attempt(a, e->attempt);
+    struct reported_attempt *at = find_attempt(a, e->attempt);
     switch (e->kind) {
     case EFFECT_WELCOME:
         if (e->link == a->link)
@@ -41,7 +41,7 @@ static void obey(struct run *run, const struct effect *e)
     case EFFECT_LAUNCH:
         if (!at && a->count < ATTEMPTS_MAX)
             a->attempts[a->count++] =
-                (struct agent_attempt){.id = e->attempt, .state = AGENT_ORDERED};
+                (struct reported_attempt){.id = e->attempt, .state = AGENT_ORDERED};
         break;
     case EFFECT_KILL:
         if (at)
@@ -144,7 +144,7 @@ static void disconnect_agent(struct run *run, uint32_t i)
     step(run, &in);
 }
 
-static void end_attempt(struct run *run, uint32_t i, struct agent_attempt *at)
+static void end_attempt(struct run *run, uint32_t i, struct reported_attempt *at)
 {
     struct task_result result = {.rank = 0, .user_ms = 3, .system_ms = -1, .peak_kib = 10};
     struct input in = {.kind = INPUT_END};
@@ -179,7 +179,7 @@ static void agent_acts(struct run *run, uint32_t i)
         step(run, &in);
         return;
     }
-    struct agent_attempt *at = &a->attempts[rng_below(&run->r, a->count)];
+    struct reported_attempt *at = &a->attempts[rng_below(&run->r, a->count)];
     if (at->state == AGENT_ENDING || at->state == AGENT_ENDED ||
         (at->state == AGENT_RUNNING && chance(&run->r, 2))) {
         end_attempt(run, i, at);
