@@ -74,16 +74,16 @@ void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t no
     c->meta.term = term;
     c->meta.nonce = nonce;
     meta_mark(c);
-    emit(c, EVENT_STARTED, NULL, NULL, "scheduler started: term %" PRIu64 ", %u jobs, %zu nodes",
-         term, HASH_CNT(by_id, c->jobs_by_id), c->nodes_count);
+    emit(c, EVENT_STARTED, NULL, NULL, "scheduler started: term %" PRIu64 ", %zu jobs, %zu nodes",
+         term, cluster_live(c), c->nodes_count);
     for (size_t i = 0; i < c->nodes_count; i++)
         start_node(c, c->nodes[i], same_boot);
     if (hold)
         hold_enter(c, term_seen, "the term file beside the database is ahead of it");
     // A crash may have come between the last END and the job's own end.
     struct job *j, *next;
-    for (j = c->jobs_by_id; j; j = next) {
-        next = j->by_id.next;
+    TAILQ_FOREACH_SAFE(j, &c->jobs, live_link, next)
+    {
         if (j->state != JOB_PENDING && !j->array_count)
             attempt_settle(c, j);
     }

@@ -9,6 +9,7 @@
 #include "common/alloc.h"
 #include "common/arena.h"
 #include "common/check.h"
+#include "common/index.h"
 #include "scheduler/core/cluster.h"
 
 #include <inttypes.h>
@@ -22,6 +23,7 @@ enum {
 };
 
 RB_HEAD(job_queue, job);
+TAILQ_HEAD(job_list, job);
 RB_PROTOTYPE(job_queue, job, queue_link, job_queue_order)
 
 struct pointers {
@@ -35,7 +37,8 @@ struct cluster {
     bool meta_dirty;
     struct now now; // of the present step
 
-    struct job *jobs_by_id, *jobs_by_uid, *jobs_by_request;
+    struct job_list jobs; // in order of ids
+    struct index jobs_by_id, jobs_by_uid, jobs_by_request;
     struct job_queue queue;
     struct fit_node *fit_scratch; // one an node: what fit() returns, until its next call
     struct node **nodes;          // by id - 1
@@ -64,6 +67,7 @@ struct cluster {
 // ---- tables (table.c) ----
 struct job *job_find(const struct cluster *c, struct job_id id);
 struct job *job_find_uid(const struct cluster *c, struct job_uid uid);
+struct job *job_find_request(const struct cluster *c, struct request_id id);
 struct job *job_add(struct cluster *c, const struct job *row);
 // Its row was its last: it leaves memory at the start of the next turn.
 void job_retire(struct cluster *c, struct job *j);
