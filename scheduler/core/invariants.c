@@ -54,6 +54,11 @@ static void check_node(const struct cluster *c, const struct node *n, size_t *pa
     }
     CHECK(coreset_equal(&cores, &n->used_cores));
     CHECK(gpus == n->used_gpus && memory == n->used_memory_mib);
+    struct room counted = room_of(n), kept = c->rooms.of[n->id.v - 1];
+    CHECKF(counted.cores == kept.cores && counted.gpus == kept.gpus &&
+               counted.memory_mib == kept.memory_mib && counted.parts == kept.parts,
+           "the room of %s is not what its sets say", n->name);
+    CHECK(counted.cores >= 0 && counted.gpus >= 0);
     CHECK(n->ready == (n->link != 0));
     CHECK(node_find_name(c, n->name) == n);
     check_machine(c, n);

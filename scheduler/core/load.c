@@ -15,6 +15,7 @@ int cluster_load_node(struct cluster *c, const struct node *row, struct err *err
     n.used_cores = (struct coreset){0};
     n.used_gpus = 0;
     n.used_memory_mib = 0;
+    n.parts_count = 0;
     n.link = n.new_link = n.new_session = n.request = 0;
     n.ready = n.dirty = false;
     node_add(c, &n);

@@ -11,6 +11,7 @@
 #include "common/check.h"
 #include "common/index.h"
 #include "scheduler/core/cluster.h"
+#include "scheduler/core/room.h"
 
 #include <inttypes.h>
 
@@ -43,6 +44,9 @@ struct cluster {
     struct fit_node *fit_scratch; // one an node: what fit() returns, until its next call
     struct node **nodes;          // by id - 1
     size_t nodes_count, nodes_cap;
+    struct rooms rooms;       // what is free, by node
+    const struct kept **kept; // by node id - 1: what the queue promised, soonest first; the
+                              // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
 
@@ -123,11 +127,18 @@ enum fit_view {
     FIT_ALL,    // every node known, as if empty
 };
 // Chooses nodes for the whole gang, in order of name; *ret lives until the next call. False if
-// it does not fit.
+// it does not fit. FIT_FREE leaves what is kept for others (struct kept).
 bool fit(struct cluster *c, const struct request *r, enum fit_view view,
          const struct fit_node **ret, size_t *ret_count);
-int32_t fit_capacity(const struct node *n, const struct request *r, enum fit_view view);
+// The same on the usable nodes with these rooms, what is kept for others included.
+bool fit_in(struct cluster *c, const struct request *r, const struct rooms *rooms,
+            const struct fit_node **ret, size_t *ret_count);
+// Tasks of r that fit on the node.
+int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct request *r,
+                     enum fit_view view);
 bool node_usable(const struct node *n);
+// The node's room is counted again: after every change of what it has or holds.
+void node_recount(struct cluster *c, struct node *n);
 // Why nothing known could hold it.
 struct reason fit_shortage(struct cluster *c, const struct request *r);
 

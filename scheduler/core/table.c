@@ -129,8 +129,16 @@ struct node *node_add(struct cluster *c, const struct node *row)
     VEC_RESERVE(c->nodes, c->nodes_count, c->nodes_cap);
     c->nodes[c->nodes_count++] = n;
     c->fit_scratch = xreallocarray(c->fit_scratch, c->nodes_cap, sizeof *c->fit_scratch);
+    c->kept = xreallocarray(c->kept, c->nodes_cap, sizeof *c->kept);
+    c->kept[n->id.v - 1] = NULL;
+    rooms_add(&c->rooms, room_of(n));
     HASH_ADD(by_name, c->nodes_by_name, name, strlen(n->name), n);
     return n;
+}
+
+void node_recount(struct cluster *c, struct node *n)
+{
+    c->rooms.of[n->id.v - 1] = room_of(n);
 }
 
 struct placement *part_add(struct cluster *c, const struct placement *row)
@@ -145,6 +153,8 @@ struct placement *part_add(struct cluster *c, const struct placement *row)
     n->used_gpus |= p->gpus;
     n->used_memory_mib += p->memory_mib;
     TAILQ_INSERT_TAIL(&n->parts, p, node_link);
+    n->parts_count++;
+    node_recount(c, n);
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_INSERT_TAIL(&j->parts, p, job_link);
@@ -166,6 +176,8 @@ void part_remove(struct cluster *c, struct placement *p)
     n->used_gpus &= ~p->gpus;
     n->used_memory_mib -= p->memory_mib;
     TAILQ_REMOVE(&n->parts, p, node_link);
+    n->parts_count--;
+    node_recount(c, n);
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_REMOVE(&j->parts, p, job_link);
@@ -263,6 +275,8 @@ void cluster_free(struct cluster *c)
     index_free(&c->jobs_by_request);
     free(c->nodes);
     free(c->fit_scratch);
+    free(c->kept);
+    rooms_fini(&c->rooms);
     free(c->dirty_jobs.items);
     free(c->dirty_nodes.items);
     free(c->dirty_parts.items);
