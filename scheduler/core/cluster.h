@@ -375,7 +375,7 @@ const struct job *cluster_task(const struct cluster *c, struct attempt_id attemp
                                struct node_id node, int64_t rank);
 // Why this job waits, if it is in the queue: its class's reason, or the whole queue's; otherwise
 // its own.
-const struct reason *cluster_why(const struct cluster *c, const struct job *j);
+const struct reason *cluster_reason(const struct cluster *c, const struct job *j);
 const struct node *cluster_node(const struct cluster *c, struct node_id id);
 const struct node *cluster_node_by_name(const struct cluster *c, const char *name);
 // Walks every invariant; CHECKs.

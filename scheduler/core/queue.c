@@ -61,7 +61,7 @@ void queue_due(struct cluster *c)
         wake_by(c, j->not_before_ms);
 }
 
-const struct reason *cluster_why(const struct cluster *c, const struct job *j)
+const struct reason *cluster_reason(const struct cluster *c, const struct job *j)
 {
     if (!j->in_class)
         return &j->reason;
