@@ -91,6 +91,7 @@ static struct job_class *class_new(struct cluster *c, const struct job *j, struc
     k->wait.reason.code = REASON_PRIORITY;
     key_of(j, k->key);
     RB_INIT(&k->jobs);
+    TAILQ_INSERT_TAIL(&c->classes, k, all_link);
     index_add(&c->classes_by_key, k, hash_key);
     index_add(&c->classes_by_id, k, hash_id);
     return k;
@@ -116,6 +117,9 @@ static void class_free(struct cluster *c, struct job_class *k)
         c->dirty_classes.items[k->dirty_at - 1] = NULL;
     if (k->stored)
         wait_gone(c, k->wait.id);
+    if (c->ranked.at == k)
+        c->ranked.at = TAILQ_NEXT(k, all_link);
+    TAILQ_REMOVE(&c->classes, k, all_link);
     index_remove(&c->classes_by_key, k, hash_key);
     index_remove(&c->classes_by_id, k, hash_id);
     free(k);
@@ -142,8 +146,16 @@ static void order_remove(struct cluster *c, struct job_class *k)
 
 static void order_insert(struct cluster *c, struct job_class *k)
 {
-    k->rank = k->first->priority;
+    k->rank = rank_of(c, k->first);
     RB_INSERT(class_order, &c->queue, k);
+}
+
+void class_rank(struct cluster *c, struct job_class *k)
+{
+    if (k->rank == rank_of(c, k->first))
+        return;
+    order_remove(c, k);
+    order_insert(c, k);
 }
 
 static void enter(struct cluster *c, struct job_class *k, struct job *j)

@@ -24,7 +24,8 @@ struct cluster;
     X(req.pmix)          \
     X(owner_uid)         \
     X(owner_gid)         \
-    X(priority)
+    X(priority)          \
+    X(nice)
 // Whoever adds to a request adds to the key.
 _Static_assert(sizeof(struct request) == 56, "CLASS_KEY names every member of a request");
 
@@ -42,7 +43,8 @@ struct job_class {
     struct job_queue jobs;
     struct job *first;
     size_t count;
-    int64_t rank; // the first job's priority; higher first
+    int64_t rank; // the first job's priority, as of the moment of all ranks; higher first
+    TAILQ_ENTRY(job_class) all_link;
     RB_ENTRY(job_class) order_link;
     TAILQ_ENTRY(job_class) told_link; // of those that wait for something else than their turn
 
@@ -81,6 +83,8 @@ struct job_class *class_find(const struct cluster *c, struct class_id id);
 // Does the free room, kept or not, perhaps hold its first job? False is certain. *cost grows by the
 // nodes looked at.
 bool class_may_fit(struct cluster *c, struct job_class *k, int64_t *cost);
+// Its place by the present weights and moment.
+void class_rank(struct cluster *c, struct job_class *k);
 // Is the job like those of the class?
 bool class_holds(const struct job_class *k, const struct job *j);
 void classes_free(struct cluster *c);

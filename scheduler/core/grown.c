@@ -41,7 +41,7 @@ void nodes_look(struct cluster *c)
     if (!c->nodes_changed)
         return;
     c->nodes_changed = false;
-    c->usable_count = 0;
+    c->usable_count = c->cores_count = 0;
     if (c->looks_count < c->nodes_count) {
         c->looks = xreallocarray(c->looks, c->nodes_count, sizeof *c->looks);
         memset(c->looks + c->looks_count, 0, (c->nodes_count - c->looks_count) * sizeof *c->looks);
@@ -51,6 +51,7 @@ void nodes_look(struct cluster *c)
         const struct node *n = c->nodes[i];
         struct look *l = &c->looks[i], now = {.all = room_empty(n), .usable = node_usable(n)};
         c->usable_count += now.usable;
+        c->cores_count += n->cores;
         if (now.usable == l->usable && now.all.cores == l->all.cores &&
             now.all.gpus == l->all.gpus && now.all.memory_mib == l->all.memory_mib)
             continue;

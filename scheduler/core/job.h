@@ -48,6 +48,7 @@ enum {
     JOB_TASKS_MAX = 65536,
     JOB_ARRAY_MAX = 1000000,
     JOB_ATTEMPTS_MAX = 1000,
+    JOB_NICE_MAX = 1000000,
 };
 
 // SHA-256 of the specification's bytes.
@@ -80,6 +81,7 @@ struct job {
     uint32_t owner_uid, owner_gid;
     struct request req;
     int32_t priority; // higher first
+    int32_t nice;     // higher later: what the owner gives away
     int32_t max_attempts;
     bool held;
     bool allow_unsatisfiable;
@@ -140,6 +142,7 @@ int job_age_order(const struct job *a, const struct job *b);
     X(lease_ms, I64, req.lease_ms)                   \
     X(pmix, I64, req.pmix)                           \
     X(priority, I64, priority)                       \
+    X(nice, I64, nice)                               \
     X(max_attempts, I64, max_attempts)               \
     X(held, I64, held)                               \
     X(allow_unsatisfiable, I64, allow_unsatisfiable) \

@@ -173,6 +173,10 @@ void pass(struct cluster *c)
     }
     queue_due(c);
     nodes_look(c);
+    if (!c->pass.running && !ranks_refresh(c)) {
+        c->pass_wanted = true;
+        return;
+    }
     // What changed while a pass was under way is for the next one.
     bool again = c->pass.running && c->pass_wanted;
     if (!c->usable_count) {

@@ -59,6 +59,8 @@ void queue_due(struct cluster *c)
     }
     if (j)
         wake_by(c, j->not_before_ms);
+    if (!RB_EMPTY(&c->queue) && ranks_due(c))
+        c->pass_wanted = true;
 }
 
 const struct reason *cluster_reason(const struct cluster *c, const struct job *j)

@@ -45,9 +45,17 @@ struct cluster {
     struct class_order queue;   // the classes by rank
     struct job_delayed delayed; // pending jobs that must not start yet, by their time
     struct index classes_by_key, classes_by_id;
-    struct class_list told; // classes that wait for something else than their turn
-    struct wait queue_wait; // row 0
+    struct class_list classes; // all
+    struct class_list told;    // classes that wait for something else than their turn
+    struct wait queue_wait;    // row 0
     bool queue_wait_dirty;
+    struct queueing queueing;
+    bool queueing_dirty;
+    struct {
+        int64_t boot_ms, wall_ms; // the moment up to which ages are reckoned
+        bool stale;               // weights have changed
+        struct job_class *at;     // where ranks_refresh() goes on; NULL: it is done
+    } ranked;
     struct waits_loaded *waits_loaded; // rows of waits, until the start
     struct fit_node *fit_scratch;      // one an node: what fit() returns, until its next call
     struct node **nodes;               // by id - 1
@@ -69,6 +77,7 @@ struct cluster {
     bool nodes_changed;  // a node was marked since
     uint64_t usable_gen; // rises when a node's usability or size has changed
     int64_t usable_count;
+    int64_t cores_count; // of all nodes
 
     bool pass_wanted; // something changed since the last pass began
     struct {
@@ -139,6 +148,15 @@ void queue_remove(struct cluster *c, struct job *j);
 // Delayed jobs whose time has come enter their classes.
 void queue_due(struct cluster *c);
 void pass(struct cluster *c); // pass.c
+
+// Priority: priority.c, queueing.c.
+int64_t rank_of(const struct cluster *c, const struct job *j);
+void ranks_stale(struct cluster *c);
+// Have the ranks to be reckoned anew? If not, wakes when they have.
+bool ranks_due(struct cluster *c);
+// Does it, in steps; false: not done yet.
+bool ranks_refresh(struct cluster *c);
+void queueing_set(struct cluster *c, const struct caller *who, const struct queueing *to);
 
 // Which nodes gained room: grown.c. The log's numbers rise for ever; those below grown.base are
 // gone.

@@ -26,6 +26,8 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
         return "on_lost requeue:T needs T of at least 10s";
     if (in->max_attempts < 0 || in->max_attempts > JOB_ATTEMPTS_MAX)
         return "max_attempts must be 1 to 1000";
+    if (in->nice < -JOB_NICE_MAX || in->nice > JOB_NICE_MAX)
+        return "nice must be -1000000 to 1000000";
     if (in->array_count < 0 || in->array_count > JOB_ARRAY_MAX || in->array_first < 0)
         return "an array has at most 1000000 elements";
     if (in->uid.v == 0 || job_find_uid(c, in->uid))
@@ -43,6 +45,7 @@ static struct job row_of(const struct cluster *c, const struct input_submit *in)
         .owner_gid = in->owner_gid,
         .req = in->req,
         .priority = in->priority,
+        .nice = in->nice,
         .max_attempts = in->max_attempts   ? in->max_attempts
                         : in->req.lease_ms ? 3
                                            : 1,

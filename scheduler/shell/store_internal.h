@@ -73,6 +73,7 @@ enum store_table_id {
     TABLE_PLACEMENT,
     TABLE_TASK,
     TABLE_WAIT,
+    TABLE_QUEUEING,
     TABLE_EVENT,
     TABLE_COUNT
 };
@@ -112,6 +113,7 @@ void job_bind(sqlite3_stmt *s, const struct job *row);
 void placement_bind(sqlite3_stmt *s, const struct placement *row);
 void task_bind(sqlite3_stmt *s, const struct task_row *row);
 void wait_bind(sqlite3_stmt *s, const struct wait *row);
+void queueing_bind(sqlite3_stmt *s, const struct queueing *row);
 void event_bind(sqlite3_stmt *s, const struct event *row);
 
 // Read columns first, first + 1, ... NULL, or the name of the first column that makes no sense;
@@ -121,6 +123,7 @@ const char *node_read(sqlite3_stmt *s, int first, struct node *ret);
 const char *job_read(sqlite3_stmt *s, int first, struct job *ret);
 const char *placement_read(sqlite3_stmt *s, int first, struct placement *ret);
 const char *wait_read(sqlite3_stmt *s, int first, struct wait *ret);
+const char *queueing_read(sqlite3_stmt *s, int first, struct queueing *ret);
 void job_row_clear(struct job *j);
 
 // Column counts, for what follows them in a SELECT.
@@ -199,6 +202,8 @@ struct store_batch {
     struct task_row *tasks;
     struct event *events;
     size_t gone_count, gone_cap, tasks_count, tasks_cap, events_count, events_cap;
+    struct queueing queueing;
+    bool queueing_changed;
     struct cluster_meta meta;
     bool meta_changed;
 };

@@ -305,7 +305,8 @@ static void test_version_1_is_brought_up(void **state)
     char *dir = make_database();
     run_sql(dir, "ALTER TABLE meta DROP COLUMN next_class; ALTER TABLE meta DROP COLUMN next_port;"
                  "ALTER TABLE job DROP COLUMN class; DROP INDEX event_wait;"
-                 "ALTER TABLE event DROP COLUMN class; DROP TABLE wait;"
+                 "ALTER TABLE event DROP COLUMN class; DROP TABLE wait; DROP TABLE queueing;"
+                 "ALTER TABLE job DROP COLUMN nice;"
                  "ALTER TABLE placement DROP COLUMN port; PRAGMA user_version = 1");
     struct store *s = open_or_fail(dir);
     assert_int_equal(store_int(s, "PRAGMA user_version"), STORE_SCHEMA_VERSION);
