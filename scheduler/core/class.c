@@ -286,18 +286,20 @@ void queue_say(struct cluster *c, struct reason r)
     }
 }
 
-// Tasks, or nodes for a request of so many nodes.
-static int64_t needs(const struct request *r)
+int64_t request_needs(const struct request *r)
 {
     return r->nodes ? r->nodes : r->tasks;
 }
 
+int64_t request_use(const struct room *m, const struct request *r)
+{
+    int32_t k = room_capacity(m, r);
+    return r->nodes ? k >= r->tasks / r->nodes : k;
+}
+
 static int64_t use_of(const struct cluster *c, size_t node, const struct request *r)
 {
-    if (!node_usable(c->nodes[node]))
-        return 0;
-    int32_t k = room_capacity(&c->rooms.of[node], r);
-    return r->nodes ? k >= r->tasks / r->nodes : k;
+    return node_usable(c->nodes[node]) ? request_use(&c->rooms.of[node], r) : 0;
 }
 
 static void recount(struct cluster *c, struct job_class *k, int64_t *cost)
@@ -313,15 +315,15 @@ bool class_may_fit(struct cluster *c, struct job_class *k, int64_t *cost)
     const struct request *r = &k->first->req;
     uint64_t end = grown_end(c);
     bool known = k->seen && k->seen >= c->grown.base && end - k->seen <= c->nodes_count / 8 + 8;
-    if (known && k->bound < needs(r)) {
-        for (uint64_t i = k->seen; i < end && k->bound < needs(r); i++)
+    if (known && k->bound < request_needs(r)) {
+        for (uint64_t i = k->seen; i < end && k->bound < request_needs(r); i++)
             k->bound += use_of(c, grown_node(c, i), r);
         *cost += (int64_t)(end - k->seen);
     }
     k->seen = end;
-    if (known && k->bound < needs(r))
+    if (known && k->bound < request_needs(r))
         return false;
     // What was added may have been taken again since, or counted twice.
     recount(c, k, cost);
-    return k->bound >= needs(r);
+    return k->bound >= request_needs(r);
 }

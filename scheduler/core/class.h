@@ -7,6 +7,7 @@
 #pragma once
 
 #include "scheduler/core/job.h"
+#include "scheduler/core/room.h"
 #include "scheduler/core/wait.h"
 
 struct cluster;
@@ -51,8 +52,8 @@ struct job_class {
     // What passes found out, so that the next one need not.
     uint64_t pass;       // the last one that came to it
     uint64_t seen;       // growth counted in `bound` (grown.c); 0: it was never counted
-    int64_t bound;       // the room for it, not underestimated, in the unit of class_needs()
-    uint64_t refused_at; // growth when it had room for it and still did not fit; 0: it did
+    int64_t bound;       // the room for it, not underestimated, in the unit of request_needs()
+    uint64_t refused_at; // stamp of the last time that there was room and it did not fit
     uint64_t usable_at;  // generation of nodes that `usable` is of; 0: none
     uint64_t fits_at;    // generation of nodes on all of which it would fit; 0: not known
     bool usable;         // would it fit on the usable nodes if they were empty?
@@ -80,6 +81,10 @@ void queue_say(struct cluster *c, struct reason r);
 // Its row is to be deleted.
 void wait_gone(struct cluster *c, struct class_id id);
 struct job_class *class_find(const struct cluster *c, struct class_id id);
+// Room is counted in tasks, or in nodes for a request of so many nodes: how much the request needs,
+// and how much of it this room has.
+int64_t request_needs(const struct request *r);
+int64_t request_use(const struct room *m, const struct request *r);
 // Does the free room, kept or not, perhaps hold its first job? False is certain. *cost grows by the
 // nodes looked at.
 bool class_may_fit(struct cluster *c, struct job_class *k, int64_t *cost);

@@ -114,6 +114,7 @@ struct job {
     struct placement_list parts; // placements that exist, of any attempt
     bool queued;                 // is in the queue, in a class or delayed
     bool dirty;
+    bool reserved;              // room is kept for it (backfill.h)
     struct job_class *in_class; // NULL: delayed, or not queued
     RB_ENTRY(job) queue_link;   // in its class, or among the delayed
     TAILQ_ENTRY(job) live_link; // in order of ids

@@ -10,6 +10,7 @@
 #include "common/arena.h"
 #include "common/check.h"
 #include "common/index.h"
+#include "scheduler/core/backfill.h"
 #include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
 #include "scheduler/core/room.h"
@@ -21,12 +22,16 @@ enum {
     SILENT_HEARTBEATS = 4,    // a node silent for so many is unreachable
     RETRY_FIRST_MS = 1000,    // delay before an attempt after one that started nothing, doubling
     RETRY_LAST_MS = 60000,
+    OVERDUE_MS = 60000,  // a job that has overstayed its limit for so long ends at no known time
     PORT_TRIES_MAX = 10, // attempts in a row whose port another program had
 };
 
 TAILQ_HEAD(job_list, job);
 RB_HEAD(job_delayed, job);
 RB_PROTOTYPE(job_delayed, job, queue_link, job_delayed_order)
+RB_HEAD(placement_ends, placement);
+RB_PROTOTYPE(placement_ends, placement, end_link, placement_ends_order)
+int placement_ends_order(const struct placement *a, const struct placement *b);
 int job_delayed_order(const struct job *a, const struct job *b);
 
 struct pointers {
@@ -65,6 +70,8 @@ struct cluster {
                               // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
+    struct placement_ends ends; // by expected end: ends.c
+    struct plan plan;           // reservations of jobs that wait: backfill.c
 
     // Which nodes gained room: grown.c.
     struct {
@@ -83,8 +90,14 @@ struct cluster {
     struct {
         uint64_t number;
         bool running;
+        bool again;           // something can start that the pass had passed
         struct job_class *at; // where it goes on; NULL: it is over
         int64_t cost;         // of this step, in nodes looked at
+        int64_t blocked;      // jobs that found too little room
+        int64_t depth;        // classes looked at since the first of them
+        struct job *
+            *seconds; // not the first of their classes, but next for a reservation; last first
+        size_t seconds_count, seconds_cap;
     } pass;
     int64_t tick_at_ms; // not later than the next thing that time alone brings
     uint64_t dropped;   // messages of foreign sessions and the like
@@ -148,6 +161,8 @@ void queue_remove(struct cluster *c, struct job *j);
 // Delayed jobs whose time has come enter their classes.
 void queue_due(struct cluster *c);
 void pass(struct cluster *c); // pass.c
+// The job leaves the queue while a pass may be under way.
+void pass_forget(struct cluster *c, const struct job *j);
 
 // Priority: priority.c, queueing.c.
 int64_t rank_of(const struct cluster *c, const struct job *j);

@@ -76,6 +76,7 @@ struct job *job_add(struct cluster *c, const struct job *row)
     TAILQ_INIT(&j->parts);
     j->queued = j->dirty = false;
     j->in_class = NULL;
+    j->reserved = false;
     struct job *before = TAILQ_LAST(&c->jobs, job_list);
     while (before && before->id.v > j->id.v)
         before = TAILQ_PREV(before, job_list, live_link);
@@ -161,6 +162,7 @@ struct placement *part_add(struct cluster *c, const struct placement *row)
     if (j)
         TAILQ_INSERT_TAIL(&j->parts, p, job_link);
     c->parts_count++;
+    ends_add(c, p);
     return p;
 }
 
@@ -180,6 +182,7 @@ void part_remove(struct cluster *c, struct placement *p)
     TAILQ_REMOVE(&n->parts, p, node_link);
     n->parts_count--;
     node_recount(c, n);
+    ends_remove(c, p);
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_REMOVE(&j->parts, p, job_link);
@@ -255,6 +258,7 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
     TAILQ_INIT(&c->jobs);
     RB_INIT(&c->queue);
     RB_INIT(&c->delayed);
+    RB_INIT(&c->ends);
     TAILQ_INIT(&c->told);
     TAILQ_INIT(&c->classes);
     c->queueing = QUEUEING_DEFAULT;
@@ -269,6 +273,8 @@ void cluster_free(struct cluster *c)
     if (!c)
         return;
     cluster_turn_begin(c);
+    plan_clear(c);
+    plan_free(c);
     for (size_t i = 0; i < c->nodes_count; i++) {
         struct placement *p;
         while ((p = TAILQ_FIRST(&c->nodes[i]->parts)))
@@ -303,6 +309,7 @@ void cluster_free(struct cluster *c)
     free(c->dirty_classes.items);
     free(c->grown.nodes);
     free(c->looks);
+    free(c->pass.seconds);
     waits_loaded_free(c);
     arena_free(&c->arena);
     free(c);
