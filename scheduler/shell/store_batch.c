@@ -24,6 +24,7 @@ void store_batch_free(struct store_batch *b)
     HASH_CLEAR(hh, b->specs);
     HASH_CLEAR(hh, b->inventories);
     free(b->gone);
+    free(b->selectors);
     free(b->tasks);
     free(b->events);
     arena_free(&b->arena);
@@ -85,6 +86,10 @@ void store_batch_add(struct store_batch *b, const struct outcome *o)
     }
     for (size_t i = 0; i < o->placements_gone_count; i++)
         add_placement_gone(b, o->placements_gone[i]);
+    for (size_t i = 0; i < o->selectors_count; i++) {
+        VEC_RESERVE(b->selectors, b->selectors_count, b->selectors_cap);
+        b->selectors[b->selectors_count++] = o->selectors[i];
+    }
     for (size_t i = 0; i < o->tasks_count; i++) {
         VEC_RESERVE(b->tasks, b->tasks_count, b->tasks_cap);
         b->tasks[b->tasks_count++] = o->tasks[i];

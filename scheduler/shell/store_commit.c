@@ -78,6 +78,8 @@ static int write_batch(struct store *s, const struct store_batch *b, struct err 
             return rc;
     if ((rc = write_slots(s, b, err)) || (rc = delete_placements(s, b, err)))
         return rc;
+    for (size_t i = 0; i < b->selectors_count; i++)
+        WRITE(TABLE_SELECTOR, selector_bind, &b->selectors[i]);
     for (size_t i = 0; i < b->tasks_count; i++)
         WRITE(TABLE_TASK, task_bind, &b->tasks[i]);
     for (size_t i = 0; i < b->events_count; i++)
