@@ -3,37 +3,11 @@
 // not usable now stands aside. Bounded: a pass that uses up its budget asks to be continued.
 #include "scheduler/core/state.h"
 
-struct total {
-    int64_t cores, gpus, memory_mib;
-};
-
-static struct total free_total(const struct cluster *c)
-{
-    struct total free = {0};
-    for (size_t i = 0; i < c->nodes_count; i++) {
-        const struct room *m = &c->rooms.of[i];
-        if (!node_usable(c->nodes[i]))
-            continue;
-        free.cores += m->cores;
-        free.gpus += m->gpus;
-        free.memory_mib += m->memory_mib;
-    }
-    return free;
-}
-
-static int64_t usable_nodes(const struct cluster *c)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < c->nodes_count; i++)
-        n += node_usable(c->nodes[i]);
-    return n;
-}
-
 // Names the first resource of which there is too little altogether.
 static void explain_blocked(struct cluster *c, struct job *j)
 {
     const struct request *q = &j->req;
-    struct total free = free_total(c);
+    const struct total free = c->free;
     struct reason r = {.code = REASON_RESOURCES_SCATTERED,
                        .a = (int64_t)q->tasks * q->cpus,
                        .b = q->nodes ? q->nodes : 1,
@@ -61,7 +35,7 @@ static void explain_aside(struct cluster *c, struct job *j)
     if (fit(c, &j->req, FIT_ALL, &f, &count)) {
         r = (struct reason){.code = REASON_NODES_UNUSABLE,
                             .a = (int64_t)count,
-                            .b = usable_nodes(c),
+                            .b = c->free.nodes,
                             .c = (int64_t)c->nodes_count};
     } else {
         r = fit_shortage(c, &j->req);
@@ -128,7 +102,7 @@ void pass(struct cluster *c)
         return;
     struct job *j = c->pass_at ? c->pass_at : RB_MIN(job_queue, &c->queue);
     c->pass_at = NULL;
-    if (!usable_nodes(c)) {
+    if (!c->free.nodes) {
         explain_no_nodes(c);
         return;
     }

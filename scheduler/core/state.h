@@ -11,6 +11,7 @@
 #include "common/check.h"
 #include "scheduler/core/cluster.h"
 #include "scheduler/core/room.h"
+#include "scheduler/core/topology.h"
 
 #include <inttypes.h>
 
@@ -19,6 +20,8 @@ enum {
     SILENT_HEARTBEATS = 4,    // a node silent for so many is unreachable
     RETRY_FIRST_MS = 1000,    // delay before an attempt after one that started nothing, doubling
     RETRY_LAST_MS = 60000,
+    WHOLE_MAX = 4096,    // answers of whole.c
+    GAINED_MAX = 1024,   // nodes that gained room of which the ids are kept
     PORT_TRIES_MAX = 10, // attempts in a row whose port another program had
 };
 
@@ -28,6 +31,25 @@ RB_PROTOTYPE(job_queue, job, queue_link, job_queue_order)
 struct pointers {
     void **items;
     size_t count, cap;
+};
+
+enum fit_view {
+    FIT_FREE,   // what is free on usable nodes
+    FIT_USABLE, // usable nodes as if empty
+    FIT_ALL,    // every node known, as if empty
+};
+
+// An answer of whole.c.
+struct whole {
+    struct request shape;
+    enum fit_view view;
+    bool known;
+    uint64_t generation;
+    size_t count;
+};
+
+struct total {
+    int64_t cores, gpus, memory_mib, nodes;
 };
 
 struct cluster {
@@ -41,7 +63,16 @@ struct cluster {
     struct fit_node *fit_scratch; // one an node: what fit() returns, until its next call
     struct node **nodes;          // by id - 1
     size_t nodes_count, nodes_cap;
-    struct rooms rooms;       // what is free, by node
+    struct rooms rooms; // what is free, by node
+    struct index index;
+    struct topology topology;
+    struct total free; // of the usable nodes
+    // Nodes that gained room, newest last: a ring, `gains` counts all that ever did.
+    struct node_id gained[GAINED_MAX];
+    uint64_t gains;
+    uint64_t nodes_changed, usable_changed; // rise whenever nodes differ, or which are usable
+    struct whole *whole;                    // WHOLE_MAX answers, by hash of the shape
+    uint32_t *fit_stamps, fit_stamp;        // by node id - 1: chosen in this answer
     const struct kept **kept; // by node id - 1: what the queue promised, soonest first; the
                               // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
@@ -75,6 +106,8 @@ struct job *job_add(struct cluster *c, const struct job *row);
 void job_retire(struct cluster *c, struct job *j);
 struct node *node_find(const struct cluster *c, struct node_id id);
 struct node *node_find_name(const struct cluster *c, const char *name);
+// On the switch of its path; the node must not be counted as usable.
+void node_hang(struct cluster *c, struct node *n);
 struct node *node_add(struct cluster *c, const struct node *row);
 struct placement *part_add(struct cluster *c, const struct placement *row);
 // Does the row hold something of the node that is held?
@@ -135,13 +168,9 @@ struct fit_node {
     int32_t tasks;    // tasks given
     int32_t gpu;      // 1 + the GPU for its one share; 0: any
 };
-enum fit_view {
-    FIT_FREE,   // what is free on usable nodes
-    FIT_USABLE, // usable nodes as if empty
-    FIT_ALL,    // every node known, as if empty
-};
 // Chooses nodes for the whole gang, in order of name; *ret lives until the next call. False if
-// it does not fit. FIT_FREE leaves what is kept for others (struct kept).
+// it does not fit. FIT_FREE leaves what is kept for others (struct kept). The other two views say
+// how many nodes it would take, not which: *ret is NULL.
 bool fit(struct cluster *c, const struct request *r, enum fit_view view,
          const struct fit_node **ret, size_t *ret_count);
 // The same on the usable nodes with these rooms, what is kept for others included.
@@ -154,7 +183,17 @@ bool node_usable(const struct node *n);
 // What r may take of the node now: `store` has NODE_GPUS_MAX numbers for it to use.
 struct room_view fit_room(const struct cluster *c, const struct node *n, const struct request *r,
                           uint16_t *store);
-// The node's room is counted again: after every change of what it has or holds.
+// Rises whenever a node gained room: came back, or got something returned. A request that did not
+// fit does not fit as long as it is the same, unless a promise (struct kept) was taken back.
+uint64_t fit_generation(const struct cluster *c);
+// The nodes that gained room after that generation, a node once or more often, oldest first, into
+// *ret; false: too many, all may have. What did not fit then can only fit now with one of these
+// among its nodes: ask fit_capacity(c, n, r, FIT_FREE) of each, 0 of all means that it does not
+// fit.
+bool fit_gained(const struct cluster *c, uint64_t since, struct node_id ret[GAINED_MAX],
+                size_t *ret_count);
+// The node's room is counted again: after every change of what it has or holds, of its link and of
+// the operators' wishes for it.
 void node_recount(struct cluster *c, struct node *n);
 // Why nothing known could hold it.
 struct reason fit_shortage(struct cluster *c, const struct request *r);
