@@ -73,6 +73,36 @@ static void dump_jobs(const struct cluster *c, struct text *t)
         dump_job(j, t);
 }
 
+static void dump_wait(const struct wait *row, struct text *t)
+{
+    text_add(t, "wait");
+    WAIT_COLUMNS(DUMP)
+    text_addc(t, '\n');
+}
+
+static int wait_order(const void *a, const void *b)
+{
+    const struct wait *x = *(const struct wait *const *)a, *y = *(const struct wait *const *)b;
+    return x->id.v < y->id.v ? -1 : x->id.v > y->id.v;
+}
+
+static void dump_waits(const struct cluster *c, struct text *t)
+{
+    const struct wait **rows = xcalloc(c->classes_by_id.count + 1, sizeof(void *));
+    size_t count = 0;
+    struct class_order *queue = &((struct cluster *)c)->queue;
+    struct job_class *k;
+    RB_FOREACH(k, class_order, queue)
+    if (k->stored)
+        rows[count++] = &k->wait;
+    if (count)
+        qsort(rows, count, sizeof(void *), wait_order);
+    dump_wait(&c->queue_wait, t);
+    for (size_t i = 0; i < count; i++)
+        dump_wait(rows[i], t);
+    free(rows);
+}
+
 void cluster_dump(const struct cluster *c, struct text *t)
 {
     const struct cluster_meta *row = &c->meta;
@@ -81,6 +111,7 @@ void cluster_dump(const struct cluster *c, struct text *t)
     text_addc(t, '\n');
     for (size_t i = 0; i < c->nodes_count; i++)
         dump_node(c->nodes[i], t);
+    dump_waits(c, t);
     dump_jobs(c, t);
     const struct placement **parts = xcalloc(c->parts_count + 1, sizeof(void *)), *p;
     size_t count = 0;

@@ -106,8 +106,8 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
     }
     struct job *j = make(c, in);
     job_mark(c, j);
-    narrate(c, j);
     if (!j->held)
         queue_insert(c, j);
+    narrate(c, j);
     reply_ok(c, who, j->id);
 }

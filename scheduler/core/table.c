@@ -75,6 +75,7 @@ struct job *job_add(struct cluster *c, const struct job *row)
     j->verdict_detail = row->verdict_detail ? xstrdup(row->verdict_detail) : NULL;
     TAILQ_INIT(&j->parts);
     j->queued = j->dirty = false;
+    j->in_class = NULL;
     struct job *before = TAILQ_LAST(&c->jobs, job_list);
     while (before && before->id.v > j->id.v)
         before = TAILQ_PREV(before, job_list, live_link);
@@ -132,6 +133,7 @@ struct node *node_add(struct cluster *c, const struct node *row)
     c->kept = xreallocarray(c->kept, c->nodes_cap, sizeof *c->kept);
     c->kept[n->id.v - 1] = NULL;
     rooms_add(&c->rooms, room_of(n));
+    c->nodes_changed = true;
     HASH_ADD(by_name, c->nodes_by_name, name, strlen(n->name), n);
     return n;
 }
@@ -188,7 +190,7 @@ void part_remove(struct cluster *c, struct placement *p)
     c->gone[count] = p->id;
     c->out.placements_gone_count++;
     c->parts_count--;
-    c->pass_wanted = true;
+    node_grew(c, n);
     free(p);
 }
 
@@ -226,17 +228,21 @@ static void clear_marks(struct cluster *c)
         ((struct job *)c->dirty_jobs.items[i])->dirty = false;
     for (size_t i = 0; i < c->dirty_nodes.count; i++)
         ((struct node *)c->dirty_nodes.items[i])->dirty = false;
+    for (size_t i = 0; i < c->dirty_classes.count; i++)
+        if (c->dirty_classes.items[i])
+            ((struct job_class *)c->dirty_classes.items[i])->dirty_at = 0;
     for (size_t i = 0; i < c->dirty_parts.count; i++)
         if (c->dirty_parts.items[i])
             ((struct placement *)c->dirty_parts.items[i])->dirty = false;
     c->dirty_jobs.count = c->dirty_nodes.count = c->dirty_parts.count = 0;
+    c->dirty_classes.count = 0;
 }
 
 void cluster_turn_begin(struct cluster *c)
 {
     clear_marks(c);
     retire_all(c);
-    c->meta_dirty = false;
+    c->meta_dirty = c->queue_wait_dirty = false;
     c->out = (struct outcome){0};
     arena_reset(&c->arena);
 }
@@ -248,6 +254,10 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
     c->tick_at_ms = INT64_MAX;
     TAILQ_INIT(&c->jobs);
     RB_INIT(&c->queue);
+    RB_INIT(&c->delayed);
+    TAILQ_INIT(&c->told);
+    c->grown.base = 1;
+    c->usable_gen = 1;
     return c;
 }
 
@@ -265,6 +275,7 @@ void cluster_free(struct cluster *c)
     HASH_CLEAR(by_machine, c->nodes_by_machine);
     for (size_t i = 0; i < c->nodes_count; i++)
         free(c->nodes[i]);
+    classes_free(c);
     struct job *j;
     while ((j = TAILQ_FIRST(&c->jobs))) {
         j->queued = false;
@@ -285,6 +296,11 @@ void cluster_free(struct cluster *c)
     free(c->effects);
     free(c->tasks);
     free(c->gone);
+    free(c->waits_gone);
+    free(c->dirty_classes.items);
+    free(c->grown.nodes);
+    free(c->looks);
+    waits_loaded_free(c);
     arena_free(&c->arena);
     free(c);
 }

@@ -303,11 +303,13 @@ static void test_version_1_is_brought_up(void **state)
 {
     (void)state;
     char *dir = make_database();
-    run_sql(dir, "ALTER TABLE meta DROP COLUMN blocked; ALTER TABLE meta DROP COLUMN next_port;"
+    run_sql(dir, "ALTER TABLE meta DROP COLUMN next_class; ALTER TABLE meta DROP COLUMN next_port;"
+                 "ALTER TABLE job DROP COLUMN class; DROP INDEX event_wait;"
+                 "ALTER TABLE event DROP COLUMN class; DROP TABLE wait;"
                  "ALTER TABLE placement DROP COLUMN port; PRAGMA user_version = 1");
     struct store *s = open_or_fail(dir);
     assert_int_equal(store_int(s, "PRAGMA user_version"), STORE_SCHEMA_VERSION);
-    assert_int_equal(store_int(s, "SELECT blocked + next_port FROM meta"), 0);
+    assert_int_equal(store_int(s, "SELECT next_class + next_port FROM meta"), 0);
     assert_int_equal(store_int(s, "SELECT count(*) FROM placement WHERE port = 0"),
                      store_int(s, "SELECT count(*) FROM placement"));
     store_close(s);
