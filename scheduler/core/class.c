@@ -267,30 +267,35 @@ static int64_t needs(const struct request *r)
     return r->nodes ? r->nodes : r->tasks;
 }
 
-static int64_t use_of(const struct cluster *c, size_t node, const struct request *r)
+static int64_t use_of(const struct cluster *c, size_t node, const struct request *r,
+                      const struct selector *need)
 {
-    if (!node_usable(c->nodes[node]))
+    const struct node *n = c->nodes[node];
+    if (!node_usable(n) || !selector_has(need, n))
         return 0;
-    int32_t k = room_capacity(&c->rooms.of[node], r);
+    struct room_view v = rooms_view(&c->rooms, n);
+    int32_t k = room_capacity(&v, r);
     return r->nodes ? k >= r->tasks / r->nodes : k;
 }
 
 static void recount(struct cluster *c, struct job_class *k, int64_t *cost)
 {
+    const struct selector *need = selector_find(c, k->first->req.need);
     k->bound = 0;
     for (size_t i = 0; i < c->nodes_count; i++)
-        k->bound += use_of(c, i, &k->first->req);
+        k->bound += use_of(c, i, &k->first->req, need);
     *cost += (int64_t)c->nodes_count;
 }
 
 bool class_may_fit(struct cluster *c, struct job_class *k, int64_t *cost)
 {
     const struct request *r = &k->first->req;
+    const struct selector *need = selector_find(c, r->need);
     uint64_t end = grown_end(c);
     bool known = k->seen && k->seen >= c->grown.base && end - k->seen <= c->nodes_count / 8 + 8;
     if (known && k->bound < needs(r)) {
         for (uint64_t i = k->seen; i < end && k->bound < needs(r); i++)
-            k->bound += use_of(c, grown_node(c, i), r);
+            k->bound += use_of(c, grown_node(c, i), r, need);
         *cost += (int64_t)(end - k->seen);
     }
     k->seen = end;

@@ -12,21 +12,28 @@
 struct cluster;
 
 // Everything that tells jobs apart.
-#define CLASS_KEY(X)     \
-    X(req.tasks)         \
-    X(req.nodes)         \
-    X(req.cpus)          \
-    X(req.gpus)          \
-    X(req.memory_mib)    \
-    X(req.time_limit_ms) \
-    X(req.grace_ms)      \
-    X(req.lease_ms)      \
-    X(req.pmix)          \
-    X(owner_uid)         \
-    X(owner_gid)         \
+#define CLASS_KEY(X)      \
+    X(req.tasks)          \
+    X(req.nodes)          \
+    X(req.cpus)           \
+    X(req.cpu_milli)      \
+    X(req.gpus)           \
+    X(req.gpu_milli)      \
+    X(req.memory_mib)     \
+    X(req.tasks_per_node) \
+    X(req.exclusive)      \
+    X(req.spread)         \
+    X(req.need.v)         \
+    X(req.prefer.v)       \
+    X(req.time_limit_ms)  \
+    X(req.grace_ms)       \
+    X(req.lease_ms)       \
+    X(req.pmix)           \
+    X(owner_uid)          \
+    X(owner_gid)          \
     X(priority)
 // Whoever adds to a request adds to the key.
-_Static_assert(sizeof(struct request) == 56, "CLASS_KEY names every member of a request");
+_Static_assert(sizeof(struct request) == 80, "CLASS_KEY names every member of a request");
 
 #define CLASS_KEY_ONE(member) +1
 enum { CLASS_KEY_COUNT = 0 CLASS_KEY(CLASS_KEY_ONE) };

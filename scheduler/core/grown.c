@@ -49,7 +49,7 @@ void nodes_look(struct cluster *c)
     }
     for (size_t i = 0; i < c->nodes_count; i++) {
         const struct node *n = c->nodes[i];
-        struct look *l = &c->looks[i], now = {.all = room_empty(n), .usable = node_usable(n)};
+        struct look *l = &c->looks[i], now = {.all = room_empty(n).room, .usable = node_usable(n)};
         c->usable_count += now.usable;
         if (now.usable == l->usable && now.all.cores == l->all.cores &&
             now.all.gpus == l->all.gpus && now.all.memory_mib == l->all.memory_mib)

@@ -1,6 +1,7 @@
 // An agent introduces itself: is it the node's own, and what of the node's work does it know?
 #include "scheduler/core/state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void refuse(struct cluster *c, struct node *n, enum reason_code code)
@@ -97,7 +98,7 @@ static void quarantine(struct cluster *c, struct node *n, const struct reported_
         .cores = a->cores,
         .gpus = a->gpus & ~n->used_gpus,
         .memory_mib = a->memory_mib,
-        .port = port_held(n, a->port) ? 0 : a->port,
+        .port = a->port < 1 || a->port > UINT16_MAX || port_held(n, a->port) ? 0 : a->port,
         .state = PLACEMENT_QUARANTINED,
         .started = a->started,
         .lease_end_ms = INT64_MAX,
@@ -154,6 +155,20 @@ static void reconcile(struct cluster *c, struct node *n, const struct input_hell
         reconcile_listed(c, n, &h->attempts[i]);
 }
 
+#define TAKE_TEXT(to, from) snprintf((to), sizeof(to), "%s", (from) ? (from) : "")
+
+static void take_description(struct cluster *c, struct node *n, const struct input_hello *h)
+{
+    TAKE_TEXT(n->labels, h->labels);
+    TAKE_TEXT(n->gpu_model, h->gpu_model);
+    TAKE_TEXT(n->switch_path, h->switch_path);
+    TAKE_TEXT(n->numa_cores, h->numa_cores);
+    TAKE_TEXT(n->gpu_numa, h->gpu_numa);
+    n->gpu_memory_mib = h->gpu_memory_mib < 0 ? 0 : h->gpu_memory_mib;
+    node_learn_numa(n);
+    selectors_judge_node(c, n);
+}
+
 static void take_link(struct cluster *c, struct node *n, const struct input_hello *h)
 {
     if (n->link && n->link != n->new_link) {
@@ -181,6 +196,7 @@ static void take_link(struct cluster *c, struct node *n, const struct input_hell
     n->cores = h->cores < 0 ? 0 : h->cores > CORESET_MAX ? CORESET_MAX : h->cores;
     n->gpus = h->gpus < 0 ? 0 : h->gpus > NODE_GPUS_MAX ? NODE_GPUS_MAX : h->gpus;
     n->memory_mib = h->memory_mib < 0 ? 0 : h->memory_mib;
+    take_description(c, n, h);
     node_recount(c, n);
     node_mark(c, n);
 }

@@ -57,6 +57,7 @@ struct cluster {
                               // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
+    struct selector *selectors_by_id, *selectors_by_text;
 
     // Which nodes gained room: grown.c.
     struct {
@@ -85,15 +86,16 @@ struct cluster {
     struct pointers dirty_jobs, dirty_nodes, dirty_parts, dirty_classes, retired;
     struct outcome out;
     struct {
-        size_t events, effects, tasks, gone, waits_gone;
+        size_t events, effects, tasks, gone, waits_gone, selectors;
     } cap;
     struct event *events;
     struct effect *effects;
     struct task_row *tasks;
     uint64_t *gone, *waits_gone;
+    struct selector *selectors_new;
 };
 
-// ---- tables (table.c) ----
+// ---- tables (table.c, part.c) ----
 struct job *job_find(const struct cluster *c, struct job_id id);
 struct job *job_find_uid(const struct cluster *c, struct job_uid uid);
 struct job *job_find_request(const struct cluster *c, struct request_id id);
@@ -104,6 +106,8 @@ struct node *node_find(const struct cluster *c, struct node_id id);
 struct node *node_find_name(const struct cluster *c, const char *name);
 struct node *node_add(struct cluster *c, const struct node *row);
 struct placement *part_add(struct cluster *c, const struct placement *row);
+// Does the row hold something of the node that is held?
+bool part_conflicts(const struct node *n, const struct placement *row);
 // Returns what it held; p is gone.
 void part_remove(struct cluster *c, struct placement *p);
 struct placement *part_find(const struct cluster *c, const struct node *n, struct job_uid uid,
@@ -111,6 +115,19 @@ struct placement *part_find(const struct cluster *c, const struct node *n, struc
 // Is this placement of the job's newest attempt, and does it still count?
 bool part_current(const struct job *j, const struct placement *p);
 void pointers_push(struct pointers *v, void *p);
+
+// ---- selectors (selectors.c) ----
+// The id of the text's selector, made when there is none. NULL, or what is wrong with it. What no
+// job comes to hold must be forgotten in the same step.
+const char *selector_get(struct cluster *c, const char *text, struct selector_id *ret);
+void selector_forget_unused(struct cluster *c, struct selector_id id);
+void selector_hold(struct cluster *c, struct selector_id id); // a live job names it
+void selector_release(struct cluster *c, struct selector_id id);
+const struct selector *selector_find(const struct cluster *c, struct selector_id id);
+// NULL holds for every node.
+bool selector_has(const struct selector *s, const struct node *n);
+void selectors_judge_node(struct cluster *c, const struct node *n);
+void selectors_fini(struct cluster *c);
 
 // ---- marks and words (emit.c) ----
 void job_mark(struct cluster *c, struct job *j);
@@ -158,6 +175,7 @@ struct fit_node {
     struct node *node;
     int32_t capacity; // tasks that fit
     int32_t tasks;    // tasks given
+    int32_t gpu;      // 1 + the GPU for its one share; 0: any
 };
 enum fit_view {
     FIT_FREE,   // what is free on usable nodes
@@ -175,14 +193,24 @@ bool fit_in(struct cluster *c, const struct request *r, const struct rooms *room
 int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct request *r,
                      enum fit_view view);
 bool node_usable(const struct node *n);
+// What r may take of the node now: `store` has NODE_GPUS_MAX numbers for it to use.
+struct room_view fit_room(const struct cluster *c, const struct node *n, const struct request *r,
+                          uint16_t *store);
 // The node's room is counted again: after every change of what it has or holds.
 void node_recount(struct cluster *c, struct node *n);
 // Why nothing known could hold it.
 struct reason fit_shortage(struct cluster *c, const struct request *r);
 
+// What a part of these tasks holds: grant.c. Writes tasks, cores, GPUs, memory into *p.
+void grant(const struct cluster *c, const struct request *r, const struct fit_node *f,
+           struct placement *p);
+void node_learn_numa(struct node *n);
+
 // Ports of machines: port.c.
 void machine_join(struct cluster *c, struct node *n);  // by its machine id
 void machine_leave(struct cluster *c, struct node *n); // alone from now on
+void port_take(struct node *n, int32_t port);
+void port_return(struct node *n, int32_t port);
 bool port_held(const struct node *n, int32_t port);
 // The next free one in turn of the node's machine; 0: all are held.
 int32_t port_find(const struct cluster *c, const struct node *n);
