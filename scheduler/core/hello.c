@@ -106,8 +106,13 @@ static void quarantine(struct cluster *c, struct node *n, const struct reported_
     meta_mark(c);
     part_mark(c, part_add(c, &row));
     struct reason r = {.code = REASON_QUARANTINED, .node = n->id};
-    emit(c, EVENT_QUARANTINED, NULL, n, "%s (job uid %016" PRIx64 ", attempt %u): left alone",
-         reason_say(c, &r, NULL), a->id.job.v, a->id.number);
+    struct event *e =
+        emit(c, EVENT_QUARANTINED, NULL, n, "%s (job uid %016" PRIx64 ", attempt %u): left alone",
+             reason_say(c, &r, NULL), a->id.job.v, a->id.number);
+    e->attempt = a->id.number;
+    e->cores = row.cores;
+    e->gpus = row.gpus;
+    e->memory_mib = row.memory_mib;
 }
 
 // The agent lists it: agree, end it, or leave it alone.

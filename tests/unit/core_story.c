@@ -544,6 +544,10 @@ static void unknown_attempts_are_left_alone(void **state)
     forget(s);
     hello(s, &h);
     expect_lines(&s->sent, "");
+    const struct outcome *o = cluster_outcome(s->h.c); // events alone must tell what is given out
+    const struct event *told = &o->events[o->events_count - 1];
+    assert_int_equal(told->kind, EVENT_QUARANTINED);
+    assert_true(coreset_equal(&told->cores, &held.cores));
     submit(s, (struct request){.tasks = 1, .cpus = 2});
     assert_int_equal(s->h.jobs[0].state, JOB_PENDING);
     assert_int_equal(s->h.jobs[0].reason.code, REASON_RESOURCES);
