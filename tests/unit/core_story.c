@@ -413,6 +413,21 @@ static void a_clone_and_a_foreigner_are_refused(void **state)
     assert_int_equal(node_state(cluster_node(s->h.c, (struct node_id){1})), NODE_UP);
 }
 
+// It would wait for ever for a session that its HELLO no longer opens.
+static void a_link_that_another_one_overtakes_is_closed(void **state)
+{
+    struct stage *s = *state;
+    connect_node(s, 0);
+    struct input_hello overtaken = hello_of(s, 0);
+    connect_node(s, 0);
+    expect_lines(&s->sent, "welcome n1\nclose n1\nwelcome n1\n");
+    hello(s, &overtaken);
+    expect_lines(&s->h.story, "");
+    struct input_hello h = hello_of(s, 0);
+    hello(s, &h);
+    expect_lines(&s->h.story, "node n1 joined: 4 cores, 1000 MiB, 0 GPUs\n");
+}
+
 static int32_t port_of(struct stage *s, uint64_t uid)
 {
     for (size_t i = 0; i < s->h.parts_count; i++)
@@ -694,6 +709,7 @@ int main(void)
         STORY(a_late_success_before_a_reboot_counts),
         STORY(a_lost_launch_is_sent_again_and_a_cancelled_one_killed),
         STORY(a_clone_and_a_foreigner_are_refused),
+        STORY(a_link_that_another_one_overtakes_is_closed),
         STORY(a_port_is_held_by_the_first_part_and_rests_when_freed),
         STORY(a_port_that_another_program_has_costs_no_attempt),
         STORY(without_a_free_port_a_job_waits),
