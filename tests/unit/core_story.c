@@ -547,6 +547,35 @@ static void a_copy_of_the_database_started_twice_holds(void **state)
     expect_lines(&s->h.story, "recovery hold: an agent has seen another start of term 1\n");
 }
 
+// Accepting the database must end the hold, though the agent goes on knowing more.
+static void a_newer_attempt_than_the_database_knows_holds_its_job(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    connect_node(s, 0);
+    struct reported_attempt newer = {
+        .id = attempt(1, 2), .state = AGENT_RUNNING, .started = true, .cores = coreset_first(1)};
+    struct input_hello h = hello_of(s, 0);
+    h.attempts = &newer;
+    h.attempts_count = 1;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->h.story,
+                 "job 1 is held: node n1 knows attempt 2, this database 1\n"
+                 "recovery hold: an agent knows attempt 2 of job 1, this database 1\n");
+    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 1, .admin = true}};
+    harness_step(&s->h, &in);
+    h.session = s->session[0];
+    h.request = ++s->request[0];
+    forget(s);
+    hello(s, &h);
+    assert_false(s->h.meta.recovery_hold);
+    assert_int_equal(node_state(cluster_node(s->h.c, (struct node_id){1})), NODE_UP);
+    assert_true(s->h.jobs[0].held);
+    assert_int_equal(s->h.jobs[0].attempt, 2);
+}
+
 static void unknown_attempts_are_left_alone(void **state)
 {
     struct stage *s = *state;
@@ -715,6 +744,7 @@ int main(void)
         STORY(without_a_free_port_a_job_waits),
         STORY(an_older_database_holds),
         STORY(a_copy_of_the_database_started_twice_holds),
+        STORY(a_newer_attempt_than_the_database_knows_holds_its_job),
         STORY(unknown_attempts_are_left_alone),
         STORY(an_array_is_one_record),
         STORY(a_cancelled_array_places_nothing_more),
