@@ -71,6 +71,19 @@ static struct job_class *class_of(const struct cluster *c, const struct job *j)
     return index_find(&c->classes_by_key, key_hash(key), is_key, key);
 }
 
+bool class_known_to_fit(struct cluster *c, const struct job *like)
+{
+    const struct job_class *k = class_of(c, like);
+    nodes_look(c);
+    return k && k->fits_at == c->usable_gen;
+}
+
+void class_fits(struct cluster *c, const struct job *j)
+{
+    if (j->in_class)
+        j->in_class->fits_at = c->usable_gen;
+}
+
 static struct job_class *class_new(struct cluster *c, const struct job *j, struct class_id id)
 {
     struct job_class *k = xcalloc(1, sizeof *k);

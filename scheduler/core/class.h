@@ -59,6 +59,7 @@ struct job_class {
     int64_t bound;       // the room for it, not underestimated, in the unit of class_needs()
     uint64_t refused_at; // growth when it had room for it and still did not fit; 0: it did
     uint64_t usable_at;  // generation of nodes that `usable` is of; 0: none
+    uint64_t fits_at;    // generation of nodes on all of which it would fit; 0: not known
     bool usable;         // would it fit on the usable nodes if they were empty?
 };
 
@@ -72,6 +73,10 @@ void class_join(struct cluster *c, struct job *j);
 void class_leave(struct cluster *c, struct job *j);
 // At loading: the job's row names its class; false: the number makes no sense for it.
 bool class_rejoin(struct cluster *c, struct job *j);
+// Is it known that jobs like this one fit on the nodes as they are, were they empty? Saves the
+// submission of one of many a look at every node. And: it is known now.
+bool class_known_to_fit(struct cluster *c, const struct job *like);
+void class_fits(struct cluster *c, const struct job *j);
 // From now on the class waits for this reason. A fact, unless only what is free changed.
 void class_say(struct cluster *c, struct job_class *k, struct reason r);
 void class_say_start(struct cluster *c, struct job_class *k, int64_t starts_ms);
