@@ -74,8 +74,8 @@ void array_cancel(struct cluster *c, struct job *array, struct reason r)
     if (array->queued)
         queue_remove(c, array);
     struct job *j, *next;
-    for (j = c->jobs_by_id; j; j = next) {
-        next = j->by_id.next;
+    TAILQ_FOREACH_SAFE(j, &c->jobs, live_link, next)
+    {
         if (j->array.v != array->id.v || job_state_ended(j->state) || j->cancelled)
             continue;
         j->cancelled = true;

@@ -58,12 +58,6 @@ static void dump_placement(const struct placement *row, struct text *t)
     text_addc(t, '\n');
 }
 
-static int job_order(const void *a, const void *b)
-{
-    const struct job *x = *(const struct job *const *)a, *y = *(const struct job *const *)b;
-    return x->id.v < y->id.v ? -1 : x->id.v > y->id.v;
-}
-
 static int placement_order(const void *a, const void *b)
 {
     const struct placement *x = *(const struct placement *const *)a;
@@ -73,16 +67,10 @@ static int placement_order(const void *a, const void *b)
 
 static void dump_jobs(const struct cluster *c, struct text *t)
 {
-    size_t count = HASH_CNT(by_id, c->jobs_by_id), i = 0;
-    const struct job **jobs = xcalloc(count + 1, sizeof(void *));
-    for (const struct job *j = c->jobs_by_id; j; j = j->by_id.next)
-        if (!job_state_ended(j->state) || !TAILQ_EMPTY(&j->parts))
-            jobs[i++] = j;
-    if (i)
-        qsort(jobs, i, sizeof(void *), job_order);
-    for (size_t k = 0; k < i; k++)
-        dump_job(jobs[k], t);
-    free(jobs);
+    const struct job *j;
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    if (!job_state_ended(j->state) || !TAILQ_EMPTY(&j->parts))
+        dump_job(j, t);
 }
 
 void cluster_dump(const struct cluster *c, struct text *t)

@@ -9,25 +9,29 @@ bool node_usable(const struct node *n)
     return n->ready && !n->unreachable_since_ms && !n->drain && !n->fenced;
 }
 
-static int64_t least(int64_t a, int64_t b)
+// When a job that is placed now has ended at the latest; for ever without a limit.
+static int64_t latest_end_ms(const struct cluster *c, const struct request *r)
 {
-    return a < b ? a : b;
+    return r->time_limit_ms ? c->now.boot_ms + r->time_limit_ms + r->grace_ms : INT64_MAX;
 }
 
-int32_t fit_capacity(const struct node *n, const struct request *r, enum fit_view view)
+// What is free and not kept from others beyond the job's end.
+static struct room room_for(const struct cluster *c, const struct node *n, const struct request *r)
+{
+    struct room m = c->rooms.of[n->id.v - 1];
+    int64_t until_ms = latest_end_ms(c, r);
+    for (const struct kept *k = c->kept[n->id.v - 1]; k && k->from_ms < until_ms; k = k->next)
+        m = room_least(&m, &k->spare);
+    return m;
+}
+
+int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct request *r,
+                     enum fit_view view)
 {
     if (view != FIT_ALL && !node_usable(n))
         return 0;
-    bool free_only = view == FIT_FREE;
-    int64_t cores = n->cores - (free_only ? (int64_t)coreset_count(&n->used_cores) : 0);
-    int64_t gpus = n->gpus - (free_only ? __builtin_popcountll(n->used_gpus) : 0);
-    int64_t memory = n->memory_mib - (free_only ? n->used_memory_mib : 0);
-    int64_t k = least(cores / r->cpus, r->tasks);
-    if (r->gpus)
-        k = least(k, gpus / r->gpus);
-    if (r->memory_mib)
-        k = least(k, memory / r->memory_mib);
-    return k > 0 ? (int32_t)k : 0;
+    struct room m = view == FIT_FREE ? room_for(c, n, r) : room_empty(n);
+    return room_capacity(&m, r);
 }
 
 static int by_id(const void *a, const void *b)
@@ -61,14 +65,10 @@ static int by_tightness(const void *a, const void *b)
     return by_id(a, b);
 }
 
-// Free cores left decide between nodes that hold all that is missing.
-static int64_t spare_cores(const struct fit_node *f)
-{
-    return f->node->cores - (int64_t)coreset_count(&f->node->used_cores);
-}
-
-// As few nodes as hold the tasks; the last one as tight as possible.
-static size_t choose_fewest(const struct request *r, struct fit_node *f, size_t count)
+// As few nodes as hold the tasks; the last one as tight as possible: free cores left decide between
+// nodes that hold all that is missing.
+static size_t choose_fewest(const struct request *r, const struct rooms *rooms, struct fit_node *f,
+                            size_t count)
 {
     int32_t left = r->tasks;
     qsort(f, count, sizeof *f, by_room);
@@ -80,7 +80,8 @@ static size_t choose_fewest(const struct request *r, struct fit_node *f, size_t 
     if (left > 0) {
         size_t best = count;
         for (size_t i = n; i < count && f[i].capacity >= left; i++)
-            if (best == count || spare_cores(&f[i]) < spare_cores(&f[best]))
+            if (best == count ||
+                rooms->of[f[i].node->id.v - 1].cores < rooms->of[f[best].node->id.v - 1].cores)
                 best = i;
         if (best == count)
             return 0;
@@ -124,28 +125,13 @@ static size_t choose_exactly(const struct request *r, struct fit_node *f, size_t
     return n;
 }
 
-static struct fit_node *candidates(struct cluster *c, const struct request *r, enum fit_view view,
-                                   size_t *ret_count)
+static bool choose(struct cluster *c, const struct request *r, const struct rooms *rooms,
+                   size_t count, const struct fit_node **ret, size_t *ret_count)
 {
     struct fit_node *f = c->fit_scratch;
-    size_t count = 0;
-    for (size_t i = 0; i < c->nodes_count; i++) {
-        int32_t k = fit_capacity(c->nodes[i], r, view);
-        if (k)
-            f[count++] = (struct fit_node){.node = c->nodes[i], .capacity = k};
-    }
-    *ret_count = count;
-    return f;
-}
-
-bool fit(struct cluster *c, const struct request *r, enum fit_view view,
-         const struct fit_node **ret, size_t *ret_count)
-{
-    size_t count;
-    struct fit_node *f = candidates(c, r, view, &count);
     if (!count)
         return false;
-    size_t n = r->nodes ? choose_exactly(r, f, count) : choose_fewest(r, f, count);
+    size_t n = r->nodes ? choose_exactly(r, f, count) : choose_fewest(r, rooms, f, count);
     if (!n)
         return false;
     qsort(f, n, sizeof *f, by_name);
@@ -154,12 +140,37 @@ bool fit(struct cluster *c, const struct request *r, enum fit_view view,
     return true;
 }
 
+bool fit(struct cluster *c, const struct request *r, enum fit_view view,
+         const struct fit_node **ret, size_t *ret_count)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        int32_t k = fit_capacity(c, c->nodes[i], r, view);
+        if (k)
+            c->fit_scratch[count++] = (struct fit_node){.node = c->nodes[i], .capacity = k};
+    }
+    return choose(c, r, &c->rooms, count, ret, ret_count);
+}
+
+bool fit_in(struct cluster *c, const struct request *r, const struct rooms *rooms,
+            const struct fit_node **ret, size_t *ret_count)
+{
+    size_t count = 0;
+    CHECK(rooms->count == c->nodes_count);
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        int32_t k = node_usable(c->nodes[i]) ? room_capacity(&rooms->of[i], r) : 0;
+        if (k)
+            c->fit_scratch[count++] = (struct fit_node){.node = c->nodes[i], .capacity = k};
+    }
+    return choose(c, r, rooms, count, ret, ret_count);
+}
+
 // Nodes that hold at least `tasks` tasks of r.
 static int64_t nodes_holding(const struct cluster *c, const struct request *r, int32_t tasks)
 {
     int64_t n = 0;
     for (size_t i = 0; i < c->nodes_count; i++)
-        n += fit_capacity(c->nodes[i], r, FIT_ALL) >= tasks;
+        n += fit_capacity(c, c->nodes[i], r, FIT_ALL) >= tasks;
     return n;
 }
 
@@ -185,6 +196,6 @@ struct reason fit_shortage(struct cluster *c, const struct request *r)
             REASON_UNSATISFIABLE_MEMORY, {0}, nodes, (int64_t)tasks * r->memory_mib, have};
     int64_t room = 0;
     for (size_t i = 0; i < c->nodes_count; i++)
-        room += fit_capacity(c->nodes[i], r, FIT_ALL);
+        room += fit_capacity(c, c->nodes[i], r, FIT_ALL);
     return (struct reason){REASON_UNSATISFIABLE_TASKS, {0}, r->tasks, r->cpus, room};
 }

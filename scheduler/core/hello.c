@@ -181,6 +181,7 @@ static void take_link(struct cluster *c, struct node *n, const struct input_hell
     n->cores = h->cores < 0 ? 0 : h->cores > CORESET_MAX ? CORESET_MAX : h->cores;
     n->gpus = h->gpus < 0 ? 0 : h->gpus > NODE_GPUS_MAX ? NODE_GPUS_MAX : h->gpus;
     n->memory_mib = h->memory_mib < 0 ? 0 : h->memory_mib;
+    node_recount(c, n);
     node_mark(c, n);
 }
 

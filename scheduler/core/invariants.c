@@ -54,6 +54,11 @@ static void check_node(const struct cluster *c, const struct node *n, size_t *pa
     }
     CHECK(coreset_equal(&cores, &n->used_cores));
     CHECK(gpus == n->used_gpus && memory == n->used_memory_mib);
+    struct room counted = room_of(n), kept = c->rooms.of[n->id.v - 1];
+    CHECKF(counted.cores == kept.cores && counted.gpus == kept.gpus &&
+               counted.memory_mib == kept.memory_mib && counted.parts == kept.parts,
+           "the room of %s is not what its sets say", n->name);
+    CHECK(counted.cores >= 0 && counted.gpus >= 0);
     CHECK(n->ready == (n->link != 0));
     CHECK(node_find_name(c, n->name) == n);
     check_machine(c, n);
@@ -84,7 +89,7 @@ static void check_gang(const struct cluster *c, const struct job *j)
 
 static void check_job(const struct cluster *c, const struct job *j)
 {
-    CHECK(job_find_uid(c, j->uid) == j);
+    CHECK(job_find_uid(c, j->uid) == j && job_find(c, j->id) == j);
     CHECK(j->id.v && j->id.v < c->meta.next_job);
     CHECK(j->attempts_used <= (int32_t)j->attempt);
     if (j->array_count) {
@@ -113,12 +118,13 @@ void cluster_check(const struct cluster *c)
     for (size_t i = 0; i < c->nodes_count; i++)
         check_node(c, c->nodes[i], &parts);
     CHECK(parts == c->parts_count);
-    for (const struct job *j = c->jobs_by_id; j; j = j->by_id.next) {
+    struct job *j, *last = NULL;
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    {
         check_job(c, j);
         queued += j->queued;
     }
     struct cluster *walk = (struct cluster *)c;
-    struct job *j, *last = NULL;
     RB_FOREACH(j, job_queue, &walk->queue)
     {
         CHECK(j->queued && (!last || job_queue_order(last, j) < 0));

@@ -20,7 +20,6 @@
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 // Name, word (stable), is it an end?
 #define JOB_STATE_TABLE(X)          \
@@ -111,7 +110,7 @@ struct job {
     bool queued;                 // is in the queue
     bool dirty;
     RB_ENTRY(job) queue_link;
-    UT_hash_handle by_id, by_uid, by_request;
+    TAILQ_ENTRY(job) live_link; // in order of ids
 };
 
 // Which of two pending jobs is considered first: negative: a.

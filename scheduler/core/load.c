@@ -15,6 +15,7 @@ int cluster_load_node(struct cluster *c, const struct node *row, struct err *err
     n.used_cores = (struct coreset){0};
     n.used_gpus = 0;
     n.used_memory_mib = 0;
+    n.parts_count = 0;
     n.link = n.new_link = n.new_session = n.request = 0;
     n.ready = n.dirty = false;
     node_add(c, &n);
@@ -74,16 +75,16 @@ void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t no
     c->meta.term = term;
     c->meta.nonce = nonce;
     meta_mark(c);
-    emit(c, EVENT_STARTED, NULL, NULL, "scheduler started: term %" PRIu64 ", %u jobs, %zu nodes",
-         term, HASH_CNT(by_id, c->jobs_by_id), c->nodes_count);
+    emit(c, EVENT_STARTED, NULL, NULL, "scheduler started: term %" PRIu64 ", %zu jobs, %zu nodes",
+         term, cluster_live(c), c->nodes_count);
     for (size_t i = 0; i < c->nodes_count; i++)
         start_node(c, c->nodes[i], same_boot);
     if (hold)
         hold_enter(c, term_seen, "the term file beside the database is ahead of it");
     // A crash may have come between the last END and the job's own end.
     struct job *j, *next;
-    for (j = c->jobs_by_id; j; j = next) {
-        next = j->by_id.next;
+    TAILQ_FOREACH_SAFE(j, &c->jobs, live_link, next)
+    {
         if (j->state != JOB_PENDING && !j->array_count)
             attempt_settle(c, j);
     }

@@ -63,10 +63,11 @@ struct node {
     struct coreset used_cores;
     uint64_t used_gpus; // bit g: GPU g
     int64_t used_memory_mib;
+    int32_t parts_count;          // placements here, quarantined ones too
     struct node *next_on_machine; // a ring of the nodes that share a machine, and so its ports
-    struct placement_list parts;  // placements here, quarantined ones too
-    uint64_t link;                // the shell's handle; 0: none
-    uint64_t new_link;            // connected, its HELLO not yet accepted
+    struct placement_list parts;
+    uint64_t link;     // the shell's handle; 0: none
+    uint64_t new_link; // connected, its HELLO not yet accepted
     uint64_t new_session;
     bool ready;               // HELLO of this session was reconciled
     uint64_t request;         // number of the newest heartbeat of this session

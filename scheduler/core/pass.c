@@ -3,20 +3,20 @@
 // not usable now stands aside. Bounded: a pass that uses up its budget asks to be continued.
 #include "scheduler/core/state.h"
 
-struct room {
+struct total {
     int64_t cores, gpus, memory_mib;
 };
 
-static struct room free_room(const struct cluster *c)
+static struct total free_total(const struct cluster *c)
 {
-    struct room free = {0};
+    struct total free = {0};
     for (size_t i = 0; i < c->nodes_count; i++) {
-        const struct node *n = c->nodes[i];
-        if (!node_usable(n))
+        const struct room *m = &c->rooms.of[i];
+        if (!node_usable(c->nodes[i]))
             continue;
-        free.cores += n->cores - (int64_t)coreset_count(&n->used_cores);
-        free.gpus += n->gpus - __builtin_popcountll(n->used_gpus);
-        free.memory_mib += n->memory_mib - n->used_memory_mib;
+        free.cores += m->cores;
+        free.gpus += m->gpus;
+        free.memory_mib += m->memory_mib;
     }
     return free;
 }
@@ -33,7 +33,7 @@ static int64_t usable_nodes(const struct cluster *c)
 static void explain_blocked(struct cluster *c, struct job *j)
 {
     const struct request *q = &j->req;
-    struct room free = free_room(c);
+    struct total free = free_total(c);
     struct reason r = {.code = REASON_RESOURCES_SCATTERED,
                        .a = (int64_t)q->tasks * q->cpus,
                        .b = q->nodes ? q->nodes : 1,

@@ -9,7 +9,9 @@
 #include "common/alloc.h"
 #include "common/arena.h"
 #include "common/check.h"
+#include "common/index.h"
 #include "scheduler/core/cluster.h"
+#include "scheduler/core/room.h"
 
 #include <inttypes.h>
 
@@ -22,6 +24,7 @@ enum {
 };
 
 RB_HEAD(job_queue, job);
+TAILQ_HEAD(job_list, job);
 RB_PROTOTYPE(job_queue, job, queue_link, job_queue_order)
 
 struct pointers {
@@ -35,11 +38,15 @@ struct cluster {
     bool meta_dirty;
     struct now now; // of the present step
 
-    struct job *jobs_by_id, *jobs_by_uid, *jobs_by_request;
+    struct job_list jobs; // in order of ids
+    struct index jobs_by_id, jobs_by_uid, jobs_by_request;
     struct job_queue queue;
     struct fit_node *fit_scratch; // one an node: what fit() returns, until its next call
     struct node **nodes;          // by id - 1
     size_t nodes_count, nodes_cap;
+    struct rooms rooms;       // what is free, by node
+    const struct kept **kept; // by node id - 1: what the queue promised, soonest first; the
+                              // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
 
@@ -64,6 +71,7 @@ struct cluster {
 // ---- tables (table.c) ----
 struct job *job_find(const struct cluster *c, struct job_id id);
 struct job *job_find_uid(const struct cluster *c, struct job_uid uid);
+struct job *job_find_request(const struct cluster *c, struct request_id id);
 struct job *job_add(struct cluster *c, const struct job *row);
 // Its row was its last: it leaves memory at the start of the next turn.
 void job_retire(struct cluster *c, struct job *j);
@@ -119,11 +127,18 @@ enum fit_view {
     FIT_ALL,    // every node known, as if empty
 };
 // Chooses nodes for the whole gang, in order of name; *ret lives until the next call. False if
-// it does not fit.
+// it does not fit. FIT_FREE leaves what is kept for others (struct kept).
 bool fit(struct cluster *c, const struct request *r, enum fit_view view,
          const struct fit_node **ret, size_t *ret_count);
-int32_t fit_capacity(const struct node *n, const struct request *r, enum fit_view view);
+// The same on the usable nodes with these rooms, what is kept for others included.
+bool fit_in(struct cluster *c, const struct request *r, const struct rooms *rooms,
+            const struct fit_node **ret, size_t *ret_count);
+// Tasks of r that fit on the node.
+int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct request *r,
+                     enum fit_view view);
 bool node_usable(const struct node *n);
+// The node's room is counted again: after every change of what it has or holds.
+void node_recount(struct cluster *c, struct node *n);
 // Why nothing known could hold it.
 struct reason fit_shortage(struct cluster *c, const struct request *r);
 

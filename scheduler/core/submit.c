@@ -79,9 +79,7 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
         reply_refuse(c, who, (struct reason){.code = REASON_IN_RECOVERY}, NULL);
         return;
     }
-    struct job *known = NULL;
-    if (in->request_id.hi || in->request_id.lo)
-        HASH_FIND(by_request, c->jobs_by_request, &in->request_id, sizeof in->request_id, known);
+    const struct job *known = job_find_request(c, in->request_id);
     if (known) {
         reply_ok(c, who, known->id);
         if (who->reply_to)
@@ -93,7 +91,7 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
         reply_refuse(c, who, (struct reason){.code = REASON_BAD_REQUEST}, wrong);
         return;
     }
-    if ((int64_t)HASH_CNT(by_id, c->jobs_by_id) >= c->limits.jobs_max) {
+    if ((int64_t)cluster_live(c) >= c->limits.jobs_max) {
         reply_refuse(c, who, (struct reason){.code = REASON_TOO_MANY, .a = c->limits.jobs_max},
                      NULL);
         return;

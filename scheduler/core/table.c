@@ -11,18 +11,61 @@ void pointers_push(struct pointers *v, void *p)
     v->items[v->count++] = p;
 }
 
+static uint64_t hash_id(const void *job)
+{
+    return index_mix(((const struct job *)job)->id.v);
+}
+
+static uint64_t hash_uid(const void *job)
+{
+    return index_mix(((const struct job *)job)->uid.v);
+}
+
+static uint64_t request_hash(const struct request_id *r)
+{
+    return index_mix(r->hi ^ index_mix(r->lo));
+}
+
+static uint64_t hash_request(const void *job)
+{
+    return request_hash(&((const struct job *)job)->request_id);
+}
+
+static bool is_id(const void *job, const void *id)
+{
+    return ((const struct job *)job)->id.v == ((const struct job_id *)id)->v;
+}
+
+static bool is_uid(const void *job, const void *uid)
+{
+    return ((const struct job *)job)->uid.v == ((const struct job_uid *)uid)->v;
+}
+
+static bool is_request(const void *job, const void *id)
+{
+    const struct request_id *a = &((const struct job *)job)->request_id, *b = id;
+    return a->hi == b->hi && a->lo == b->lo;
+}
+
+static bool has_request(const struct job *j)
+{
+    return j->request_id.hi || j->request_id.lo;
+}
+
 struct job *job_find(const struct cluster *c, struct job_id id)
 {
-    struct job *j;
-    HASH_FIND(by_id, c->jobs_by_id, &id, sizeof id, j);
-    return j;
+    return index_find(&c->jobs_by_id, index_mix(id.v), is_id, &id);
 }
 
 struct job *job_find_uid(const struct cluster *c, struct job_uid uid)
 {
-    struct job *j;
-    HASH_FIND(by_uid, c->jobs_by_uid, &uid, sizeof uid, j);
-    return j;
+    return index_find(&c->jobs_by_uid, index_mix(uid.v), is_uid, &uid);
+}
+
+struct job *job_find_request(const struct cluster *c, struct request_id id)
+{
+    return id.hi || id.lo ? index_find(&c->jobs_by_request, request_hash(&id), is_request, &id)
+                          : NULL;
 }
 
 struct job *job_add(struct cluster *c, const struct job *row)
@@ -32,20 +75,28 @@ struct job *job_add(struct cluster *c, const struct job *row)
     j->verdict_detail = row->verdict_detail ? xstrdup(row->verdict_detail) : NULL;
     TAILQ_INIT(&j->parts);
     j->queued = j->dirty = false;
-    HASH_ADD(by_id, c->jobs_by_id, id, sizeof j->id, j);
-    HASH_ADD(by_uid, c->jobs_by_uid, uid, sizeof j->uid, j);
-    if (j->request_id.hi || j->request_id.lo)
-        HASH_ADD(by_request, c->jobs_by_request, request_id, sizeof j->request_id, j);
+    struct job *before = TAILQ_LAST(&c->jobs, job_list);
+    while (before && before->id.v > j->id.v)
+        before = TAILQ_PREV(before, job_list, live_link);
+    if (before)
+        TAILQ_INSERT_AFTER(&c->jobs, before, j, live_link);
+    else
+        TAILQ_INSERT_HEAD(&c->jobs, j, live_link);
+    index_add(&c->jobs_by_id, j, hash_id);
+    index_add(&c->jobs_by_uid, j, hash_uid);
+    if (has_request(j) && !job_find_request(c, j->request_id))
+        index_add(&c->jobs_by_request, j, hash_request);
     return j;
 }
 
 static void job_free(struct cluster *c, struct job *j)
 {
     CHECK(TAILQ_EMPTY(&j->parts) && !j->queued);
-    HASH_DELETE(by_id, c->jobs_by_id, j);
-    HASH_DELETE(by_uid, c->jobs_by_uid, j);
-    if (j->request_id.hi || j->request_id.lo)
-        HASH_DELETE(by_request, c->jobs_by_request, j);
+    TAILQ_REMOVE(&c->jobs, j, live_link);
+    index_remove(&c->jobs_by_id, j, hash_id);
+    index_remove(&c->jobs_by_uid, j, hash_uid);
+    if (job_find_request(c, j->request_id) == j)
+        index_remove(&c->jobs_by_request, j, hash_request);
     free(j->detail);
     free(j->verdict_detail);
     free(j);
@@ -78,8 +129,16 @@ struct node *node_add(struct cluster *c, const struct node *row)
     VEC_RESERVE(c->nodes, c->nodes_count, c->nodes_cap);
     c->nodes[c->nodes_count++] = n;
     c->fit_scratch = xreallocarray(c->fit_scratch, c->nodes_cap, sizeof *c->fit_scratch);
+    c->kept = xreallocarray(c->kept, c->nodes_cap, sizeof *c->kept);
+    c->kept[n->id.v - 1] = NULL;
+    rooms_add(&c->rooms, room_of(n));
     HASH_ADD(by_name, c->nodes_by_name, name, strlen(n->name), n);
     return n;
+}
+
+void node_recount(struct cluster *c, struct node *n)
+{
+    c->rooms.of[n->id.v - 1] = room_of(n);
 }
 
 struct placement *part_add(struct cluster *c, const struct placement *row)
@@ -94,6 +153,8 @@ struct placement *part_add(struct cluster *c, const struct placement *row)
     n->used_gpus |= p->gpus;
     n->used_memory_mib += p->memory_mib;
     TAILQ_INSERT_TAIL(&n->parts, p, node_link);
+    n->parts_count++;
+    node_recount(c, n);
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_INSERT_TAIL(&j->parts, p, job_link);
@@ -115,6 +176,8 @@ void part_remove(struct cluster *c, struct placement *p)
     n->used_gpus &= ~p->gpus;
     n->used_memory_mib -= p->memory_mib;
     TAILQ_REMOVE(&n->parts, p, node_link);
+    n->parts_count--;
+    node_recount(c, n);
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_REMOVE(&j->parts, p, job_link);
@@ -183,6 +246,7 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
     struct cluster *c = xcalloc(1, sizeof *c);
     c->limits = *limits;
     c->tick_at_ms = INT64_MAX;
+    TAILQ_INIT(&c->jobs);
     RB_INIT(&c->queue);
     return c;
 }
@@ -201,12 +265,18 @@ void cluster_free(struct cluster *c)
     HASH_CLEAR(by_machine, c->nodes_by_machine);
     for (size_t i = 0; i < c->nodes_count; i++)
         free(c->nodes[i]);
-    while (c->jobs_by_id) {
-        c->jobs_by_id->queued = false;
-        job_free(c, c->jobs_by_id);
+    struct job *j;
+    while ((j = TAILQ_FIRST(&c->jobs))) {
+        j->queued = false;
+        job_free(c, j);
     }
+    index_free(&c->jobs_by_id);
+    index_free(&c->jobs_by_uid);
+    index_free(&c->jobs_by_request);
     free(c->nodes);
     free(c->fit_scratch);
+    free(c->kept);
+    rooms_fini(&c->rooms);
     free(c->dirty_jobs.items);
     free(c->dirty_nodes.items);
     free(c->dirty_parts.items);
@@ -226,7 +296,7 @@ const struct cluster_meta *cluster_meta(const struct cluster *c)
 
 size_t cluster_live(const struct cluster *c)
 {
-    return HASH_CNT(by_id, c->jobs_by_id);
+    return c->jobs_by_id.count;
 }
 
 const struct job *cluster_job(const struct cluster *c, struct job_id id)
