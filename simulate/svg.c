@@ -1,6 +1,7 @@
 #include "simulate/svg.h"
 
 #include "common/alloc.h"
+#include "common/units.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -9,21 +10,21 @@
 #include <string.h>
 
 enum {
-    WIDTH = 1200,
-    LEFT = 150, // of the rows: names stand before
-    RIGHT = 40,
+    LEFT = 168, // of the rows: names stand before
+    PLOT = 1008,
+    WIDTH = LEFT + PLOT + 40,
     TOP = 96,
     ROWS_MAX = 64,
     ROWS_HEIGHT = 560,
     ROW_HEIGHT_MAX = 36,
-    COLUMNS = 252,
-    GAP = 54, // between rows and queue
+    COLUMNS = 252, // of 4 pixels
+    GAP = 54,      // between rows and queue
     QUEUE_HEIGHT = 130,
     BOTTOM = 58,
     SHADES = 20,
     LABEL_APART = 18,
+    NAME_MAX = 18,
 };
-static const double PLOT = WIDTH - LEFT - RIGHT;
 
 struct picture {
     const struct node_list *nodes;
@@ -99,9 +100,9 @@ static int shade_of(const struct picture *p, size_t row, size_t column)
 // A path a shade: neighbours of one shade become one rectangle.
 static void put_rows(const struct picture *p, struct text *t)
 {
-    double column = PLOT / COLUMNS;
+    double column = (double)PLOT / COLUMNS;
     for (int shade = 1; shade <= SHADES; shade++) {
-        text_add(t, "<path fill=\"");
+        text_add(t, "<path shape-rendering=\"crispEdges\" fill=\"");
         put_colour(t, shade);
         text_add(t, "\" d=\"");
         for (size_t r = 0; r < p->rows; r++)
@@ -111,7 +112,8 @@ static void put_rows(const struct picture *p, struct text *t)
                 if (shade_of(p, r, k) == shade)
                     text_addf(t, "M%.1f %.1fh%.1fv%.1fh-%.1fz", LEFT + (double)k * column,
                               TOP + (double)r * p->row_height, (double)n * column,
-                              p->row_height * 0.94, (double)n * column);
+                              p->row_height > 5 ? p->row_height - 1 : p->row_height,
+                              (double)n * column);
             }
         text_add(t, "\"/>\n");
     }
@@ -122,17 +124,17 @@ static void put_names(const struct picture *p, struct text *t)
     double last = -LABEL_APART;
     for (size_t r = 0; r < p->rows; r++) {
         double y = ((double)r + 0.5) * p->row_height;
-        char name[80];
-        size_t first = r * p->nodes_a_row, end = first + p->nodes_a_row;
-        end = end < p->nodes->count ? end : p->nodes->count;
+        const char *name = p->nodes->items[r * p->nodes_a_row].name;
+        size_t len = strlen(name);
         if (y - last < LABEL_APART)
             continue;
         last = y;
-        if (end - first == 1)
-            snprintf(name, sizeof name, "%.18s", p->nodes->items[first].name);
+        AUTO(text) struct text label = {0};
+        if (len > NAME_MAX) // the end tells nodes apart
+            text_addf(&label, "\u2026%s", name + len - NAME_MAX + 1);
         else
-            snprintf(name, sizeof name, "%.18s +%zu", p->nodes->items[first].name, end - first - 1);
-        put_label(t, LEFT - 8, TOP + y + 5, "end", name);
+            text_add(&label, name);
+        put_label(t, LEFT - 8, TOP + y + 5, "end", text_str(&label));
     }
 }
 
@@ -173,7 +175,7 @@ static void put_time_axis(const struct picture *p, double y, struct text *t)
         put_label(t, x, y + 21, "middle", label);
     }
     snprintf(label, sizeof label, p->arrive ? "%s" : "%s since the first submission", name);
-    put_label(t, LEFT + PLOT / 2, y + 44, "middle", label);
+    put_label(t, LEFT + PLOT / 2.0, y + 44, "middle", label);
 }
 
 static void put_queue(const struct picture *p, double top, struct text *t)
@@ -182,7 +184,9 @@ static void put_queue(const struct picture *p, double top, struct text *t)
     double bottom = top + QUEUE_HEIGHT, most[COLUMNS] = {0}, max = 1;
     char label[40];
     size_t k = 0;
+    bool any = false;
     for (size_t i = 0; i < r->queue_count; i++) {
+        any = any || r->queue[i].waiting;
         double until = i + 1 < r->queue_count ? (double)r->queue[i + 1].at_ms : p->end_ms;
         k = (size_t)((double)r->queue[i].at_ms / p->end_ms * COLUMNS);
         for (; k < COLUMNS && (double)k * p->end_ms / COLUMNS <= until; k++)
@@ -194,20 +198,22 @@ static void put_queue(const struct picture *p, double top, struct text *t)
         double y = bottom - v / high * QUEUE_HEIGHT;
         snprintf(label, sizeof label, "%.0f", v);
         text_addf(t, "<line x1=\"%d\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n",
-                  LEFT, LEFT + PLOT, y, y);
+                  LEFT, (double)LEFT + PLOT, y, y);
         put_label(t, LEFT - 8, y + 5, "end", label);
     }
-    text_addf(t, "<path fill=\"#d95f0e\" d=\"M%d %.1f", LEFT, bottom);
+    text_addf(t, "<path shape-rendering=\"crispEdges\" fill=\"#d95f0e\" d=\"M%d %.1f", LEFT,
+              bottom);
     for (k = 0; k < COLUMNS; k++)
-        text_addf(t, "V%.1fh%.2f", bottom - most[k] / high * QUEUE_HEIGHT, PLOT / COLUMNS);
+        text_addf(t, "V%.1fh%.2f", bottom - most[k] / high * QUEUE_HEIGHT, (double)PLOT / COLUMNS);
     text_addf(t, "V%.1fz\"/>\n", bottom);
-    put_label(t, LEFT, top - 12, "start", "jobs waiting (most at once)");
+    put_label(t, LEFT, top - 12, "start",
+              any ? "jobs waiting (most at once)" : "jobs waiting: none at any time");
 }
 
 static void put_legend(const struct picture *p, struct text *t)
 {
     enum { SWATCH = 12 };
-    double x = WIDTH - RIGHT - (SHADES / 2 + 1) * SWATCH - 60;
+    double x = LEFT + PLOT - (SHADES / 2 + 1) * SWATCH - 60;
     put_label(t, x - 8, TOP - 18, "end", p->gpus ? "GPUs given out: 0 %" : "cores given out: 0 %");
     for (int s = 0; s <= SHADES; s += 2, x += SWATCH) {
         text_addf(t, "<rect x=\"%.1f\" y=\"%d\" width=\"%d\" height=\"14\" fill=\"", x, TOP - 30,
@@ -226,13 +232,17 @@ static void put_heading(const struct picture *p, const struct measures *m, const
     text_addf(t, "<text x=\"%d\" y=\"34\" font-size=\"21\" font-weight=\"bold\">", LEFT);
     put_escaped(t, title);
     text_add(t, "</text>\n");
-    text_addf(&line, "policy %s, %zu nodes, %.1f %% of the %s given out", m->policy,
-              p->nodes->count, 100 * share, p->gpus ? "GPUs" : "cores");
-    if (m->arrive)
+    text_addf(&line, "policy %s, %zu nodes", m->policy, p->nodes->count);
+    if (p->nodes_a_row > 1)
+        text_addf(&line, " (%zu a row)", p->nodes_a_row);
+    text_addf(&line, ", %.1f %% of the %s given out", 100 * share, p->gpus ? "GPUs" : "cores");
+    if (m->arrive) {
         text_addf(&line, ", %" PRId64 " tasks placed, %" PRId64 " dropped", m->running, m->dropped);
-    else
-        text_addf(&line, ", mean wait %.0f s, mean bounded slowdown %.2f", m->wait_s.mean,
-                  m->slowdown.mean);
+    } else {
+        text_add(&line, ", mean wait ");
+        text_add_duration_ms(&line, (int64_t)(1000 * m->wait_s.mean));
+        text_addf(&line, ", mean bounded slowdown %.2f", m->slowdown.mean);
+    }
     put_label(t, LEFT, 56, "start", text_str(&line));
 }
 
@@ -241,7 +251,7 @@ static void layout(struct picture *p)
     size_t count = p->nodes->count;
     p->nodes_a_row = (count + ROWS_MAX - 1) / ROWS_MAX;
     p->rows = (count + p->nodes_a_row - 1) / p->nodes_a_row;
-    p->row_height = fmin((double)ROWS_HEIGHT / (double)p->rows, ROW_HEIGHT_MAX);
+    p->row_height = fmin(floor((double)ROWS_HEIGHT / (double)p->rows), ROW_HEIGHT_MAX);
     p->end_ms = fmax((double)p->result->end_ms, 1);
     for (size_t i = 0; i < p->result->spans_count && !p->gpus; i++)
         p->gpus = p->result->spans[i].gpu_milli > 0;
@@ -259,7 +269,7 @@ void svg_draw(const struct node_list *nodes, const struct sim_result *r, const s
               "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" "
               "font-family=\"sans-serif\" font-size=\"14\" fill=\"#222\">\n"
               "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n"
-              "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%.1f\" fill=\"",
+              "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%.1f\" fill=\"",
               WIDTH, axis + BOTTOM, WIDTH, LEFT, TOP, PLOT, rows);
     put_colour(ret, 0);
     text_add(ret, "\"/>\n");
