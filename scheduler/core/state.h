@@ -261,7 +261,7 @@ void part_heard(struct cluster *c, struct node *n, struct placement *p,
 // those that h lists as ended.
 void node_parts_over(struct cluster *c, struct node *n, struct reason why,
                      const struct input_hello *h);
-void report(struct cluster *c, const struct input_report *in);
+void attempt_report(struct cluster *c, const struct input_report *in);
 void end(struct cluster *c, const struct input_end *in);
 void tick(struct cluster *c);
 void node_unreachable(struct cluster *c, struct node *n, const char *why);
