@@ -14,6 +14,7 @@ struct job *array_next_element(struct cluster *c, struct job *array)
     row.array_first = row.array_count = row.array_next = row.array_live = row.array_failed = 0;
     row.state = JOB_PENDING;
     row.reason = (struct reason){0};
+    row.class_id.v = 0;
     row.detail = row.verdict_detail = NULL;
     row.started_at_ms = 0;
     meta_mark(c);
@@ -74,8 +75,8 @@ void array_cancel(struct cluster *c, struct job *array, struct reason r)
     if (array->queued)
         queue_remove(c, array);
     struct job *j, *next;
-    for (j = c->jobs_by_id; j; j = next) {
-        next = j->by_id.next;
+    TAILQ_FOREACH_SAFE(j, &c->jobs, live_link, next)
+    {
         if (j->array.v != array->id.v || job_state_ended(j->state) || j->cancelled)
             continue;
         j->cancelled = true;

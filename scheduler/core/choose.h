@@ -13,7 +13,7 @@ struct question {
 };
 
 // Tasks of r that the node can take.
-int32_t question_capacity(const struct cluster *c, const struct question *q, const struct node *n);
+int32_t question_capacity(struct cluster *c, const struct question *q, const struct node *n);
 // The chosen nodes with their tasks in c->fit_scratch; how many, 0: it does not fit.
 size_t choose_one(struct cluster *c, const struct question *q); // one node for all tasks
 size_t choose_free(struct cluster *c, const struct question *q);

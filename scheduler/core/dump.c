@@ -66,12 +66,6 @@ static void dump_placement(const struct placement *row, struct text *t)
     text_addc(t, '\n');
 }
 
-static int job_order(const void *a, const void *b)
-{
-    const struct job *x = *(const struct job *const *)a, *y = *(const struct job *const *)b;
-    return x->id.v < y->id.v ? -1 : x->id.v > y->id.v;
-}
-
 static int placement_order(const void *a, const void *b)
 {
     const struct placement *x = *(const struct placement *const *)a;
@@ -81,16 +75,40 @@ static int placement_order(const void *a, const void *b)
 
 static void dump_jobs(const struct cluster *c, struct text *t)
 {
-    size_t count = HASH_CNT(by_id, c->jobs_by_id), i = 0;
-    const struct job **jobs = xcalloc(count + 1, sizeof(void *));
-    for (const struct job *j = c->jobs_by_id; j; j = j->by_id.next)
-        if (!job_state_ended(j->state) || !TAILQ_EMPTY(&j->parts))
-            jobs[i++] = j;
-    if (i)
-        qsort(jobs, i, sizeof(void *), job_order);
-    for (size_t k = 0; k < i; k++)
-        dump_job(jobs[k], t);
-    free(jobs);
+    const struct job *j;
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    if (!job_state_ended(j->state) || !TAILQ_EMPTY(&j->parts))
+        dump_job(j, t);
+}
+
+static void dump_wait(const struct wait *row, struct text *t)
+{
+    text_add(t, "wait");
+    WAIT_COLUMNS(DUMP)
+    text_addc(t, '\n');
+}
+
+static int wait_order(const void *a, const void *b)
+{
+    const struct wait *x = *(const struct wait *const *)a, *y = *(const struct wait *const *)b;
+    return x->id.v < y->id.v ? -1 : x->id.v > y->id.v;
+}
+
+static void dump_waits(const struct cluster *c, struct text *t)
+{
+    const struct wait **rows = xcalloc(c->classes_by_id.count + 1, sizeof(void *));
+    size_t count = 0;
+    struct class_order *queue = &((struct cluster *)c)->queue;
+    struct job_class *k;
+    RB_FOREACH(k, class_order, queue)
+    if (k->stored)
+        rows[count++] = &k->wait;
+    if (count)
+        qsort(rows, count, sizeof(void *), wait_order);
+    dump_wait(&c->queue_wait, t);
+    for (size_t i = 0; i < count; i++)
+        dump_wait(rows[i], t);
+    free(rows);
 }
 
 static int selector_order(const void *a, const void *b)
@@ -125,6 +143,7 @@ void cluster_dump(const struct cluster *c, struct text *t)
     text_addc(t, '\n');
     for (size_t i = 0; i < c->nodes_count; i++)
         dump_node(c->nodes[i], t);
+    dump_waits(c, t);
     dump_selectors(c, t);
     dump_jobs(c, t);
     const struct placement **parts = xcalloc(c->parts_count + 1, sizeof(void *)), *p;

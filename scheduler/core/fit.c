@@ -43,8 +43,9 @@ static int by_name(const void *a, const void *b)
     return strverscmp(x->node->name, y->node->name);
 }
 
-int32_t question_capacity(const struct cluster *c, const struct question *q, const struct node *n)
+int32_t question_capacity(struct cluster *c, const struct question *q, const struct node *n)
 {
+    c->looked++;
     if (!selector_has(q->need, n) || !selector_has(q->prefer, n))
         return 0;
     if (!q->rooms)
@@ -124,22 +125,6 @@ bool fit_in(struct cluster *c, const struct request *r, const struct rooms *room
     struct question q = {.r = r, .rooms = rooms};
     CHECK(rooms->count == c->nodes_count);
     return answer(c, &q, ret, ret_count);
-}
-
-uint64_t fit_generation(const struct cluster *c)
-{
-    return c->gains;
-}
-
-bool fit_gained(const struct cluster *c, uint64_t since, struct node_id ret[GAINED_MAX],
-                size_t *ret_count)
-{
-    *ret_count = 0;
-    if (c->gains - since > GAINED_MAX)
-        return false;
-    for (uint64_t i = since; i < c->gains; i++)
-        ret[(*ret_count)++] = c->gained[i % GAINED_MAX];
-    return true;
 }
 
 // Nodes that meet the job's constraint and hold at least `tasks` tasks of r.

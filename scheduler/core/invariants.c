@@ -148,7 +148,7 @@ static void check_gang(const struct cluster *c, const struct job *j)
 
 static void check_job(const struct cluster *c, const struct job *j)
 {
-    CHECK(job_find_uid(c, j->uid) == j);
+    CHECK(job_find_uid(c, j->uid) == j && job_find(c, j->id) == j);
     CHECK(j->id.v && j->id.v < c->meta.next_job);
     CHECK(j->attempts_used <= (int32_t)j->attempt);
     if (j->array_count) {
@@ -229,6 +229,36 @@ static void check_index(const struct cluster *c)
           sum.memory_mib == c->free.memory_mib);
 }
 
+// Its jobs are alike, in order, and know it. Returns their number.
+static size_t check_class(const struct cluster *c, struct job_class *k)
+{
+    struct job *j, *last = NULL;
+    size_t count = 0;
+    RB_FOREACH(j, job_queue, &k->jobs)
+    {
+        CHECK(j->queued && j->in_class == k && j->class_id.v == k->wait.id.v);
+        CHECK(class_holds(k, j));
+        CHECK(!last || job_age_order(last, j) < 0);
+        last = j;
+        count++;
+    }
+    CHECK(count && count == k->count && k->first == RB_MIN(job_queue, &k->jobs));
+    CHECK(class_find(c, k->wait.id) == k && k->wait.id.v < c->meta.next_class);
+    return count;
+}
+
+static bool classes_ordered(struct class_order *queue)
+{
+    struct job_class *k, *last = NULL;
+    RB_FOREACH(k, class_order, queue)
+    {
+        if (last && class_order_compare(last, k) >= 0)
+            return false;
+        last = k;
+    }
+    return true;
+}
+
 void cluster_check(const struct cluster *c)
 {
     size_t parts = 0, queued = 0, in_queue = 0;
@@ -236,16 +266,21 @@ void cluster_check(const struct cluster *c)
         check_node(c, c->nodes[i], &parts);
     CHECK(parts == c->parts_count);
     check_index(c);
-    for (const struct job *j = c->jobs_by_id; j; j = j->by_id.next) {
+    struct job *j;
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    {
         check_job(c, j);
         queued += j->queued;
     }
-    struct cluster *walk = (struct cluster *)c;
-    struct job *j, *last = NULL;
-    RB_FOREACH(j, job_queue, &walk->queue)
+    struct job_class *k;
+    struct class_order *queue = &((struct cluster *)c)->queue;
+    RB_FOREACH(k, class_order, queue)
+    in_queue += check_class(c, k);
+    CHECK(classes_ordered(queue));
+    struct job_delayed *delayed = &((struct cluster *)c)->delayed;
+    RB_FOREACH(j, job_delayed, delayed)
     {
-        CHECK(j->queued && (!last || job_queue_order(last, j) < 0));
-        last = j;
+        CHECK(j->queued && !j->in_class && !j->class_id.v && j->not_before_ms);
         in_queue++;
     }
     CHECK(queued == in_queue);

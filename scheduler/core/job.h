@@ -17,11 +17,11 @@
 #include "common/reason.h"
 #include "scheduler/core/placement.h"
 #include "scheduler/core/selector.h"
+#include "scheduler/core/wait.h"
 
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 // Name, word (stable), is it an end?
 #define JOB_STATE_TABLE(X)          \
@@ -106,6 +106,8 @@ struct job {
     int32_t exit_code;     // of the first task that failed; 128 + signal; 0
     int64_t submitted_at_ms, started_at_ms, ended_at_ms; // wall clock; 0: not yet
 
+    struct class_id class_id; // whose reason is its own while it waits; 0: it is not in the queue
+
     // Arrays. count > 0: this record is an array. array.v > 0: this is an element of that job.
     struct job_id array;
     int64_t element; // its index
@@ -119,14 +121,16 @@ struct job {
     int32_t never_started;       // attempts in a row that started nothing
     int32_t ports_taken;         // of these, ended because another program had their port
     struct placement_list parts; // placements that exist, of any attempt
-    bool queued;                 // is in the queue
+    bool queued;                 // is in the queue, in a class or delayed
     bool dirty;
-    RB_ENTRY(job) queue_link;
-    UT_hash_handle by_id, by_uid, by_request;
+    struct job_class *in_class; // NULL: delayed, or not queued
+    RB_ENTRY(job) queue_link;   // in its class, or among the delayed
+    TAILQ_ENTRY(job) live_link; // in order of ids
 };
 
-// Which of two pending jobs is considered first: negative: a.
-int job_queue_order(const struct job *a, const struct job *b);
+// Which of two jobs of equal priority was first: negative: a. An array's requeued elements come
+// before its next one.
+int job_age_order(const struct job *a, const struct job *b);
 
 // The stored columns: name, kind (I64 any integer or bool, SPEC, REQID, STR), member.
 #define JOB_COLUMNS(X)                               \
@@ -177,6 +181,7 @@ int job_queue_order(const struct job *a, const struct job *b);
     X(submitted_at_ms, I64, submitted_at_ms)         \
     X(started_at_ms, I64, started_at_ms)             \
     X(ended_at_ms, I64, ended_at_ms)                 \
+    X(class, I64, class_id.v)                        \
     X(array, I64, array.v)                           \
     X(element, I64, element)                         \
     X(array_first, I64, array_first)                 \

@@ -1,6 +1,7 @@
 // From the tables back to the core: a restart knows what was durable, and no more.
 #include "scheduler/core/state.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta)
@@ -8,6 +9,65 @@ void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta)
     c->meta = *meta;
     if (!c->meta.next_selector)
         c->meta.next_selector = 1;
+    if (!c->meta.next_class)
+        c->meta.next_class = 1; // 0 is the whole queue
+}
+
+// Rows of classes until their jobs are loaded, by id.
+struct waits_loaded {
+    struct wait *rows;
+    size_t count, cap;
+};
+
+int cluster_load_wait(struct cluster *c, const struct wait *row, struct err *err)
+{
+    struct waits_loaded *l = c->waits_loaded;
+    if (!l)
+        l = c->waits_loaded = xcalloc(1, sizeof *l);
+    if (row->id.v >= c->meta.next_class || (l->count && row->id.v <= l->rows[l->count - 1].id.v))
+        return fail(err, E_CORRUPT, "class %" PRIu64 " is out of order or not given out",
+                    row->id.v);
+    if (!row->id.v) {
+        c->queue_wait = *row;
+        return 0;
+    }
+    VEC_RESERVE(l->rows, l->count, l->cap);
+    l->rows[l->count++] = *row;
+    return 0;
+}
+
+const struct wait *pending_wait(const struct cluster *c, struct class_id id)
+{
+    const struct waits_loaded *l = c->waits_loaded;
+    size_t low = 0, high = l ? l->count : 0;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (l->rows[mid].id.v == id.v)
+            return &l->rows[mid];
+        if (l->rows[mid].id.v < id.v)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+void waits_loaded_free(struct cluster *c)
+{
+    if (c->waits_loaded)
+        free(c->waits_loaded->rows);
+    free(c->waits_loaded);
+    c->waits_loaded = NULL;
+}
+
+// Rows whose class has no job are not of this state.
+static void drop_lost_waits(struct cluster *c)
+{
+    const struct waits_loaded *l = c->waits_loaded;
+    for (size_t i = 0; l && i < l->count; i++)
+        if (!class_find(c, l->rows[i].id))
+            wait_gone(c, l->rows[i].id);
+    waits_loaded_free(c);
 }
 
 int cluster_load_node(struct cluster *c, const struct node *row, struct err *err)
@@ -32,6 +92,21 @@ int cluster_load_node(struct cluster *c, const struct node *row, struct err *err
     return 0;
 }
 
+// Something of it waits to be placed, and it is not held.
+static bool in_queue(const struct job *j)
+{
+    bool elements_left = !j->array_count || j->array_next < j->array_count;
+    bool waits = j->state == JOB_PENDING || (j->array_count && j->state == JOB_RUNNING);
+    return waits && !j->held && elements_left && !j->cancelled;
+}
+
+// The queue as it was stored: jobs that name a class are in it. The others come in at the start.
+static void rejoin(struct cluster *c, struct job *j)
+{
+    if (in_queue(j))
+        j->queued = class_rejoin(c, j);
+}
+
 int cluster_load_job(struct cluster *c, const struct job *row, struct err *err)
 {
     if (!row->id.v || !row->uid.v || row->id.v >= c->meta.next_job || job_find(c, row->id) ||
@@ -46,13 +121,7 @@ int cluster_load_job(struct cluster *c, const struct job *row, struct err *err)
         (row->req.prefer.v && !selector_find(c, row->req.prefer)))
         return fail(err, E_CORRUPT, "job %" PRIu64 " names a selector that is not there",
                     row->id.v);
-    struct job *j = job_add(c, row);
-    bool elements_left = !j->array_count || j->array_next < j->array_count;
-    bool waits = j->state == JOB_PENDING || (j->array_count && j->state == JOB_RUNNING);
-    if (waits && !j->held && elements_left && !j->cancelled) {
-        RB_INSERT(job_queue, &c->queue, j);
-        j->queued = true;
-    }
+    rejoin(c, job_add(c, row));
     return 0;
 }
 
@@ -87,16 +156,20 @@ void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t no
     c->meta.term = term;
     c->meta.nonce = nonce;
     meta_mark(c);
-    emit(c, EVENT_STARTED, NULL, NULL, "scheduler started: term %" PRIu64 ", %u jobs, %zu nodes",
-         term, HASH_CNT(by_id, c->jobs_by_id), c->nodes_count);
+    emit(c, EVENT_STARTED, NULL, NULL, "scheduler started: term %" PRIu64 ", %zu jobs, %zu nodes",
+         term, cluster_live(c), c->nodes_count);
     for (size_t i = 0; i < c->nodes_count; i++)
         start_node(c, c->nodes[i], same_boot);
+    drop_lost_waits(c);
+    struct job *j, *next;
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    if (in_queue(j) && !j->queued)
+        queue_insert(c, j);
     if (hold)
         hold_enter(c, term_seen, "the term file beside the database is ahead of it");
     // A crash may have come between the last END and the job's own end.
-    struct job *j, *next;
-    for (j = c->jobs_by_id; j; j = next) {
-        next = j->by_id.next;
+    TAILQ_FOREACH_SAFE(j, &c->jobs, live_link, next)
+    {
         if (j->state != JOB_PENDING && !j->array_count)
             attempt_settle(c, j);
     }

@@ -56,12 +56,6 @@ static void total_add(struct total *t, const struct room *m, int64_t sign)
     t->nodes += sign;
 }
 
-static bool gained(const struct room *was, const struct room *is)
-{
-    return is->parts < was->parts || is->cores > was->cores || is->gpus > was->gpus ||
-           is->memory_mib > was->memory_mib;
-}
-
 void node_recount(struct cluster *c, struct node *n)
 {
     struct room was = c->rooms.of[n->id.v - 1];
@@ -70,15 +64,12 @@ void node_recount(struct cluster *c, struct node *n)
     int key = node_usable(n) ? index_key(index_gpu_class(is->gpus), index_core_class(is->cores))
                              : INDEX_NONE;
     int key_was = index_set(&c->index, n->id.v, key);
-    c->usable_changed += (key == INDEX_NONE) != (key_was == INDEX_NONE);
+    c->useful_gen += (key == INDEX_NONE) != (key_was == INDEX_NONE);
     topology_count(n->leaf, key_was, &was, key, is);
     if (key_was != INDEX_NONE)
         total_add(&c->free, &was, -1);
-    if (key == INDEX_NONE)
-        return;
-    total_add(&c->free, is, 1);
-    if (key_was == INDEX_NONE || gained(&was, is))
-        c->gained[c->gains++ % GAINED_MAX] = n->id;
+    if (key != INDEX_NONE)
+        total_add(&c->free, is, 1);
 }
 
 struct placement *part_add(struct cluster *c, const struct placement *row)
@@ -130,7 +121,7 @@ void part_remove(struct cluster *c, struct placement *p)
     c->gone[count] = p->id;
     c->out.placements_gone_count++;
     c->parts_count--;
-    c->pass_wanted = true;
+    node_grew(c, n);
     free(p);
 }
 

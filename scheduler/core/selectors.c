@@ -105,7 +105,12 @@ void selectors_judge_node(struct cluster *c, const struct node *n)
 {
     for (struct selector *s = c->selectors_by_id; s; s = s->by_id.next) {
         make_room(s, c->nodes_count);
+        bool held = selector_has(s, n);
         judge(s, n);
+        if (held == selector_has(s, n))
+            continue;
+        c->usable_gen++; // what classes know of the nodes is of another cluster
+        node_grew(c, n);
     }
 }
 

@@ -9,6 +9,8 @@
 #include "common/alloc.h"
 #include "common/arena.h"
 #include "common/check.h"
+#include "common/index.h"
+#include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
 #include "scheduler/core/room.h"
 #include "scheduler/core/topology.h"
@@ -21,12 +23,13 @@ enum {
     RETRY_FIRST_MS = 1000,    // delay before an attempt after one that started nothing, doubling
     RETRY_LAST_MS = 60000,
     WHOLE_MAX = 4096,    // answers of whole.c
-    GAINED_MAX = 1024,   // nodes that gained room of which the ids are kept
     PORT_TRIES_MAX = 10, // attempts in a row whose port another program had
 };
 
-RB_HEAD(job_queue, job);
-RB_PROTOTYPE(job_queue, job, queue_link, job_queue_order)
+TAILQ_HEAD(job_list, job);
+RB_HEAD(job_delayed, job);
+RB_PROTOTYPE(job_delayed, job, queue_link, job_delayed_order)
+int job_delayed_order(const struct job *a, const struct job *b);
 
 struct pointers {
     void **items;
@@ -58,49 +61,72 @@ struct cluster {
     bool meta_dirty;
     struct now now; // of the present step
 
-    struct job *jobs_by_id, *jobs_by_uid, *jobs_by_request;
-    struct job_queue queue;
-    struct fit_node *fit_scratch; // one an node: what fit() returns, until its next call
-    struct node **nodes;          // by id - 1
+    struct job_list jobs; // in order of ids
+    struct index jobs_by_id, jobs_by_uid, jobs_by_request;
+    struct class_order queue;   // the classes by rank
+    struct job_delayed delayed; // pending jobs that must not start yet, by their time
+    struct index classes_by_key, classes_by_id;
+    struct class_list told; // classes that wait for something else than their turn
+    struct wait queue_wait; // row 0
+    bool queue_wait_dirty;
+    struct waits_loaded *waits_loaded; // rows of waits, until the start
+    struct fit_node *fit_scratch;      // one an node: what fit() returns, until its next call
+    struct node **nodes;               // by id - 1
     size_t nodes_count, nodes_cap;
     struct rooms rooms; // what is free, by node
-    struct index index;
+    struct room_index index;
     struct topology topology;
-    struct total free; // of the usable nodes
-    // Nodes that gained room, newest last: a ring, `gains` counts all that ever did.
-    struct node_id gained[GAINED_MAX];
-    uint64_t gains;
-    uint64_t nodes_changed, usable_changed; // rise whenever nodes differ, or which are usable
-    struct whole *whole;                    // WHOLE_MAX answers, by hash of the shape
-    uint32_t *fit_stamps, fit_stamp;        // by node id - 1: chosen in this answer
+    struct total free;                 // of the usable nodes
+    uint64_t looked;                   // nodes that fit() looked at, ever
+    uint64_t hardware_gen, useful_gen; // rise whenever nodes differ, or which are usable
+    struct whole *whole;               // WHOLE_MAX answers, by hash of the shape
+    uint32_t *fit_stamps, fit_stamp;   // by node id - 1: chosen in this answer
     const struct kept **kept; // by node id - 1: what the queue promised, soonest first; the
                               // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
     struct selector *selectors_by_id, *selectors_by_text;
 
-    bool pass_wanted;
-    struct job *pass_at; // where an unfinished pass goes on; NULL: from the head
-    int64_t tick_at_ms;  // not later than the next thing that time alone brings
-    uint64_t dropped;    // messages of foreign sessions and the like
+    // Which nodes gained room: grown.c.
+    struct {
+        size_t *nodes; // indices, in order of their gain
+        size_t count, cap;
+        uint64_t base; // number of the first that is kept; they are counted from 1
+    } grown;
+    struct look *looks; // the nodes as nodes_look() saw them
+    size_t looks_count;
+    bool nodes_changed;  // a node was marked since
+    uint64_t usable_gen; // rises when a node's usability or size has changed
+    int64_t usable_count;
+
+    bool pass_wanted; // something changed since the last pass began
+    struct {
+        uint64_t number;
+        bool running;
+        struct job_class *at; // where it goes on; NULL: it is over
+        int64_t cost;         // of this step, in nodes looked at
+    } pass;
+    int64_t tick_at_ms; // not later than the next thing that time alone brings
+    uint64_t dropped;   // messages of foreign sessions and the like
 
     // The turn.
     struct arena arena;
-    struct pointers dirty_jobs, dirty_nodes, dirty_parts, retired;
+    struct pointers dirty_jobs, dirty_nodes, dirty_parts, dirty_classes, retired;
     struct outcome out;
     struct {
-        size_t events, effects, tasks, gone, selectors;
+        size_t events, effects, tasks, gone, waits_gone, selectors;
     } cap;
     struct event *events;
     struct effect *effects;
     struct task_row *tasks;
-    uint64_t *gone;
+    uint64_t *gone, *waits_gone;
     struct selector *selectors_new;
 };
 
 // ---- tables (table.c, part.c) ----
 struct job *job_find(const struct cluster *c, struct job_id id);
 struct job *job_find_uid(const struct cluster *c, struct job_uid uid);
+struct job *job_find_request(const struct cluster *c, struct request_id id);
 struct job *job_add(struct cluster *c, const struct job *row);
 // Its row was its last: it leaves memory at the start of the next turn.
 void job_retire(struct cluster *c, struct job *j);
@@ -156,10 +182,23 @@ const char *job_label(struct cluster *c, const struct job *j);
 // ---- deciding ----
 void submit(struct cluster *c, const struct caller *who, const struct input_submit *in); // submit.c
 void queue_insert(struct cluster *c, struct job *j);                                     // queue.c
-// Where the pass stopped; 0: it came to the end.
-void queue_set_blocked(struct cluster *c, struct job_id job);
 void queue_remove(struct cluster *c, struct job *j);
+// Delayed jobs whose time has come enter their classes.
+void queue_due(struct cluster *c);
 void pass(struct cluster *c); // pass.c
+
+// Which nodes gained room: grown.c. The log's numbers rise for ever; those below grown.base are
+// gone.
+void node_grew(struct cluster *c, const struct node *n);
+uint64_t grown_end(const struct cluster *c); // one after the last
+size_t grown_node(const struct cluster *c, uint64_t at);
+void grown_cut(struct cluster *c); // if it has become long
+// After marks: usable nodes are counted; what became usable or larger has grown.
+void nodes_look(struct cluster *c);
+
+// The stored row of a class whose first job is being loaded; NULL: it has none.
+const struct wait *pending_wait(const struct cluster *c, struct class_id id); // load.c
+void waits_loaded_free(struct cluster *c);
 
 // Where tasks go: fit.c.
 struct fit_node {
@@ -183,15 +222,6 @@ bool node_usable(const struct node *n);
 // What r may take of the node now: `store` has NODE_GPUS_MAX numbers for it to use.
 struct room_view fit_room(const struct cluster *c, const struct node *n, const struct request *r,
                           uint16_t *store);
-// Rises whenever a node gained room: came back, or got something returned. A request that did not
-// fit does not fit as long as it is the same, unless a promise (struct kept) was taken back.
-uint64_t fit_generation(const struct cluster *c);
-// The nodes that gained room after that generation, a node once or more often, oldest first, into
-// *ret; false: too many, all may have. What did not fit then can only fit now with one of these
-// among its nodes: ask fit_capacity(c, n, r, FIT_FREE) of each, 0 of all means that it does not
-// fit.
-bool fit_gained(const struct cluster *c, uint64_t since, struct node_id ret[GAINED_MAX],
-                size_t *ret_count);
 // The node's room is counted again: after every change of what it has or holds, of its link and of
 // the operators' wishes for it.
 void node_recount(struct cluster *c, struct node *n);
@@ -258,7 +288,7 @@ void part_heard(struct cluster *c, struct node *n, struct placement *p,
 // those that h lists as ended.
 void node_parts_over(struct cluster *c, struct node *n, struct reason why,
                      const struct input_hello *h);
-void report(struct cluster *c, const struct input_report *in);
+void attempt_report(struct cluster *c, const struct input_report *in);
 void end(struct cluster *c, const struct input_end *in);
 void tick(struct cluster *c);
 void node_unreachable(struct cluster *c, struct node *n, const char *why);

@@ -1,6 +1,9 @@
 #include "common/units.h"
 #include "scheduler/core/state.h"
 
+// A thousand years: sums of a few durations and a time stay far from the ends of 64 bits.
+static const int64_t DURATION_MAX_MS = INT64_C(31557600000) * 1000;
+
 // The first thing wrong with the request, or NULL.
 static const char *malformed(const struct cluster *c, const struct input_submit *in)
 {
@@ -8,6 +11,8 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
     const char *wrong = request_wrong(r);
     if (wrong)
         return wrong;
+    if (r->time_limit_ms > DURATION_MAX_MS || r->grace_ms > DURATION_MAX_MS)
+        return "a duration is longer than a thousand years";
     if (r->lease_ms && r->lease_ms < c->limits.min_lease_ms)
         return "on_lost requeue:T needs T of at least 10s";
     if (in->max_attempts < 0 || in->max_attempts > JOB_ATTEMPTS_MAX)
@@ -19,10 +24,10 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
     return NULL;
 }
 
-static struct job *make(struct cluster *c, const struct input_submit *in, const struct request *req)
+static struct job row_of(const struct cluster *c, const struct input_submit *in,
+                         const struct request *req)
 {
-    struct job row = {
-        .id = {c->meta.next_job++},
+    return (struct job){
         .uid = in->uid,
         .spec = in->spec,
         .request_id = in->request_id,
@@ -40,8 +45,6 @@ static struct job *make(struct cluster *c, const struct input_submit *in, const 
         .array_count = in->array_count,
         .reason = {.code = in->held ? REASON_HELD : REASON_PRIORITY},
     };
-    meta_mark(c);
-    return job_add(c, &row);
 }
 
 static void narrate(struct cluster *c, const struct job *j)
@@ -70,9 +73,7 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
         reply_refuse(c, who, (struct reason){.code = REASON_IN_RECOVERY}, NULL);
         return;
     }
-    struct job *known = NULL;
-    if (in->request_id.hi || in->request_id.lo)
-        HASH_FIND(by_request, c->jobs_by_request, &in->request_id, sizeof in->request_id, known);
+    const struct job *known = job_find_request(c, in->request_id);
     if (known) {
         reply_ok(c, who, known->id);
         if (who->reply_to)
@@ -84,7 +85,7 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
         reply_refuse(c, who, (struct reason){.code = REASON_BAD_REQUEST}, wrong);
         return;
     }
-    if ((int64_t)HASH_CNT(by_id, c->jobs_by_id) >= c->limits.jobs_max) {
+    if ((int64_t)cluster_live(c) >= c->limits.jobs_max) {
         reply_refuse(c, who, (struct reason){.code = REASON_TOO_MANY, .a = c->limits.jobs_max},
                      NULL);
         return;
@@ -93,10 +94,12 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
     wrong = selector_get(c, in->need, &req.need);
     if (!wrong)
         wrong = selector_get(c, in->prefer, &req.prefer);
+    struct job row = row_of(c, in, &req);
     const struct fit_node *f;
     size_t count;
     struct reason r = {.code = REASON_BAD_REQUEST};
-    bool fits = !wrong && (in->allow_unsatisfiable || fit(c, &req, FIT_ALL, &f, &count));
+    bool fits = !wrong && (in->allow_unsatisfiable || class_known_to_fit(c, &row) ||
+                           fit(c, &req, FIT_ALL, &f, &count));
     if (!fits) {
         if (!wrong) {
             r = fit_shortage(c, &req);
@@ -107,10 +110,14 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
         reply_refuse(c, who, r, wrong);
         return;
     }
-    struct job *j = make(c, in, &req);
+    row.id.v = c->meta.next_job++;
+    meta_mark(c);
+    struct job *j = job_add(c, &row);
     job_mark(c, j);
-    narrate(c, j);
     if (!j->held)
         queue_insert(c, j);
+    if (!in->allow_unsatisfiable)
+        class_fits(c, j);
+    narrate(c, j);
     reply_ok(c, who, j->id);
 }

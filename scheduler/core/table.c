@@ -10,18 +10,61 @@ void pointers_push(struct pointers *v, void *p)
     v->items[v->count++] = p;
 }
 
+static uint64_t hash_id(const void *job)
+{
+    return index_mix(((const struct job *)job)->id.v);
+}
+
+static uint64_t hash_uid(const void *job)
+{
+    return index_mix(((const struct job *)job)->uid.v);
+}
+
+static uint64_t request_hash(const struct request_id *r)
+{
+    return index_mix(r->hi ^ index_mix(r->lo));
+}
+
+static uint64_t hash_request(const void *job)
+{
+    return request_hash(&((const struct job *)job)->request_id);
+}
+
+static bool is_id(const void *job, const void *id)
+{
+    return ((const struct job *)job)->id.v == ((const struct job_id *)id)->v;
+}
+
+static bool is_uid(const void *job, const void *uid)
+{
+    return ((const struct job *)job)->uid.v == ((const struct job_uid *)uid)->v;
+}
+
+static bool is_request(const void *job, const void *id)
+{
+    const struct request_id *a = &((const struct job *)job)->request_id, *b = id;
+    return a->hi == b->hi && a->lo == b->lo;
+}
+
+static bool has_request(const struct job *j)
+{
+    return j->request_id.hi || j->request_id.lo;
+}
+
 struct job *job_find(const struct cluster *c, struct job_id id)
 {
-    struct job *j;
-    HASH_FIND(by_id, c->jobs_by_id, &id, sizeof id, j);
-    return j;
+    return index_find(&c->jobs_by_id, index_mix(id.v), is_id, &id);
 }
 
 struct job *job_find_uid(const struct cluster *c, struct job_uid uid)
 {
-    struct job *j;
-    HASH_FIND(by_uid, c->jobs_by_uid, &uid, sizeof uid, j);
-    return j;
+    return index_find(&c->jobs_by_uid, index_mix(uid.v), is_uid, &uid);
+}
+
+struct job *job_find_request(const struct cluster *c, struct request_id id)
+{
+    return id.hi || id.lo ? index_find(&c->jobs_by_request, request_hash(&id), is_request, &id)
+                          : NULL;
 }
 
 struct job *job_add(struct cluster *c, const struct job *row)
@@ -31,10 +74,18 @@ struct job *job_add(struct cluster *c, const struct job *row)
     j->verdict_detail = row->verdict_detail ? xstrdup(row->verdict_detail) : NULL;
     TAILQ_INIT(&j->parts);
     j->queued = j->dirty = false;
-    HASH_ADD(by_id, c->jobs_by_id, id, sizeof j->id, j);
-    HASH_ADD(by_uid, c->jobs_by_uid, uid, sizeof j->uid, j);
-    if (j->request_id.hi || j->request_id.lo)
-        HASH_ADD(by_request, c->jobs_by_request, request_id, sizeof j->request_id, j);
+    j->in_class = NULL;
+    struct job *before = TAILQ_LAST(&c->jobs, job_list);
+    while (before && before->id.v > j->id.v)
+        before = TAILQ_PREV(before, job_list, live_link);
+    if (before)
+        TAILQ_INSERT_AFTER(&c->jobs, before, j, live_link);
+    else
+        TAILQ_INSERT_HEAD(&c->jobs, j, live_link);
+    index_add(&c->jobs_by_id, j, hash_id);
+    index_add(&c->jobs_by_uid, j, hash_uid);
+    if (has_request(j) && !job_find_request(c, j->request_id))
+        index_add(&c->jobs_by_request, j, hash_request);
     selector_hold(c, j->req.need);
     selector_hold(c, j->req.prefer);
     return j;
@@ -43,10 +94,11 @@ struct job *job_add(struct cluster *c, const struct job *row)
 static void job_free(struct cluster *c, struct job *j)
 {
     CHECK(TAILQ_EMPTY(&j->parts) && !j->queued);
-    HASH_DELETE(by_id, c->jobs_by_id, j);
-    HASH_DELETE(by_uid, c->jobs_by_uid, j);
-    if (j->request_id.hi || j->request_id.lo)
-        HASH_DELETE(by_request, c->jobs_by_request, j);
+    TAILQ_REMOVE(&c->jobs, j, live_link);
+    index_remove(&c->jobs_by_id, j, hash_id);
+    index_remove(&c->jobs_by_uid, j, hash_uid);
+    if (job_find_request(c, j->request_id) == j)
+        index_remove(&c->jobs_by_request, j, hash_request);
     free(j->detail);
     free(j->verdict_detail);
     free(j);
@@ -97,11 +149,12 @@ struct node *node_add(struct cluster *c, const struct node *row)
     c->kept[n->id.v - 1] = NULL;
     c->fit_stamps = xreallocarray(c->fit_stamps, c->nodes_cap, sizeof *c->fit_stamps);
     c->fit_stamps[n->id.v - 1] = 0;
+    c->nodes_changed = true;
     rooms_add(&c->rooms);
-    index_add(&c->index);
+    index_grow(&c->index);
     n->leaf = NULL;
     node_hang(c, n);
-    c->nodes_changed++;
+    c->hardware_gen++;
     node_recount(c, n);
     selectors_judge_node(c, n);
     HASH_ADD(by_name, c->nodes_by_name, name, strlen(n->name), n);
@@ -121,17 +174,21 @@ static void clear_marks(struct cluster *c)
         ((struct job *)c->dirty_jobs.items[i])->dirty = false;
     for (size_t i = 0; i < c->dirty_nodes.count; i++)
         ((struct node *)c->dirty_nodes.items[i])->dirty = false;
+    for (size_t i = 0; i < c->dirty_classes.count; i++)
+        if (c->dirty_classes.items[i])
+            ((struct job_class *)c->dirty_classes.items[i])->dirty_at = 0;
     for (size_t i = 0; i < c->dirty_parts.count; i++)
         if (c->dirty_parts.items[i])
             ((struct placement *)c->dirty_parts.items[i])->dirty = false;
     c->dirty_jobs.count = c->dirty_nodes.count = c->dirty_parts.count = 0;
+    c->dirty_classes.count = 0;
 }
 
 void cluster_turn_begin(struct cluster *c)
 {
     clear_marks(c);
     retire_all(c);
-    c->meta_dirty = false;
+    c->meta_dirty = c->queue_wait_dirty = false;
     c->out = (struct outcome){0};
     arena_reset(&c->arena);
 }
@@ -142,7 +199,12 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
     c->limits = *limits;
     c->whole = xcalloc(WHOLE_MAX, sizeof *c->whole);
     c->tick_at_ms = INT64_MAX;
+    TAILQ_INIT(&c->jobs);
     RB_INIT(&c->queue);
+    RB_INIT(&c->delayed);
+    TAILQ_INIT(&c->told);
+    c->grown.base = 1;
+    c->usable_gen = 1;
     return c;
 }
 
@@ -162,10 +224,15 @@ void cluster_free(struct cluster *c)
         free(c->nodes[i]->ports);
         free(c->nodes[i]);
     }
-    while (c->jobs_by_id) {
-        c->jobs_by_id->queued = false;
-        job_free(c, c->jobs_by_id);
+    classes_free(c);
+    struct job *j;
+    while ((j = TAILQ_FIRST(&c->jobs))) {
+        j->queued = false;
+        job_free(c, j);
     }
+    index_free(&c->jobs_by_id);
+    index_free(&c->jobs_by_uid);
+    index_free(&c->jobs_by_request);
     free(c->nodes);
     free(c->fit_scratch);
     free(c->kept);
@@ -182,6 +249,11 @@ void cluster_free(struct cluster *c)
     free(c->effects);
     free(c->tasks);
     free(c->gone);
+    free(c->waits_gone);
+    free(c->dirty_classes.items);
+    free(c->grown.nodes);
+    free(c->looks);
+    waits_loaded_free(c);
     selectors_fini(c);
     arena_free(&c->arena);
     free(c);
@@ -194,7 +266,7 @@ const struct cluster_meta *cluster_meta(const struct cluster *c)
 
 size_t cluster_live(const struct cluster *c)
 {
-    return HASH_CNT(by_id, c->jobs_by_id);
+    return c->jobs_by_id.count;
 }
 
 const struct job *cluster_job(const struct cluster *c, struct job_id id)

@@ -5,8 +5,8 @@
 // Counts are of usable nodes; topology_count() alone changes them.
 #pragma once
 
-#include "scheduler/core/index.h"
 #include "scheduler/core/room.h"
+#include "scheduler/core/room_index.h"
 
 #include <uthash.h>
 

@@ -256,6 +256,20 @@ static void load_job(struct load *l, sqlite3_stmt *stmt)
     job_row_clear(&j);
 }
 
+// ---- waits ----
+
+// A damaged one is worth a line and no more: its class waits for its turn until the next pass.
+static void load_wait(struct load *l, sqlite3_stmt *stmt)
+{
+    struct wait w;
+    struct err err;
+    const char *wrong = wait_read(stmt, 0, &w);
+    if (!wrong && cluster_load_wait(l->c, &w, &err))
+        wrong = err.message;
+    if (wrong)
+        quarantine(l, "wait", w.id.v, wrong);
+}
+
 // ---- selectors ----
 
 static void load_selector(struct load *l, sqlite3_stmt *stmt)
@@ -321,6 +335,7 @@ static int load_all(struct load *l, struct cluster_meta *ret_meta, struct err *e
     if ((rc = load_table(l, TABLE_NODE, "ORDER BY id", load_node, err)) ||
         (rc = load_table(l, TABLE_PLACEMENT, "ORDER BY id", read_placement, err)) ||
         (rc = find_contradictions(l, err)) ||
+        (rc = load_table(l, TABLE_WAIT, "ORDER BY id", load_wait, err)) ||
         (rc = load_table(l, TABLE_SELECTOR, live_selectors, load_selector, err)) ||
         (rc = load_table(l, TABLE_JOB, live_jobs, load_job, err)))
         return rc;

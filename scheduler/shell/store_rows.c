@@ -11,6 +11,7 @@
 #define COUNT_ONE(name, kind, member) +1
 const int NODE_COLUMNS_COUNT = 0 NODE_COLUMNS(COUNT_ONE);
 const int JOB_COLUMNS_COUNT = 0 JOB_COLUMNS(COUNT_ONE);
+const int WAIT_COLUMNS_COUNT = 0 WAIT_COLUMNS(COUNT_ONE);
 const int PLACEMENT_COLUMNS_COUNT = 0 PLACEMENT_COLUMNS(COUNT_ONE);
 
 bool job_state_parse(const char *word, enum job_state *ret)
@@ -116,6 +117,12 @@ void task_bind(sqlite3_stmt *s, const struct task_row *row)
 {
     int i = 0;
     TASK_COLUMNS(BIND)
+}
+
+void wait_bind(sqlite3_stmt *s, const struct wait *row)
+{
+    int i = 0;
+    WAIT_COLUMNS(BIND)
 }
 
 void event_bind(sqlite3_stmt *s, const struct event *row)
@@ -224,6 +231,14 @@ const char *placement_read(sqlite3_stmt *s, int i, struct placement *ret)
     const char *wrong = NULL;
     *ret = (struct placement){0};
     PLACEMENT_COLUMNS(READ)
+    return wrong;
+}
+
+const char *wait_read(sqlite3_stmt *s, int i, struct wait *ret)
+{
+    const char *wrong = NULL;
+    *ret = (struct wait){0};
+    WAIT_COLUMNS(READ)
     return wrong;
 }
 

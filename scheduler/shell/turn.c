@@ -1,7 +1,7 @@
 // The turn. What has come in during one round of the loop is stepped; the changed rows and facts go
 // into one batch; while the writer is busy, later turns collect in the next batch. Effects wait for
 // their batch, grants alone may go at once when their node's row is durable.
-#include "scheduler/shell/server.h"
+#include "scheduler/shell/copy.h"
 
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -102,6 +102,7 @@ static void release_durable(struct server *s)
         release(s, h);
         held_free(h);
     }
+    copies_release(s);
 }
 
 static bool changed(const struct outcome *o)
@@ -224,6 +225,7 @@ static void on_idle(uv_idle_t *idle)
 static void after_round(struct server *s)
 {
     run_turn(s);
+    copies_fork(s);
     if (s->turn.continue_wanted)
         uv_idle_start(&s->idle, on_idle);
     else

@@ -12,6 +12,7 @@
 
 #include "common/alloc.h"
 #include "common/check.h"
+#include "common/units.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -227,22 +228,30 @@ static int scan(size_t nodes, int32_t cores, size_t churn)
     return 0;
 }
 
+static int64_t number(const char *s)
+{
+    int64_t v = 0;
+    CHECK(parse_int(s, "a count", 1, INT32_MAX, &v, NULL) == 0);
+    return v;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
-    uint32_t nodes = argc > 2 ? (uint32_t)atoi(argv[2]) : 0;
-    if (strcmp(what, "fill") == 0 && argc == 5) {
-        size_t full = (size_t)nodes * (size_t)atoi(argv[3]);
-        return run(nodes, atoi(argv[3]), 0, (struct request){.tasks = 1, .cpus = 1},
-                   full / BATCH * BATCH, (size_t)atoi(argv[4]));
-    }
+    int64_t n[3] = {0};
+    for (int i = 2; i < argc && i < 5; i++)
+        n[i - 2] = number(argv[i]);
+    uint32_t nodes = (uint32_t)n[0];
+    if (strcmp(what, "fill") == 0 && argc == 5)
+        return run(nodes, (int32_t)n[1], 0, (struct request){.tasks = 1, .cpus = 1},
+                   (size_t)(nodes * n[1]) / BATCH * BATCH, (size_t)n[2]);
     if (strcmp(what, "gangs") == 0 && argc == 4) {
         struct request gang = {
             .tasks = GANG_NODES, .nodes = GANG_NODES, .cpus = 8, .gpus = GPUS, .memory_mib = 65536};
-        return run(nodes, 64, GPUS, gang, nodes / GANG_NODES / 8 * 8, (size_t)atoi(argv[3]));
+        return run(nodes, 64, GPUS, gang, nodes / GANG_NODES / 8 * 8, (size_t)n[1]);
     }
     if (strcmp(what, "scan") == 0 && argc == 5)
-        return scan(nodes, atoi(argv[3]), (size_t)atoi(argv[4]));
+        return scan(nodes, (int32_t)n[1], (size_t)n[2]);
     fprintf(stderr,
             "usage: core fill NODES CORES CHURN | gangs NODES CHURN | scan NODES CORES CHURN\n");
     return 2;

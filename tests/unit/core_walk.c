@@ -476,8 +476,8 @@ static void walk_step(struct walk *w)
     else
         do_restart(w);
     check_once(w);
-    const struct job *blocked = cluster_job(w->h.c, cluster_meta(w->h.c)->blocked);
-    w->ports_awaited += blocked && blocked->reason.code == REASON_RESOURCES_PORTS;
+    for (size_t i = 0; i < w->h.waits_count; i++)
+        w->ports_awaited += w->h.waits[i].reason.code == REASON_RESOURCES_PORTS;
     text_clear(&w->h.story);
 }
 

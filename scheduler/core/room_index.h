@@ -29,7 +29,7 @@ struct node_set {
     size_t count;
 };
 
-struct index {
+struct room_index {
     struct node_set *sets[INDEX_GPU_CLASSES][INDEX_CORE_CLASSES];
     uint64_t used[INDEX_GPU_CLASSES][2]; // bit: the class has a node
     int16_t *keys;                       // by node id - 1
@@ -37,7 +37,7 @@ struct index {
 };
 
 struct index_walk {
-    const struct index *index;
+    const struct room_index *index;
     int gpu_first, gpu, core_first, core; // classes: the least that can do, and where it is
     size_t at;                            // ids from here on
     bool roomiest;                        // most cores first, instead of fewest GPUs
@@ -50,13 +50,13 @@ static inline int index_key(int gpu_class, int core_class)
     return gpu_class * INDEX_CORE_CLASSES + core_class;
 }
 
-void index_add(struct index *x); // one more node, not usable
+void index_grow(struct room_index *x); // one more node, not usable
 // key: INDEX_NONE, or of its room. Returns what it was.
-int index_set(struct index *x, uint32_t node, int key);
-void index_fini(struct index *x);
+int index_set(struct room_index *x, uint32_t node, int key);
+void index_fini(struct room_index *x);
 
 // From the fewest GPUs, of equals the fewest cores, that may be so many.
-struct index_walk index_tightest(const struct index *x, int32_t gpus, int32_t cores);
+struct index_walk index_tightest(const struct room_index *x, int32_t gpus, int32_t cores);
 // From the most cores; of equals the fewest GPUs.
-struct index_walk index_roomiest(const struct index *x, int32_t gpus, int32_t cores);
+struct index_walk index_roomiest(const struct room_index *x, int32_t gpus, int32_t cores);
 uint32_t index_next(struct index_walk *w);

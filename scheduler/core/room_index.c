@@ -1,4 +1,4 @@
-#include "scheduler/core/index.h"
+#include "scheduler/core/room_index.h"
 
 #include "common/alloc.h"
 #include "common/check.h"
@@ -83,7 +83,7 @@ static void set_widen(struct node_set *s, size_t from, size_t to)
 
 // ---- the index ----
 
-void index_add(struct index *x)
+void index_grow(struct room_index *x)
 {
     CHECK(x->count < 64 * 4096);
     if (x->count == x->cap) {
@@ -99,7 +99,7 @@ void index_add(struct index *x)
     x->keys[x->count++] = INDEX_NONE;
 }
 
-int index_set(struct index *x, uint32_t node, int key)
+int index_set(struct room_index *x, uint32_t node, int key)
 {
     int16_t *at = &x->keys[node - 1];
     int was = *at;
@@ -124,7 +124,7 @@ int index_set(struct index *x, uint32_t node, int key)
     return was;
 }
 
-void index_fini(struct index *x)
+void index_fini(struct room_index *x)
 {
     for (int key = 0; key < INDEX_GPU_CLASSES * INDEX_CORE_CLASSES; key++) {
         struct node_set *s = x->sets[key / INDEX_CORE_CLASSES][key % INDEX_CORE_CLASSES];
@@ -139,7 +139,7 @@ void index_fini(struct index *x)
 
 // ---- walks ----
 
-struct index_walk index_tightest(const struct index *x, int32_t gpus, int32_t cores)
+struct index_walk index_tightest(const struct room_index *x, int32_t gpus, int32_t cores)
 {
     struct index_walk w = {
         .index = x, .gpu_first = index_gpu_class(gpus), .core_first = index_core_class(cores)};
@@ -148,7 +148,7 @@ struct index_walk index_tightest(const struct index *x, int32_t gpus, int32_t co
     return w;
 }
 
-struct index_walk index_roomiest(const struct index *x, int32_t gpus, int32_t cores)
+struct index_walk index_roomiest(const struct room_index *x, int32_t gpus, int32_t cores)
 {
     struct index_walk w = index_tightest(x, gpus, cores);
     w.roomiest = true;
