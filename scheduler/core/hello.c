@@ -220,10 +220,12 @@ static void take_description(struct cluster *c, struct node *n, const struct inp
     node_learn_numa(n);
     node_hang(c, n);
     selectors_judge_node(c, n);
-    c->hardware_gen +=
-        n->cores != was.cores || n->gpus != was.gpus || n->memory_mib != was.memory_mib ||
-        n->gpu_memory_mib != was.gpu_memory_mib || strcmp(n->labels, was.labels) != 0 ||
-        strcmp(n->gpu_model, was.gpu_model) != 0 || strcmp(n->switch_path, was.switch_path) != 0;
+    bool other = n->cores != was.cores || n->gpus != was.gpus || n->memory_mib != was.memory_mib ||
+                 n->gpu_memory_mib != was.gpu_memory_mib || strcmp(n->labels, was.labels) != 0 ||
+                 strcmp(n->gpu_model, was.gpu_model) != 0 ||
+                 strcmp(n->switch_path, was.switch_path) != 0;
+    c->hardware_gen += other;
+    c->usable_gen += other;
 }
 
 static void take_link(struct cluster *c, struct node *n, const struct input_hello *h)

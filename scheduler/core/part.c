@@ -64,12 +64,16 @@ void node_recount(struct cluster *c, struct node *n)
     int key = node_usable(n) ? index_key(index_gpu_class(is->gpus), index_core_class(is->cores))
                              : INDEX_NONE;
     int key_was = index_set(&c->index, n->id.v, key);
-    c->useful_gen += (key == INDEX_NONE) != (key_was == INDEX_NONE);
     topology_count(n->leaf, key_was, &was, key, is);
     if (key_was != INDEX_NONE)
         total_add(&c->free, &was, -1);
     if (key != INDEX_NONE)
         total_add(&c->free, is, 1);
+    if ((key == INDEX_NONE) == (key_was == INDEX_NONE))
+        return;
+    c->usable_gen++;
+    if (key != INDEX_NONE)
+        node_grew(c, n);
 }
 
 struct placement *part_add(struct cluster *c, const struct placement *row)

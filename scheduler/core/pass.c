@@ -38,7 +38,7 @@ static void explain_aside(struct cluster *c, struct job_class *k)
     if (fit(c, &k->first->req, FIT_ALL, &f, &count)) {
         r = (struct reason){.code = REASON_NODES_UNUSABLE,
                             .a = (int64_t)count,
-                            .b = c->usable_count,
+                            .b = c->free.nodes,
                             .c = (int64_t)c->nodes_count};
     } else {
         r = fit_shortage(c, &k->first->req);
@@ -157,10 +157,9 @@ void pass(struct cluster *c)
         return;
     }
     queue_due(c);
-    nodes_look(c);
     // What changed while a pass was under way is for the next one.
     bool again = c->pass.running && c->pass_wanted;
-    if (!c->usable_count) {
+    if (!c->free.nodes) {
         struct reason r = {.code = REASON_NO_NODES, .a = (int64_t)c->nodes_count};
         if (!RB_EMPTY(&c->queue))
             queue_say(c, r);

@@ -76,13 +76,15 @@ struct cluster {
     struct rooms rooms; // what is free, by node
     struct room_index index;
     struct topology topology;
-    struct total free;                 // of the usable nodes
-    uint64_t looked;                   // nodes that fit() looked at, ever
-    uint64_t hardware_gen, useful_gen; // rise whenever nodes differ, or which are usable
-    struct whole *whole;               // WHOLE_MAX answers, by hash of the shape
-    uint32_t *fit_stamps, fit_stamp;   // by node id - 1: chosen in this answer
-    const struct kept **kept; // by node id - 1: what the queue promised, soonest first; the
-                              // promises are the queue's, who writes them at each pass
+    struct total free; // of the usable nodes
+    uint64_t looked;   // nodes that fit() looked at, ever
+    // hardware_gen rises when a node has come or is another one, usable_gen with it and when a
+    // node becomes usable or stops being it.
+    uint64_t hardware_gen, usable_gen;
+    struct whole *whole;             // WHOLE_MAX answers, by hash of the shape
+    uint32_t *fit_stamps, fit_stamp; // by node id - 1: chosen in this answer
+    const struct kept **kept;        // by node id - 1: what the queue promised, soonest first; the
+                                     // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
     struct selector *selectors_by_id, *selectors_by_text;
@@ -93,11 +95,6 @@ struct cluster {
         size_t count, cap;
         uint64_t base; // number of the first that is kept; they are counted from 1
     } grown;
-    struct look *looks; // the nodes as nodes_look() saw them
-    size_t looks_count;
-    bool nodes_changed;  // a node was marked since
-    uint64_t usable_gen; // rises when a node's usability or size has changed
-    int64_t usable_count;
 
     bool pass_wanted; // something changed since the last pass began
     struct {
@@ -193,8 +190,6 @@ void node_grew(struct cluster *c, const struct node *n);
 uint64_t grown_end(const struct cluster *c); // one after the last
 size_t grown_node(const struct cluster *c, uint64_t at);
 void grown_cut(struct cluster *c); // if it has become long
-// After marks: usable nodes are counted; what became usable or larger has grown.
-void nodes_look(struct cluster *c);
 
 // The stored row of a class whose first job is being loaded; NULL: it has none.
 const struct wait *pending_wait(const struct cluster *c, struct class_id id); // load.c

@@ -149,12 +149,12 @@ struct node *node_add(struct cluster *c, const struct node *row)
     c->kept[n->id.v - 1] = NULL;
     c->fit_stamps = xreallocarray(c->fit_stamps, c->nodes_cap, sizeof *c->fit_stamps);
     c->fit_stamps[n->id.v - 1] = 0;
-    c->nodes_changed = true;
     rooms_add(&c->rooms);
     index_grow(&c->index);
     n->leaf = NULL;
     node_hang(c, n);
     c->hardware_gen++;
+    c->usable_gen++;
     node_recount(c, n);
     selectors_judge_node(c, n);
     HASH_ADD(by_name, c->nodes_by_name, name, strlen(n->name), n);
@@ -252,7 +252,6 @@ void cluster_free(struct cluster *c)
     free(c->waits_gone);
     free(c->dirty_classes.items);
     free(c->grown.nodes);
-    free(c->looks);
     waits_loaded_free(c);
     selectors_fini(c);
     arena_free(&c->arena);

@@ -36,7 +36,7 @@ static uint64_t hash(const void *bytes, size_t size)
 
 static uint64_t generation(const struct cluster *c, enum fit_view view)
 {
-    return view == FIT_ALL ? c->hardware_gen : c->hardware_gen + c->useful_gen;
+    return view == FIT_ALL ? c->hardware_gen : c->usable_gen;
 }
 
 size_t whole_kept(struct cluster *c, const struct question *q,
