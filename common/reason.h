@@ -6,7 +6,7 @@
 // detail (a program's own message); "(s)" is a plural's, after the number before it.
 //
 //     struct reason r = {.code = REASON_RESOURCES, .a = 4, .b = 1};
-//     reason_text(&r, NULL, NULL, &text);      // "is next and waits ..."
+//     reason_text(&r, NULL, NULL, &text);      // "waits ..."
 #pragma once
 
 #include "common/ids.h"
@@ -20,22 +20,21 @@
     /* why a job waits */                                                                         \
     X(PRIORITY, "priority", "waits for its turn: jobs before it in the queue wait too", "")       \
     X(RESOURCES, "resources",                                                                     \
-      "is next and waits for free resources: it needs %a core(s) on %b node(s); %c are free "     \
+      "waits for free resources: it needs %a core(s) on %b node(s); %c are free "                 \
       "on usable nodes",                                                                          \
       "")                                                                                         \
     X(RESOURCES_GPUS, "resources_gpus",                                                           \
-      "is next and waits for free GPUs: it needs %a on %b node(s); %c are free on usable nodes",  \
-      "")                                                                                         \
+      "waits for free GPUs: it needs %a on %b node(s); %c are free on usable nodes", "")          \
     X(RESOURCES_MEMORY, "resources_memory",                                                       \
-      "is next and waits for free memory: it needs %a MiB on %b node(s); %c MiB are free on "     \
+      "waits for free memory: it needs %a MiB on %b node(s); %c MiB are free on "                 \
       "usable nodes",                                                                             \
       "")                                                                                         \
     X(RESOURCES_SCATTERED, "resources_scattered",                                                 \
-      "is next and waits: enough is free altogether (%c cores for its %a), but not as it needs "  \
+      "waits: enough is free altogether (%c cores for its %a), but not as it needs "              \
       "it, on %b node(s) with all of a task's resources together",                                \
       "")                                                                                         \
     X(RESOURCES_PORTS, "resources_ports",                                                         \
-      "is next and waits for a free port on node %n: all %a of its machine are held", "")         \
+      "waits for a free port on node %n: all %a of its machine are held", "")                     \
     X(NO_NODES, "no_nodes", "waits for nodes: none of the %a known is usable",                    \
       "See `schedctl nodes` for nodes that are down, unreachable or drained.")                    \
     X(NODES_UNUSABLE, "nodes_unusable",                                                           \
@@ -55,6 +54,10 @@
     X(UNSATISFIABLE, "unsatisfiable",                                                             \
       "can never run: needs %a node(s) with %b core(s); the cluster has %c",                      \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                \
+    X(UNSATISFIABLE_CONSTRAINT, "unsatisfiable_constraint",                                       \
+      "can never run: needs %a node(s) of this size for which its constraint holds; the cluster " \
+      "has %b",                                                                                   \
+      "Ask for other nodes, or submit with --allow-unsatisfiable to wait for new ones.")          \
     X(UNSATISFIABLE_TASKS, "unsatisfiable_tasks",                                                 \
       "can never run: needs %a task(s) of %b core(s) each; the cluster has room for %c",          \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                \

@@ -143,12 +143,23 @@ static void print(const char *name, const json_t *why)
     printf("%s\n", text_str(&t));
     if (ahead > 0)
         printf("%" PRId64 " pending job%s before it\n", ahead, ahead == 1 ? " is" : "s are");
+    int64_t starts_at = get_int(why, "starts_at");
+    if (starts_at > 0) {
+        AUTO(text) struct text at = {0};
+        add_full_time(&at, starts_at);
+        printf("starts at the latest at %s, as long as running jobs keep their limits\n",
+               text_str(&at));
+    }
     if (*get_str(reason, "hint"))
         printf("%s\n", get_str(reason, "hint"));
     if (!json_array_size(json_object_get(why, "conditions")))
         return;
     if (*verdict_sentence(why))
         printf("%s\n", verdict_sentence(why));
+    AUTO(text) struct text start = {0};
+    add_full_time(&start, get_int(why, "expected_start"));
+    if (start.len)
+        printf("Expected start: %s, if what runs uses its time limits up.\n", text_str(&start));
     print_conditions(why);
     print_holders(why);
     print_relaxations(why);

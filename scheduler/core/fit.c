@@ -15,23 +15,25 @@ static int64_t latest_end_ms(const struct cluster *c, const struct request *r)
     return r->time_limit_ms ? c->now.boot_ms + r->time_limit_ms + r->grace_ms : INT64_MAX;
 }
 
-// What is free and not kept from others beyond the job's end.
-static struct room room_for(const struct cluster *c, const struct node *n, const struct request *r)
+struct room_view fit_room(const struct cluster *c, const struct node *n, const struct request *r,
+                          uint16_t *store)
 {
-    struct room m = c->rooms.of[n->id.v - 1];
-    int64_t until_ms = latest_end_ms(c, r);
-    for (const struct kept *k = c->kept[n->id.v - 1]; k && k->from_ms < until_ms; k = k->next)
-        m = room_least(&m, &k->spare);
-    return m;
+    struct room_view v = rooms_view(&c->rooms, n);
+    const struct kept *k = c->kept[n->id.v - 1];
+    int64_t until_ms = k ? latest_end_ms(c, r) : 0;
+    for (; k && k->from_ms < until_ms; k = k->next)
+        v = room_least(&v, k, store);
+    return v;
 }
 
 int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct request *r,
                      enum fit_view view)
 {
+    uint16_t store[NODE_GPUS_MAX];
     if (view != FIT_ALL && !node_usable(n))
         return 0;
-    struct room m = view == FIT_FREE ? room_for(c, n, r) : room_empty(n);
-    return room_capacity(&m, r);
+    struct room_view v = view == FIT_FREE ? fit_room(c, n, r, store) : room_empty(n);
+    return room_capacity(&v, r);
 }
 
 static int by_id(const void *a, const void *b)
@@ -125,13 +127,61 @@ static size_t choose_exactly(const struct request *r, struct fit_node *f, size_t
     return n;
 }
 
-static bool choose(struct cluster *c, const struct request *r, const struct rooms *rooms,
-                   size_t count, const struct fit_node **ret, size_t *ret_count)
+// One task a node, round and round, on the roomiest nodes.
+static size_t choose_spread(const struct request *r, struct fit_node *f, size_t count)
+{
+    int32_t left = r->tasks;
+    qsort(f, count, sizeof *f, by_room);
+    size_t n = count < (size_t)left ? count : (size_t)left;
+    for (bool gave = true; left && gave;) {
+        gave = false;
+        for (size_t i = 0; i < n && left; i++)
+            if (f[i].tasks < f[i].capacity) {
+                f[i].tasks++;
+                left--;
+                gave = true;
+            }
+    }
+    return left ? 0 : n;
+}
+
+// What is asked of which nodes.
+struct question {
+    const struct request *r;
+    enum fit_view view;
+    const struct rooms *rooms; // these instead of the live ones; NULL: by the view
+    const struct selector *need, *prefer;
+};
+
+static int32_t capacity(const struct cluster *c, const struct question *q, const struct node *n)
+{
+    if (!selector_has(q->need, n) || !selector_has(q->prefer, n))
+        return 0;
+    if (!q->rooms)
+        return fit_capacity(c, n, q->r, q->view);
+    struct room_view v = rooms_view(q->rooms, n);
+    return node_usable(n) ? room_capacity(&v, q->r) : 0;
+}
+
+static bool choose(struct cluster *c, const struct question *q, const struct fit_node **ret,
+                   size_t *ret_count)
 {
     struct fit_node *f = c->fit_scratch;
+    const struct rooms *rooms = q->rooms ? q->rooms : &c->rooms;
+    size_t count = 0, n;
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        int32_t k = capacity(c, q, c->nodes[i]);
+        if (k)
+            f[count++] = (struct fit_node){.node = c->nodes[i], .capacity = k};
+    }
     if (!count)
         return false;
-    size_t n = r->nodes ? choose_exactly(r, f, count) : choose_fewest(r, rooms, f, count);
+    if (q->r->nodes)
+        n = choose_exactly(q->r, f, count);
+    else if (q->r->spread)
+        n = choose_spread(q->r, f, count);
+    else
+        n = choose_fewest(q->r, rooms, f, count);
     if (!n)
         return false;
     qsort(f, n, sizeof *f, by_name);
@@ -140,62 +190,82 @@ static bool choose(struct cluster *c, const struct request *r, const struct room
     return true;
 }
 
+// Preferred nodes alone, if these hold it.
+static bool answer(struct cluster *c, struct question *q, const struct fit_node **ret,
+                   size_t *ret_count)
+{
+    q->need = selector_find(c, q->r->need);
+    q->prefer = selector_find(c, q->r->prefer);
+    if (choose(c, q, ret, ret_count))
+        return true;
+    if (!q->prefer)
+        return false;
+    q->prefer = NULL;
+    return choose(c, q, ret, ret_count);
+}
+
 bool fit(struct cluster *c, const struct request *r, enum fit_view view,
          const struct fit_node **ret, size_t *ret_count)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < c->nodes_count; i++) {
-        int32_t k = fit_capacity(c, c->nodes[i], r, view);
-        if (k)
-            c->fit_scratch[count++] = (struct fit_node){.node = c->nodes[i], .capacity = k};
-    }
-    return choose(c, r, &c->rooms, count, ret, ret_count);
+    struct question q = {.r = r, .view = view};
+    return answer(c, &q, ret, ret_count);
 }
 
 bool fit_in(struct cluster *c, const struct request *r, const struct rooms *rooms,
             const struct fit_node **ret, size_t *ret_count)
 {
-    size_t count = 0;
+    struct question q = {.r = r, .rooms = rooms};
     CHECK(rooms->count == c->nodes_count);
-    for (size_t i = 0; i < c->nodes_count; i++) {
-        int32_t k = node_usable(c->nodes[i]) ? room_capacity(&rooms->of[i], r) : 0;
-        if (k)
-            c->fit_scratch[count++] = (struct fit_node){.node = c->nodes[i], .capacity = k};
-    }
-    return choose(c, r, rooms, count, ret, ret_count);
+    return answer(c, &q, ret, ret_count);
 }
 
-// Nodes that hold at least `tasks` tasks of r.
+// Nodes that meet the job's constraint and hold at least `tasks` tasks of r.
 static int64_t nodes_holding(const struct cluster *c, const struct request *r, int32_t tasks)
 {
     int64_t n = 0;
+    const struct selector *need = selector_find(c, r->need);
     for (size_t i = 0; i < c->nodes_count; i++)
-        n += fit_capacity(c, c->nodes[i], r, FIT_ALL) >= tasks;
+        n += selector_has(need, c->nodes[i]) && fit_capacity(c, c->nodes[i], r, FIT_ALL) >= tasks;
     return n;
+}
+
+// Cores that so many tasks take on one node.
+static int64_t cores_of(const struct request *r, int64_t tasks)
+{
+    return tasks * r->cpus + (tasks * r->cpu_milli + 999) / 1000;
 }
 
 struct reason fit_shortage(struct cluster *c, const struct request *r)
 {
     int32_t nodes = r->nodes ? r->nodes : 1;
     int32_t tasks = r->nodes ? (r->tasks + r->nodes - 1) / r->nodes : 1;
-    struct request cores = *r;
-    cores.memory_mib = 0;
-    cores.gpus = 0;
-    int64_t have = nodes_holding(c, &cores, tasks);
+    struct request q = *r;
+    q.memory_mib = 0;
+    q.gpus = q.gpu_milli = 0;
+    q.need.v = 0;
+    int64_t have = nodes_holding(c, &q, tasks);
     if (have < nodes)
-        return (struct reason){REASON_UNSATISFIABLE, {0}, nodes, (int64_t)tasks * r->cpus, have};
-    struct request gpus = *r;
-    gpus.memory_mib = 0;
-    have = nodes_holding(c, &gpus, tasks);
+        return (struct reason){REASON_UNSATISFIABLE, {0}, nodes, cores_of(r, tasks), have};
+    q.gpus = r->gpus;
+    q.gpu_milli = r->gpu_milli;
+    have = nodes_holding(c, &q, tasks);
     if (have < nodes)
-        return (struct reason){
-            REASON_UNSATISFIABLE_GPUS, {0}, nodes, (int64_t)tasks * r->gpus, have};
-    have = nodes_holding(c, r, tasks);
+        return (struct reason){REASON_UNSATISFIABLE_GPUS,
+                               {0},
+                               nodes,
+                               (int64_t)tasks * r->gpus + (tasks * r->gpu_milli + 999) / 1000,
+                               have};
+    q.memory_mib = r->memory_mib;
+    have = nodes_holding(c, &q, tasks);
     if (have < nodes)
         return (struct reason){
             REASON_UNSATISFIABLE_MEMORY, {0}, nodes, (int64_t)tasks * r->memory_mib, have};
+    have = nodes_holding(c, r, tasks);
+    if (have < nodes)
+        return (struct reason){REASON_UNSATISFIABLE_CONSTRAINT, {0}, nodes, have, 0};
     int64_t room = 0;
+    const struct selector *need = selector_find(c, r->need);
     for (size_t i = 0; i < c->nodes_count; i++)
-        room += fit_capacity(c, c->nodes[i], r, FIT_ALL);
-    return (struct reason){REASON_UNSATISFIABLE_TASKS, {0}, r->tasks, r->cpus, room};
+        room += selector_has(need, c->nodes[i]) ? fit_capacity(c, c->nodes[i], r, FIT_ALL) : 0;
+    return (struct reason){REASON_UNSATISFIABLE_TASKS, {0}, r->tasks, cores_of(r, 1), room};
 }

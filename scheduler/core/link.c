@@ -4,8 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
+// Whoever holds the place of the link that is to be greeted has not said HELLO yet, and could not
+// be told from the new one when it does: it is closed, and tries again.
+static void close_unheard(struct cluster *c, struct node *n)
+{
+    struct effect *e = effect_add(c, EFFECT_CLOSE);
+    e->node = n->id;
+    e->link = n->new_link;
+    e->session = n->new_session;
+    e->close.reason = (struct reason){.code = REASON_NONE};
+}
+
 void link_welcome(struct cluster *c, struct node *n, uint64_t link)
 {
+    if (n->new_link && n->new_link != link)
+        close_unheard(c, n);
     n->new_link = link;
     n->new_session = c->meta.next_session++;
     meta_mark(c);

@@ -1,7 +1,10 @@
-// A pass over the queue: jobs in order; the first that could run on the usable nodes but finds too
-// little free keeps what follows waiting, so that nothing starves. A job that needs nodes that are
-// not usable now stands aside. Bounded: a pass that uses up its budget asks to be continued.
+// A pass over the queue: classes in order of rank; the first that could run on the usable nodes but
+// finds too little free keeps what follows waiting, so that nothing starves. A class that needs
+// nodes that are not usable now stands aside. Bounded: a pass that uses up its budget asks to be
+// continued, and goes on where it was.
 #include "scheduler/core/state.h"
+
+enum { NODES_AN_EVALUATION = 64 }; // so many nodes looked at cost as much as a candidate
 
 struct total {
     int64_t cores, gpus, memory_mib;
@@ -21,18 +24,10 @@ static struct total free_total(const struct cluster *c)
     return free;
 }
 
-static int64_t usable_nodes(const struct cluster *c)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < c->nodes_count; i++)
-        n += node_usable(c->nodes[i]);
-    return n;
-}
-
 // Names the first resource of which there is too little altogether.
-static void explain_blocked(struct cluster *c, struct job *j)
+static void explain_blocked(struct cluster *c, struct job_class *k)
 {
-    const struct request *q = &j->req;
+    const struct request *q = &k->first->req;
     struct total free = free_total(c);
     struct reason r = {.code = REASON_RESOURCES_SCATTERED,
                        .a = (int64_t)q->tasks * q->cpus,
@@ -50,24 +45,24 @@ static void explain_blocked(struct cluster *c, struct job *j)
         r.a = memory_mib;
         r.c = free.memory_mib;
     }
-    job_set_reason(c, j, r, NULL);
+    class_say(c, k, r);
 }
 
-static void explain_aside(struct cluster *c, struct job *j)
+static void explain_aside(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
     size_t count;
     struct reason r;
-    if (fit(c, &j->req, FIT_ALL, &f, &count)) {
+    if (fit(c, &k->first->req, FIT_ALL, &f, &count)) {
         r = (struct reason){.code = REASON_NODES_UNUSABLE,
                             .a = (int64_t)count,
-                            .b = usable_nodes(c),
+                            .b = c->usable_count,
                             .c = (int64_t)c->nodes_count};
     } else {
-        r = fit_shortage(c, &j->req);
+        r = fit_shortage(c, &k->first->req);
         r.code = REASON_UNSATISFIABLE_WAIT;
     }
-    job_set_reason(c, j, r, NULL);
+    class_say(c, k, r);
 }
 
 enum considered {
@@ -76,75 +71,120 @@ enum considered {
     CONSIDERED_BLOCKED, // what follows waits
 };
 
-static enum considered consider(struct cluster *c, struct job *j)
+static enum considered place(struct cluster *c, struct job_class *k, const struct fit_node *f,
+                             size_t count)
+{
+    int32_t port = port_find(c, f[0].node);
+    if (!port) {
+        struct reason r = {REASON_RESOURCES_PORTS, f[0].node->id, c->limits.port_count, 0, 0};
+        class_say(c, k, r);
+        return CONSIDERED_BLOCKED;
+    }
+    struct job *j = k->first;
+    struct job *placed = j->array_count ? array_next_element(c, j) : j;
+    if (placed->queued)
+        queue_remove(c, placed);
+    attempt_place(c, placed, f, count, port);
+    return CONSIDERED_PLACED;
+}
+
+// Would the class fit on the usable nodes if they were empty? Asked once for a set of nodes.
+static bool fits_usable(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
     size_t count;
-    if (j->not_before_ms > c->now.boot_ms) {
-        wake_by(c, j->not_before_ms);
+    if (k->usable_at != c->usable_gen) {
+        k->usable = fit(c, &k->first->req, FIT_USABLE, &f, &count);
+        k->usable_at = c->usable_gen;
+        c->pass.cost += (int64_t)c->nodes_count;
+        if (!k->usable)
+            explain_aside(c, k);
+    } else if (!k->usable && k->wait.reason.code == REASON_PRIORITY) {
+        explain_aside(c, k);
+    }
+    return k->usable;
+}
+
+static enum considered consider(struct cluster *c, struct job_class *k)
+{
+    const struct fit_node *f;
+    size_t count;
+    c->pass.cost += NODES_AN_EVALUATION;
+    k->pass = c->pass.number;
+    if (class_may_fit(c, k, &c->pass.cost) && k->refused_at != grown_end(c)) {
+        c->pass.cost += (int64_t)c->nodes_count;
+        if (fit(c, &k->first->req, FIT_FREE, &f, &count))
+            return place(c, k, f, count);
+        k->refused_at = grown_end(c);
+    }
+    if (!fits_usable(c, k))
         return CONSIDERED_ASIDE;
-    }
-    if (fit(c, &j->req, FIT_FREE, &f, &count)) {
-        int32_t port = port_find(c, f[0].node);
-        if (!port) {
-            struct reason r = {REASON_RESOURCES_PORTS, f[0].node->id, c->limits.port_count, 0, 0};
-            job_set_reason(c, j, r, NULL);
-            return CONSIDERED_BLOCKED;
-        }
-        struct job *placed = j->array_count ? array_next_element(c, j) : j;
-        if (placed->queued)
-            queue_remove(c, placed);
-        attempt_place(c, placed, f, count, port);
-        return CONSIDERED_PLACED;
-    }
-    if (fit(c, &j->req, FIT_USABLE, &f, &count)) {
-        explain_blocked(c, j);
-        return CONSIDERED_BLOCKED;
-    }
-    explain_aside(c, j);
-    return CONSIDERED_ASIDE;
+    explain_blocked(c, k);
+    return CONSIDERED_BLOCKED;
 }
 
-static void pass_over(struct cluster *c, struct job *blocked)
+static void pass_begin(struct cluster *c)
 {
-    queue_set_blocked(c, blocked ? blocked->id : (struct job_id){0});
-    c->pass_wanted = false;
+    c->pass.number++;
+    c->pass.running = true;
+    c->pass.at = RB_MIN(class_order, &c->queue);
 }
 
-// No agent is there: one reason for all, said once.
-static void explain_no_nodes(struct cluster *c)
+// Those that this pass did not come to wait for their turn.
+static void pass_end(struct cluster *c)
 {
-    struct job *first = RB_MIN(job_queue, &c->queue);
-    struct reason r = {.code = REASON_NO_NODES, .a = (int64_t)c->nodes_count};
-    if (first)
-        job_set_reason(c, first, r, NULL);
-    pass_over(c, first);
+    struct job_class *k, *next;
+    TAILQ_FOREACH_SAFE(k, &c->told, told_link, next)
+    if (k->pass != c->pass.number)
+        class_say(c, k, (struct reason){.code = REASON_PRIORITY});
+    c->pass.running = false;
+    c->pass.at = NULL;
+    grown_cut(c);
+}
+
+// Goes on until the end of the queue, a class that blocks it, or the budget.
+static void walk(struct cluster *c)
+{
+    int64_t budget = (int64_t)c->limits.pass_budget * NODES_AN_EVALUATION;
+    c->pass.cost = 0;
+    for (struct job_class *k; (k = c->pass.at);) {
+        if (c->pass.cost >= budget)
+            return;
+        struct job_class *next = RB_NEXT(class_order, &c->queue, k);
+        c->pass.at = next;
+        struct class_id id = k->wait.id;
+        enum considered what = consider(c, k);
+        if (what == CONSIDERED_BLOCKED)
+            break;
+        // If its class has more, the next of them comes before or after the first of the next
+        // class.
+        k = what == CONSIDERED_PLACED ? class_find(c, id) : NULL;
+        if (k && (!next || class_order_compare(k, next) < 0))
+            c->pass.at = k;
+    }
+    pass_end(c);
 }
 
 void pass(struct cluster *c)
 {
-    c->pass_wanted = false;
-    if (c->meta.recovery_hold)
-        return;
-    struct job *j = c->pass_at ? c->pass_at : RB_MIN(job_queue, &c->queue);
-    c->pass_at = NULL;
-    if (!usable_nodes(c)) {
-        explain_no_nodes(c);
+    if (c->meta.recovery_hold) {
+        c->pass_wanted = c->pass.running = false;
         return;
     }
-    for (int32_t budget = c->limits.pass_budget; j; budget--) {
-        if (!budget) {
-            c->pass_at = j;
-            c->pass_wanted = true;
-            return;
-        }
-        struct job *next = RB_NEXT(job_queue, &c->queue, j);
-        enum considered what = consider(c, j);
-        if (what == CONSIDERED_BLOCKED)
-            break;
-        // An array stays in the queue while it has elements left.
-        if (what == CONSIDERED_ASIDE || !j->array_count || !j->queued)
-            j = next;
+    queue_due(c);
+    nodes_look(c);
+    // What changed while a pass was under way is for the next one.
+    bool again = c->pass.running && c->pass_wanted;
+    if (!c->usable_count) {
+        struct reason r = {.code = REASON_NO_NODES, .a = (int64_t)c->nodes_count};
+        if (!RB_EMPTY(&c->queue))
+            queue_say(c, r);
+        c->pass_wanted = c->pass.running = false;
+        return;
     }
-    pass_over(c, j);
+    queue_say(c, (struct reason){0});
+    if (!c->pass.running)
+        pass_begin(c);
+    walk(c);
+    c->pass_wanted = again;
 }

@@ -10,6 +10,7 @@
 #include "common/arena.h"
 #include "common/check.h"
 #include "common/index.h"
+#include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
 #include "scheduler/core/room.h"
 
@@ -23,9 +24,10 @@ enum {
     PORT_TRIES_MAX = 10, // attempts in a row whose port another program had
 };
 
-RB_HEAD(job_queue, job);
 TAILQ_HEAD(job_list, job);
-RB_PROTOTYPE(job_queue, job, queue_link, job_queue_order)
+RB_HEAD(job_delayed, job);
+RB_PROTOTYPE(job_delayed, job, queue_link, job_delayed_order)
+int job_delayed_order(const struct job *a, const struct job *b);
 
 struct pointers {
     void **items;
@@ -40,35 +42,60 @@ struct cluster {
 
     struct job_list jobs; // in order of ids
     struct index jobs_by_id, jobs_by_uid, jobs_by_request;
-    struct job_queue queue;
-    struct fit_node *fit_scratch; // one an node: what fit() returns, until its next call
-    struct node **nodes;          // by id - 1
+    struct class_order queue;   // the classes by rank
+    struct job_delayed delayed; // pending jobs that must not start yet, by their time
+    struct index classes_by_key, classes_by_id;
+    struct class_list told; // classes that wait for something else than their turn
+    struct wait queue_wait; // row 0
+    bool queue_wait_dirty;
+    struct waits_loaded *waits_loaded; // rows of waits, until the start
+    struct fit_node *fit_scratch;      // one an node: what fit() returns, until its next call
+    struct node **nodes;               // by id - 1
     size_t nodes_count, nodes_cap;
     struct rooms rooms;       // what is free, by node
     const struct kept **kept; // by node id - 1: what the queue promised, soonest first; the
                               // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
+    struct selector *selectors_by_id, *selectors_by_text;
 
-    bool pass_wanted;
-    struct job *pass_at; // where an unfinished pass goes on; NULL: from the head
-    int64_t tick_at_ms;  // not later than the next thing that time alone brings
-    uint64_t dropped;    // messages of foreign sessions and the like
+    // Which nodes gained room: grown.c.
+    struct {
+        size_t *nodes; // indices, in order of their gain
+        size_t count, cap;
+        uint64_t base; // number of the first that is kept; they are counted from 1
+    } grown;
+    struct look *looks; // the nodes as nodes_look() saw them
+    size_t looks_count;
+    bool nodes_changed;  // a node was marked since
+    uint64_t usable_gen; // rises when a node's usability or size has changed
+    int64_t usable_count;
+
+    bool pass_wanted; // something changed since the last pass began
+    struct {
+        uint64_t number;
+        bool running;
+        struct job_class *at; // where it goes on; NULL: it is over
+        int64_t cost;         // of this step, in nodes looked at
+    } pass;
+    int64_t tick_at_ms; // not later than the next thing that time alone brings
+    uint64_t dropped;   // messages of foreign sessions and the like
 
     // The turn.
     struct arena arena;
-    struct pointers dirty_jobs, dirty_nodes, dirty_parts, retired;
+    struct pointers dirty_jobs, dirty_nodes, dirty_parts, dirty_classes, retired;
     struct outcome out;
     struct {
-        size_t events, effects, tasks, gone;
+        size_t events, effects, tasks, gone, waits_gone, selectors;
     } cap;
     struct event *events;
     struct effect *effects;
     struct task_row *tasks;
-    uint64_t *gone;
+    uint64_t *gone, *waits_gone;
+    struct selector *selectors_new;
 };
 
-// ---- tables (table.c) ----
+// ---- tables (table.c, part.c) ----
 struct job *job_find(const struct cluster *c, struct job_id id);
 struct job *job_find_uid(const struct cluster *c, struct job_uid uid);
 struct job *job_find_request(const struct cluster *c, struct request_id id);
@@ -79,6 +106,8 @@ struct node *node_find(const struct cluster *c, struct node_id id);
 struct node *node_find_name(const struct cluster *c, const char *name);
 struct node *node_add(struct cluster *c, const struct node *row);
 struct placement *part_add(struct cluster *c, const struct placement *row);
+// Does the row hold something of the node that is held?
+bool part_conflicts(const struct node *n, const struct placement *row);
 // Returns what it held; p is gone.
 void part_remove(struct cluster *c, struct placement *p);
 struct placement *part_find(const struct cluster *c, const struct node *n, struct job_uid uid,
@@ -86,6 +115,19 @@ struct placement *part_find(const struct cluster *c, const struct node *n, struc
 // Is this placement of the job's newest attempt, and does it still count?
 bool part_current(const struct job *j, const struct placement *p);
 void pointers_push(struct pointers *v, void *p);
+
+// ---- selectors (selectors.c) ----
+// The id of the text's selector, made when there is none. NULL, or what is wrong with it. What no
+// job comes to hold must be forgotten in the same step.
+const char *selector_get(struct cluster *c, const char *text, struct selector_id *ret);
+void selector_forget_unused(struct cluster *c, struct selector_id id);
+void selector_hold(struct cluster *c, struct selector_id id); // a live job names it
+void selector_release(struct cluster *c, struct selector_id id);
+const struct selector *selector_find(const struct cluster *c, struct selector_id id);
+// NULL holds for every node.
+bool selector_has(const struct selector *s, const struct node *n);
+void selectors_judge_node(struct cluster *c, const struct node *n);
+void selectors_fini(struct cluster *c);
 
 // ---- marks and words (emit.c) ----
 void job_mark(struct cluster *c, struct job *j);
@@ -110,16 +152,30 @@ const char *job_label(struct cluster *c, const struct job *j);
 // ---- deciding ----
 void submit(struct cluster *c, const struct caller *who, const struct input_submit *in); // submit.c
 void queue_insert(struct cluster *c, struct job *j);                                     // queue.c
-// Where the pass stopped; 0: it came to the end.
-void queue_set_blocked(struct cluster *c, struct job_id job);
 void queue_remove(struct cluster *c, struct job *j);
+// Delayed jobs whose time has come enter their classes.
+void queue_due(struct cluster *c);
 void pass(struct cluster *c); // pass.c
+
+// Which nodes gained room: grown.c. The log's numbers rise for ever; those below grown.base are
+// gone.
+void node_grew(struct cluster *c, const struct node *n);
+uint64_t grown_end(const struct cluster *c); // one after the last
+size_t grown_node(const struct cluster *c, uint64_t at);
+void grown_cut(struct cluster *c); // if it has become long
+// After marks: usable nodes are counted; what became usable or larger has grown.
+void nodes_look(struct cluster *c);
+
+// The stored row of a class whose first job is being loaded; NULL: it has none.
+const struct wait *pending_wait(const struct cluster *c, struct class_id id); // load.c
+void waits_loaded_free(struct cluster *c);
 
 // Where tasks go: fit.c.
 struct fit_node {
     struct node *node;
     int32_t capacity; // tasks that fit
     int32_t tasks;    // tasks given
+    int32_t gpu;      // 1 + the GPU for its one share; 0: any
 };
 enum fit_view {
     FIT_FREE,   // what is free on usable nodes
@@ -137,14 +193,24 @@ bool fit_in(struct cluster *c, const struct request *r, const struct rooms *room
 int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct request *r,
                      enum fit_view view);
 bool node_usable(const struct node *n);
+// What r may take of the node now: `store` has NODE_GPUS_MAX numbers for it to use.
+struct room_view fit_room(const struct cluster *c, const struct node *n, const struct request *r,
+                          uint16_t *store);
 // The node's room is counted again: after every change of what it has or holds.
 void node_recount(struct cluster *c, struct node *n);
 // Why nothing known could hold it.
 struct reason fit_shortage(struct cluster *c, const struct request *r);
 
+// What a part of these tasks holds: grant.c. Writes tasks, cores, GPUs, memory into *p.
+void grant(const struct cluster *c, const struct request *r, const struct fit_node *f,
+           struct placement *p);
+void node_learn_numa(struct node *n);
+
 // Ports of machines: port.c.
 void machine_join(struct cluster *c, struct node *n);  // by its machine id
 void machine_leave(struct cluster *c, struct node *n); // alone from now on
+void port_take(struct node *n, int32_t port);
+void port_return(struct node *n, int32_t port);
 bool port_held(const struct node *n, int32_t port);
 // The next free one in turn of the node's machine; 0: all are held.
 int32_t port_find(const struct cluster *c, const struct node *n);

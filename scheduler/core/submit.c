@@ -1,22 +1,18 @@
 #include "common/units.h"
 #include "scheduler/core/state.h"
 
+// A thousand years: sums of a few durations and a time stay far from the ends of 64 bits.
+static const int64_t DURATION_MAX_MS = INT64_C(31557600000) * 1000;
+
 // The first thing wrong with the request, or NULL.
 static const char *malformed(const struct cluster *c, const struct input_submit *in)
 {
     const struct request *r = &in->req;
-    if (r->tasks < 1 || r->tasks > JOB_TASKS_MAX)
-        return "tasks must be 1 to 65536";
-    if (r->nodes < 0 || r->nodes > r->tasks)
-        return "nodes must be at most the number of tasks";
-    if (r->cpus < 1 || r->cpus > CORESET_MAX)
-        return "cpus must be 1 to 1024";
-    if (r->gpus < 0 || r->gpus > NODE_GPUS_MAX)
-        return "gpus must be 0 to 64";
-    if (r->memory_mib < 0 || r->memory_mib > INT64_C(1) << 40)
-        return "memory is out of range";
-    if (r->time_limit_ms < 0 || r->grace_ms < 0)
-        return "a duration is negative";
+    const char *wrong = request_wrong(r);
+    if (wrong)
+        return wrong;
+    if (r->time_limit_ms > DURATION_MAX_MS || r->grace_ms > DURATION_MAX_MS)
+        return "a duration is longer than a thousand years";
     if (r->lease_ms && r->lease_ms < c->limits.min_lease_ms)
         return "on_lost requeue:T needs T of at least 10s";
     if (in->max_attempts < 0 || in->max_attempts > JOB_ATTEMPTS_MAX)
@@ -28,16 +24,16 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
     return NULL;
 }
 
-static struct job *make(struct cluster *c, const struct input_submit *in)
+static struct job row_of(const struct cluster *c, const struct input_submit *in,
+                         const struct request *req)
 {
-    struct job row = {
-        .id = {c->meta.next_job++},
+    return (struct job){
         .uid = in->uid,
         .spec = in->spec,
         .request_id = in->request_id,
         .owner_uid = in->owner_uid,
         .owner_gid = in->owner_gid,
-        .req = in->req,
+        .req = *req,
         .priority = in->priority,
         .max_attempts = in->max_attempts   ? in->max_attempts
                         : in->req.lease_ms ? 3
@@ -49,8 +45,6 @@ static struct job *make(struct cluster *c, const struct input_submit *in)
         .array_count = in->array_count,
         .reason = {.code = in->held ? REASON_HELD : REASON_PRIORITY},
     };
-    meta_mark(c);
-    return job_add(c, &row);
 }
 
 static void narrate(struct cluster *c, const struct job *j)
@@ -96,18 +90,34 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
                      NULL);
         return;
     }
+    struct request req = in->req;
+    wrong = selector_get(c, in->need, &req.need);
+    if (!wrong)
+        wrong = selector_get(c, in->prefer, &req.prefer);
+    struct job row = row_of(c, in, &req);
     const struct fit_node *f;
     size_t count;
-    if (!in->allow_unsatisfiable && !fit(c, &in->req, FIT_ALL, &f, &count)) {
-        struct reason r = fit_shortage(c, &in->req);
-        emit(c, EVENT_NOTE, NULL, NULL, "submission refused: %s", reason_say(c, &r, NULL));
-        reply_refuse(c, who, r, NULL);
+    struct reason r = {.code = REASON_BAD_REQUEST};
+    bool fits = !wrong && (in->allow_unsatisfiable || class_known_to_fit(c, &row) ||
+                           fit(c, &req, FIT_ALL, &f, &count));
+    if (!fits) {
+        if (!wrong) {
+            r = fit_shortage(c, &req);
+            emit(c, EVENT_NOTE, NULL, NULL, "submission refused: %s", reason_say(c, &r, NULL));
+        }
+        selector_forget_unused(c, req.need);
+        selector_forget_unused(c, req.prefer);
+        reply_refuse(c, who, r, wrong);
         return;
     }
-    struct job *j = make(c, in);
+    row.id.v = c->meta.next_job++;
+    meta_mark(c);
+    struct job *j = job_add(c, &row);
     job_mark(c, j);
-    narrate(c, j);
     if (!j->held)
         queue_insert(c, j);
+    if (!in->allow_unsatisfiable)
+        class_fits(c, j);
+    narrate(c, j);
     reply_ok(c, who, j->id);
 }

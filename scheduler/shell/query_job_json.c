@@ -23,8 +23,11 @@ void query_job_sql(const char *hint, const char *where, struct text *ret)
     text_add(ret, "SELECT ");
     store_select_list(&store_tables[TABLE_JOB], "j", ret);
     text_addf(ret,
-              ", s.name, s.queue, s.cwd, rn.name FROM job j %s LEFT JOIN spec s ON s.hash = j.spec "
-              "LEFT JOIN node rn ON rn.id = j.reason_node %s",
+              ", s.name, s.queue, s.cwd, rn.name, w.reason, w.reason_a, w.reason_b, w.reason_c, "
+              "wn.name, w.since_ms, w.starts_ms FROM job j %s LEFT JOIN spec s ON s.hash = j.spec "
+              "LEFT JOIN node rn ON rn.id = j.reason_node "
+              "LEFT JOIN wait w ON w.id = j.class AND j.class <> 0 "
+              "LEFT JOIN node wn ON wn.id = w.reason_node %s",
               hint, where);
 }
 
@@ -168,7 +171,7 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
     if ((rc = add_nodes(r, &j, t, err)))
         goto out;
     add_request(&j, t);
-    query_waits_json(r, row, &j, t);
+    query_why_json(r, row, &j, t);
     add_array(&j, t);
     put_str(t, "cwd", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 2));
     rc = 1;

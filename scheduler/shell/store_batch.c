@@ -21,9 +21,12 @@ void store_batch_free(struct store_batch *b)
     HASH_CLEAR(hh, b->jobs);
     HASH_CLEAR(hh, b->nodes);
     HASH_CLEAR(hh, b->placements);
+    HASH_CLEAR(hh, b->waits);
     HASH_CLEAR(hh, b->specs);
     HASH_CLEAR(hh, b->inventories);
     free(b->gone);
+    free(b->waits_gone);
+    free(b->selectors);
     free(b->tasks);
     free(b->events);
     arena_free(&b->arena);
@@ -63,6 +66,16 @@ static void add_placement_gone(struct store_batch *b, uint64_t id)
     b->gone[b->gone_count++] = id;
 }
 
+static void add_wait_gone(struct store_batch *b, uint64_t id)
+{
+    struct store_slot *slot;
+    HASH_FIND(hh, b->waits, &id, sizeof id, slot);
+    if (slot)
+        slot->row = NULL;
+    VEC_RESERVE(b->waits_gone, b->waits_gone_count, b->waits_gone_cap);
+    b->waits_gone[b->waits_gone_count++] = id;
+}
+
 static void add_event(struct store_batch *b, const struct event *from)
 {
     if (from->kind == EVENT_NOTE)
@@ -85,6 +98,14 @@ void store_batch_add(struct store_batch *b, const struct outcome *o)
     }
     for (size_t i = 0; i < o->placements_gone_count; i++)
         add_placement_gone(b, o->placements_gone[i]);
+    for (size_t i = 0; i < o->waits_count; i++)
+        *(struct wait *)slot_row(b, &b->waits, o->waits[i].id.v, sizeof(struct wait)) = o->waits[i];
+    for (size_t i = 0; i < o->waits_gone_count; i++)
+        add_wait_gone(b, o->waits_gone[i]);
+    for (size_t i = 0; i < o->selectors_count; i++) {
+        VEC_RESERVE(b->selectors, b->selectors_count, b->selectors_cap);
+        b->selectors[b->selectors_count++] = o->selectors[i];
+    }
     for (size_t i = 0; i < o->tasks_count; i++) {
         VEC_RESERVE(b->tasks, b->tasks_count, b->tasks_cap);
         b->tasks[b->tasks_count++] = o->tasks[i];

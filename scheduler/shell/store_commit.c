@@ -53,17 +53,21 @@ static int write_slots(struct store *s, const struct store_batch *b, struct err 
     for (slot = b->placements; slot; slot = slot->hh.next)
         if (slot->row)
             WRITE(TABLE_PLACEMENT, placement_bind, slot->row);
+    for (slot = b->waits; slot; slot = slot->hh.next)
+        if (slot->row)
+            WRITE(TABLE_WAIT, wait_bind, slot->row);
     return 0;
 }
 
-static int delete_placements(struct store *s, const struct store_batch *b, struct err *err)
+static int delete_rows(struct store *s, const char *sql, const uint64_t *ids, size_t count,
+                       struct err *err)
 {
-    for (size_t i = 0; i < b->gone_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         sqlite3_stmt *stmt;
-        int rc = db_stmt(&s->db, "DELETE FROM placement WHERE id = ?", &stmt, err);
+        int rc = db_stmt(&s->db, sql, &stmt, err);
         if (rc)
             return rc;
-        sqlite3_bind_int64(stmt, 1, (int64_t)b->gone[i]);
+        sqlite3_bind_int64(stmt, 1, (int64_t)ids[i]);
         if ((rc = db_run(&s->db, stmt, err)))
             return rc;
     }
@@ -72,12 +76,18 @@ static int delete_placements(struct store *s, const struct store_batch *b, struc
 
 static int write_batch(struct store *s, const struct store_batch *b, struct err *err)
 {
+    static const char placement_gone[] = "DELETE FROM placement WHERE id = ?",
+                      wait_is_gone[] = "DELETE FROM wait WHERE id = ?";
     int rc;
     for (const struct store_spec *spec = b->specs; spec; spec = spec->hh.next)
         if ((rc = store_write_spec(s, spec, err)))
             return rc;
-    if ((rc = write_slots(s, b, err)) || (rc = delete_placements(s, b, err)))
+    if ((rc = write_slots(s, b, err)) ||
+        (rc = delete_rows(s, placement_gone, b->gone, b->gone_count, err)) ||
+        (rc = delete_rows(s, wait_is_gone, b->waits_gone, b->waits_gone_count, err)))
         return rc;
+    for (size_t i = 0; i < b->selectors_count; i++)
+        WRITE(TABLE_SELECTOR, selector_bind, &b->selectors[i]);
     for (size_t i = 0; i < b->tasks_count; i++)
         WRITE(TABLE_TASK, task_bind, &b->tasks[i]);
     for (size_t i = 0; i < b->events_count; i++)
