@@ -305,6 +305,29 @@ static void failing_nodes(void **state)
     assert_true(requeues > 10);
 }
 
+// A job that is longer than its nodes ever live is given up after all its attempts.
+static void given_up(void **state)
+{
+    (void)state;
+    AUTO(trace) struct trace t;
+    AUTO(node_list) struct node_list n;
+    AUTO(sim_result) struct sim_result r = {0};
+    struct sim_options o = {.policy = policy_default(),
+                            .seed = 7,
+                            .mtbf_ms = INT64_C(3600) * 1000,
+                            .repair_ms = INT64_C(60) * 1000};
+    parse("1 0 -1 864000 1 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n"
+          "2 0 -1 60 1 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n",
+          "n1 cores=2", &t, &n);
+    struct measures m = measure(&t, &n, &o, &r);
+    assert_int_equal(m.completed, 1);
+    assert_int_equal(m.failed, 1);
+    assert_int_equal(m.waiting, 0);
+    assert_int_equal(r.jobs[0].attempts, 1000);
+    assert_int_equal(r.jobs[0].reason, REASON_ATTEMPTS_USED);
+    near(m.core_utilisation, 60 / 2.0 / m.makespan_s);
+}
+
 static void workloads(void **state)
 {
     (void)state;
@@ -366,8 +389,9 @@ int main(void)
         cmocka_unit_test(refused_and_zero), cmocka_unit_test(arrivals),
         cmocka_unit_test(shares),           cmocka_unit_test(ledgers),
         cmocka_unit_test(fragments),        cmocka_unit_test(typical),
-        cmocka_unit_test(failing_nodes),    cmocka_unit_test(workloads),
-        cmocka_unit_test(pictures),         cmocka_unit_test(policies),
+        cmocka_unit_test(failing_nodes),    cmocka_unit_test(given_up),
+        cmocka_unit_test(workloads),        cmocka_unit_test(pictures),
+        cmocka_unit_test(policies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
