@@ -57,6 +57,10 @@
     X(UNSATISFIABLE, "unsatisfiable",                                                             \
       "can never run: needs %a node(s) with %b core(s); the cluster has %c",                      \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                \
+    X(UNSATISFIABLE_CONSTRAINT, "unsatisfiable_constraint",                                       \
+      "can never run: needs %a node(s) of this size for which its constraint holds; the cluster " \
+      "has %b",                                                                                   \
+      "Ask for other nodes, or submit with --allow-unsatisfiable to wait for new ones.")          \
     X(UNSATISFIABLE_TASKS, "unsatisfiable_tasks",                                                 \
       "can never run: needs %a task(s) of %b core(s) each; the cluster has room for %c",          \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                \

@@ -156,6 +156,10 @@ static void print(const char *name, const json_t *why)
         return;
     if (*verdict_sentence(why))
         printf("%s\n", verdict_sentence(why));
+    AUTO(text) struct text start = {0};
+    add_full_time(&start, get_int(why, "expected_start"));
+    if (start.len)
+        printf("Expected start: %s, if what runs uses its time limits up.\n", text_str(&start));
     print_conditions(why);
     print_holders(why);
     print_relaxations(why);

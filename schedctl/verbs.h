@@ -26,6 +26,7 @@
     X(node_resume)    \
     X(node_fence)     \
     X(recover)        \
+    X(simulate)       \
     X(doctor)         \
     X(version)        \
     X(help)

@@ -3,6 +3,7 @@
 #include "scheduler/core/state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { COST_A_MS = 2000 }; // a plan that cost so much is made again a millisecond later at most
 
@@ -12,6 +13,8 @@ struct share {
     struct reservation *of;
     size_t node;
     int32_t tasks;
+    bool enough; // there is room for it then
+    uint16_t gpu_milli[NODE_GPUS_MAX];
 };
 
 struct reservation {
@@ -54,44 +57,87 @@ static bool active(const struct reservation *r, int64_t at_ms)
     return !unknown(r) && r->from_ms <= at_ms && at_ms < r->until_ms;
 }
 
-static void take_share(struct cluster *c, const struct share *s)
+// A node's room, taken out of some rooms and put into others.
+struct node_room {
+    struct room room;
+    uint16_t gpu_milli[NODE_GPUS_MAX];
+};
+
+static void get(const struct rooms *rs, size_t node, struct node_room *ret)
+{
+    ret->room = rs->of[node];
+    memcpy(ret->gpu_milli, rs->gpu_milli + node * rs->stride, rs->stride * sizeof *ret->gpu_milli);
+}
+
+static void put(struct rooms *rs, size_t node, const struct node_room *from)
+{
+    rs->of[node] = from->room;
+    memcpy(rs->gpu_milli + node * rs->stride, from->gpu_milli,
+           rs->stride * sizeof *from->gpu_milli);
+}
+
+// Takes the share from the node's room at a time. False: there is not enough, and now nothing.
+static bool take_share(struct cluster *c, const struct share *s)
 {
     struct fit_node f = {.node = c->nodes[s->node], .tasks = s->tasks};
-    rooms_take(&c->plan.rooms, &s->of->job->req, &f, 1);
+    struct room_view v = rooms_view(&c->plan.rooms, f.node);
+    if (room_capacity(&v, &s->of->job->req) < s->tasks) {
+        put(&c->plan.rooms, s->node, &(struct node_room){0});
+        return false;
+    }
+    rooms_take(&c->plan.rooms, c, &s->of->job->req, &f, 1);
+    return true;
 }
 
 // c->plan.rooms gets the node's room when what ends by then has ended (or, for an unknown start,
 // all that was there when it was planned) and the others' promises that are active then are kept.
-static struct room *room_then(struct cluster *c, size_t node, int64_t at_ms,
-                              const struct reservation *of)
+static void room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of)
 {
     struct rooms *rs = &c->plan.rooms;
+    struct node_room now;
     const struct placement *p;
-    rs->of[node] = c->rooms.of[node];
+    get(&c->rooms, node, &now);
+    put(rs, node, &now);
     TAILQ_FOREACH(p, &c->nodes[node]->parts, node_link)
     if (of && unknown(of) ? p->id < of->mark : ends_by(c, p, at_ms))
         rooms_give(rs, c, p);
     for (const struct share *s = first_on(c, node); s; s = next_on(s))
         if (s->of != of && active(s->of, at_ms))
             take_share(c, s);
-    return &rs->of[node];
 }
 
-static bool exceeds(const struct room *a, const struct room *b)
+// Is there more of something?
+static bool exceeds(const struct node_room *a, const struct share *s)
 {
-    struct room least = room_least(a, b);
-    return least.cores != a->cores || least.gpus != a->gpus || least.memory_mib != a->memory_mib;
+    const struct room *x = &a->room, *y = &s->kept.spare;
+    bool more = x->cores > y->cores || x->pool_milli > y->pool_milli || x->gpus > y->gpus ||
+                x->memory_mib > y->memory_mib || x->parts < y->parts;
+    for (size_t g = 0; !more && s->kept.gpu_milli && g < NODE_GPUS_MAX; g++)
+        more = a->gpu_milli[g] > s->gpu_milli[g];
+    return more;
+}
+
+// Scratch as wide as the cluster is.
+static void widen(struct cluster *c)
+{
+    if (c->plan.rooms.count != c->rooms.count || c->plan.rooms.stride != c->rooms.stride)
+        rooms_copy(&c->plan.rooms, &c->rooms);
 }
 
 void plan_touch(struct cluster *c, size_t node)
 {
-    if (c->kept[node] && c->plan.rooms.count != c->nodes_count)
-        rooms_copy(&c->plan.rooms, &c->rooms);
+    if (!c->kept[node])
+        return;
+    widen(c);
     for (struct share *s = first_on(c, node); s; s = next_on(s)) {
-        struct room *m = room_then(c, node, s->of->from_ms, s->of);
-        take_share(c, s);
-        c->plan.changes += exceeds(m, &s->kept.spare);
-        s->kept.spare = *m;
+        struct node_room spare = {0};
+        room_then(c, node, s->of->from_ms, s->of);
+        s->enough = take_share(c, s);
+        get(&c->plan.rooms, node, &spare);
+        c->plan.changes += exceeds(&spare, s);
+        s->kept.spare = spare.room;
+        memcpy(s->gpu_milli, spare.gpu_milli, sizeof s->gpu_milli);
+        s->kept.gpu_milli = c->plan.rooms.stride ? s->gpu_milli : NULL;
     }
 }
 
@@ -140,45 +186,66 @@ static void hide(struct cluster *c, struct reservation *r)
 struct search {
     struct cluster *c;
     const struct request *req;
+    const struct selector *need;
     int64_t at_ms;
     int64_t bound; // room for the request, not underestimated
     bool grown;    // since the last try
     int64_t cost;
 };
 
+static int64_t use_of(const struct search *s, const struct node *n)
+{
+    struct room_view v = rooms_view(&s->c->plan.rooms, n);
+    return request_use(&v, s->req);
+}
+
 static void give_back(struct search *s, const struct placement *p)
 {
     struct cluster *c = s->c;
-    size_t node = p->node.v - 1;
+    const struct node *n = node_find(c, p->node);
     s->cost++;
-    if (!node_usable(c->nodes[node]))
+    if (!node_usable(n) || !selector_has(s->need, n))
         return;
-    int64_t before = request_use(&c->plan.rooms.of[node], s->req);
+    int64_t before = use_of(s, n);
     rooms_give(&c->plan.rooms, c, p);
-    int64_t after = request_use(&c->plan.rooms.of[node], s->req);
+    int64_t after = use_of(s, n);
     s->bound += after - before;
     s->grown |= after > before;
 }
 
+static void lessen(struct node_room *m, size_t stride, const struct kept *by)
+{
+    struct node_room was = *m;
+    struct room_view v = {.room = was.room, .gpu_milli = was.gpu_milli, .gpus = (int32_t)stride};
+    m->room = room_least(&v, by, m->gpu_milli).room;
+}
+
 // The least room of the node while the job would run, others' promises kept.
-static struct room room_during(struct search *s, size_t node, int64_t until_ms)
+static void room_during(struct search *s, size_t node, int64_t until_ms, struct node_room *ret)
 {
     struct cluster *c = s->c;
-    struct room at_start = c->plan.rooms.of[node], least, m;
+    struct rooms *rs = &c->plan.rooms;
+    struct node_room at_start = {0};
+    get(rs, node, &at_start);
     for (const struct share *o = first_on(c, node); o; o = next_on(o))
         if (active(o->of, s->at_ms))
             take_share(c, o);
-    least = c->plan.rooms.of[node];
+    get(rs, node, ret);
     for (const struct share *o = first_on(c, node); o; o = next_on(o)) {
         if (active(o->of, s->at_ms) ||
             (!unknown(o->of) && (o->of->from_ms < s->at_ms || o->of->from_ms >= until_ms)))
             continue;
-        m = unknown(o->of) ? o->kept.spare : *room_then(c, node, o->of->from_ms, NULL);
-        least = room_least(&least, &m);
+        struct node_room then = {0};
+        struct kept least = o->kept;
+        if (!unknown(o->of)) {
+            room_then(c, node, o->of->from_ms, NULL);
+            get(rs, node, &then);
+            least = (struct kept){.spare = then.room, .gpu_milli = then.gpu_milli};
+        }
+        lessen(ret, rs->stride, &least);
         s->cost++;
     }
-    c->plan.rooms.of[node] = at_start;
-    return least;
+    put(rs, node, &at_start);
 }
 
 static int64_t end_of(int64_t from_ms, const struct request *r)
@@ -203,8 +270,11 @@ static bool try(struct search *s, const struct fit_node **ret, size_t *ret_count
     int64_t until_ms = end_of(s->at_ms, s->req);
     rooms_copy(&c->plan.saved, &c->plan.rooms);
     for (size_t i = 0; i < c->nodes_count; i++)
-        if (c->kept[i])
-            c->plan.saved.of[i] = room_during(s, i, until_ms);
+        if (c->kept[i]) {
+            struct node_room least = {0};
+            room_during(s, i, until_ms, &least);
+            put(&c->plan.saved, i, &least);
+        }
     return fit_in(c, s->req, &c->plan.saved, ret, ret_count);
 }
 
@@ -265,13 +335,17 @@ static bool search_unknown(struct search *s, const struct fit_node **ret, size_t
 
 static struct reservation *search(struct cluster *c, struct job *j, int64_t *cost)
 {
-    struct search s = {.c = c, .req = &j->req, .at_ms = c->now.boot_ms, .grown = true};
+    struct search s = {.c = c,
+                       .req = &j->req,
+                       .need = selector_find(c, j->req.need),
+                       .at_ms = c->now.boot_ms,
+                       .grown = true};
     const struct fit_node *f;
     size_t count;
     rooms_copy(&c->plan.rooms, &c->rooms);
     for (size_t i = 0; i < c->nodes_count; i++)
-        if (node_usable(c->nodes[i]))
-            s.bound += request_use(&c->plan.rooms.of[i], &j->req);
+        if (node_usable(c->nodes[i]) && selector_has(s.need, c->nodes[i]))
+            s.bound += use_of(&s, c->nodes[i]);
     s.cost = (int64_t)c->nodes_count;
     bool found = search_known(&s, &f, &count) || search_unknown(&s, &f, &count);
     *cost += s.cost;
@@ -433,15 +507,10 @@ bool plan_add(struct cluster *c, struct job *j, int64_t *cost)
     return true;
 }
 
-static bool room_is_enough(const struct room *spare)
-{
-    return spare->cores >= 0 && spare->gpus >= 0 && spare->memory_mib >= 0;
-}
-
 static bool holds(const struct cluster *c, const struct reservation *r)
 {
     for (size_t i = 0; i < r->count; i++)
-        if (!node_usable(c->nodes[r->shares[i].node]) || !room_is_enough(&r->shares[i].kept.spare))
+        if (!node_usable(c->nodes[r->shares[i].node]) || !r->shares[i].enough)
             return false;
     return true;
 }

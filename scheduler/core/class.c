@@ -74,7 +74,6 @@ static struct job_class *class_of(const struct cluster *c, const struct job *j)
 bool class_known_to_fit(struct cluster *c, const struct job *like)
 {
     const struct job_class *k = class_of(c, like);
-    nodes_look(c);
     return k && k->fits_at == c->usable_gen;
 }
 
@@ -291,33 +290,47 @@ int64_t request_needs(const struct request *r)
     return r->nodes ? r->nodes : r->tasks;
 }
 
-int64_t request_use(const struct room *m, const struct request *r)
+int64_t request_use(const struct room_view *v, const struct request *r)
 {
-    int32_t k = room_capacity(m, r);
+    int32_t k = room_capacity(v, r);
     return r->nodes ? k >= r->tasks / r->nodes : k;
 }
 
-static int64_t use_of(const struct cluster *c, size_t node, const struct request *r)
+static int64_t use_of(const struct cluster *c, size_t node, const struct request *r,
+                      const struct selector *need)
 {
-    return node_usable(c->nodes[node]) ? request_use(&c->rooms.of[node], r) : 0;
+    const struct node *n = c->nodes[node];
+    if (!node_usable(n) || !selector_has(need, n))
+        return 0;
+    struct room_view v = rooms_view(&c->rooms, n);
+    return request_use(&v, r);
 }
 
 static void recount(struct cluster *c, struct job_class *k, int64_t *cost)
 {
+    const struct selector *need = selector_find(c, k->first->req.need);
     k->bound = 0;
-    for (size_t i = 0; i < c->nodes_count; i++)
-        k->bound += use_of(c, i, &k->first->req);
-    *cost += (int64_t)c->nodes_count;
+    const struct request *r = &k->first->req;
+    int32_t tasks = r->nodes ? r->tasks / r->nodes : 1;
+    int64_t gpus = (int64_t)tasks * r->gpus, cores = (int64_t)tasks * r->cpus;
+    uint32_t id;
+    k->seen = grown_end(c);
+    if (gpus > NODE_GPUS_MAX || cores > CORESET_MAX)
+        return;
+    struct index_walk w = index_tightest(&c->index, (int32_t)gpus, (int32_t)cores);
+    for (; k->bound < request_needs(r) && (id = index_next(&w)); ++*cost)
+        k->bound += use_of(c, id - 1, r, need);
 }
 
 bool class_may_fit(struct cluster *c, struct job_class *k, int64_t *cost)
 {
     const struct request *r = &k->first->req;
+    const struct selector *need = selector_find(c, r->need);
     uint64_t end = grown_end(c);
     bool known = k->seen && k->seen >= c->grown.base && end - k->seen <= c->nodes_count / 8 + 8;
     if (known && k->bound < request_needs(r)) {
         for (uint64_t i = k->seen; i < end && k->bound < request_needs(r); i++)
-            k->bound += use_of(c, grown_node(c, i), r);
+            k->bound += use_of(c, grown_node(c, i), r, need);
         *cost += (int64_t)(end - k->seen);
     }
     k->seen = end;

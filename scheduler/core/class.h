@@ -13,22 +13,29 @@
 struct cluster;
 
 // Everything that tells jobs apart.
-#define CLASS_KEY(X)     \
-    X(req.tasks)         \
-    X(req.nodes)         \
-    X(req.cpus)          \
-    X(req.gpus)          \
-    X(req.memory_mib)    \
-    X(req.time_limit_ms) \
-    X(req.grace_ms)      \
-    X(req.lease_ms)      \
-    X(req.pmix)          \
-    X(owner_uid)         \
-    X(owner_gid)         \
-    X(priority)          \
+#define CLASS_KEY(X)      \
+    X(req.tasks)          \
+    X(req.nodes)          \
+    X(req.cpus)           \
+    X(req.cpu_milli)      \
+    X(req.gpus)           \
+    X(req.gpu_milli)      \
+    X(req.memory_mib)     \
+    X(req.tasks_per_node) \
+    X(req.exclusive)      \
+    X(req.spread)         \
+    X(req.need.v)         \
+    X(req.prefer.v)       \
+    X(req.time_limit_ms)  \
+    X(req.grace_ms)       \
+    X(req.lease_ms)       \
+    X(req.pmix)           \
+    X(owner_uid)          \
+    X(owner_gid)          \
+    X(priority)           \
     X(nice)
 // Whoever adds to a request adds to the key.
-_Static_assert(sizeof(struct request) == 56, "CLASS_KEY names every member of a request");
+_Static_assert(sizeof(struct request) == 80, "CLASS_KEY names every member of a request");
 
 #define CLASS_KEY_ONE(member) +1
 enum { CLASS_KEY_COUNT = 0 CLASS_KEY(CLASS_KEY_ONE) };
@@ -84,7 +91,7 @@ struct job_class *class_find(const struct cluster *c, struct class_id id);
 // Room is counted in tasks, or in nodes for a request of so many nodes: how much the request needs,
 // and how much of it this room has.
 int64_t request_needs(const struct request *r);
-int64_t request_use(const struct room *m, const struct request *r);
+int64_t request_use(const struct room_view *v, const struct request *r);
 // Does the free room, kept or not, perhaps hold its first job? False is certain. *cost grows by the
 // nodes looked at.
 bool class_may_fit(struct cluster *c, struct job_class *k, int64_t *cost);

@@ -37,7 +37,7 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
         heartbeat(c, &in->heartbeat);
         break;
     case INPUT_REPORT:
-        report(c, &in->report);
+        attempt_report(c, &in->report);
         break;
     case INPUT_END:
         end(c, &in->end);

@@ -19,6 +19,7 @@
 #include "scheduler/core/placement.h"
 #include "scheduler/core/priority.h"
 #include "scheduler/core/queueing.h"
+#include "scheduler/core/selector.h"
 
 #include <stddef.h>
 
@@ -38,6 +39,7 @@ struct cluster_meta {
     // Where the search for a free port begins: ports go round, so that one that was just freed
     // rests.
     uint32_t next_port;
+    uint32_t next_selector;
 };
 #define META_COLUMNS(X)                    \
     X(cluster_id, I64, id.v)               \
@@ -51,7 +53,8 @@ struct cluster_meta {
     X(recovery_hold, I64, recovery_hold)   \
     X(term_seen, I64, term_seen)           \
     X(next_class, I64, next_class)         \
-    X(next_port, I64, next_port)
+    X(next_port, I64, next_port)           \
+    X(next_selector, I64, next_selector)
 
 // ---- inputs ----
 
@@ -88,7 +91,8 @@ struct input_submit {
     struct request_id request_id;
     struct spec_hash spec;
     uint32_t owner_uid, owner_gid;
-    struct request req;
+    struct request req;        // but for need and prefer:
+    const char *need, *prefer; // selectors (selector.h); NULL: none
     int32_t priority;
     int32_t nice;
     int32_t max_attempts; // 0: 1 for on_lost wait, else 3
@@ -112,7 +116,7 @@ struct reported_attempt {
     bool started;
     // What it holds there, for attempts that the database does not know.
     struct coreset cores;
-    uint64_t gpus;
+    uint64_t gpus; // whole
     int64_t memory_mib;
     int32_t port;
 };
@@ -127,6 +131,9 @@ struct input_hello {
     uint64_t request; // HELLO counts as the first heartbeat of the session
     int32_t cores, gpus;
     int64_t memory_mib;
+    // What the node says of itself, as in struct node; NULL, 0: nothing.
+    const char *labels, *gpu_model, *switch_path, *numa_cores, *gpu_numa;
+    int64_t gpu_memory_mib;
     const struct reported_attempt *attempts;
     size_t attempts_count;
 };
@@ -319,12 +326,13 @@ struct outcome {
     const struct placement *placements;
     const uint64_t *placements_gone; // ids of removed placements
     const struct wait *waits;
-    const uint64_t *waits_gone; // ids of classes that are no more
+    const uint64_t *waits_gone;       // ids of classes that are no more
+    const struct selector *selectors; // new ones
     const struct task_row *tasks;
     const struct event *events;
     const struct effect *effects;
-    size_t jobs_count, nodes_count, placements_count, placements_gone_count, tasks_count,
-        events_count, effects_count, waits_count, waits_gone_count;
+    size_t jobs_count, nodes_count, placements_count, placements_gone_count, waits_count,
+        waits_gone_count, selectors_count, tasks_count, events_count, effects_count;
     struct queueing queueing;
     bool queueing_changed;
     struct cluster_meta meta;
@@ -353,13 +361,15 @@ struct cluster_limits {
 struct cluster *cluster_new(const struct cluster_limits *limits);
 void cluster_free(struct cluster *c);
 
-// Loading, before the first step: meta, queueing (if there is a row), nodes, waits, jobs (only
+// Loading, before the first step: meta, queueing (if there is a row), nodes, the selectors that the
+// jobs name, waits, jobs (only
 // those whose state is not an end, or that still have placements), placements, in this order.
 // Copies; `detail` strings are copied too. Returns 0, or E_CORRUPT for a record that contradicts
 // the others (it is left out).
 void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta);
 int cluster_load_node(struct cluster *c, const struct node *row, struct err *err);
 int cluster_load_queueing(struct cluster *c, const struct queueing *row, struct err *err);
+int cluster_load_selector(struct cluster *c, const struct selector *row, struct err *err);
 int cluster_load_wait(struct cluster *c, const struct wait *row, struct err *err);
 int cluster_load_job(struct cluster *c, const struct job *row, struct err *err);
 int cluster_load_placement(struct cluster *c, const struct placement *row, struct err *err);

@@ -16,13 +16,15 @@ void node_mark(struct cluster *c, struct node *n)
     if (!n->dirty)
         pointers_push(&c->dirty_nodes, n);
     n->dirty = true;
-    c->nodes_changed = c->pass_wanted = true;
+    c->pass_wanted = true;
 }
 
 void part_mark(struct cluster *c, struct placement *p)
 {
-    if (!p->dirty)
-        pointers_push(&c->dirty_parts, p);
+    if (p->dirty)
+        return;
+    p->dirty_at = c->dirty_parts.count;
+    pointers_push(&c->dirty_parts, p);
     p->dirty = true;
 }
 
@@ -151,6 +153,7 @@ const struct outcome *cluster_outcome(struct cluster *c)
     COPY_DIRTY(struct node, c->dirty_nodes, nodes);
     COPY_DIRTY(struct placement, c->dirty_parts, placements);
     c->out.placements_gone = c->gone;
+    c->out.selectors = c->selectors_new;
     c->out.tasks = c->tasks;
     c->out.events = c->events;
     c->out.effects = c->effects;

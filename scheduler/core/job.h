@@ -16,6 +16,7 @@
 #include "common/ids.h"
 #include "common/reason.h"
 #include "scheduler/core/placement.h"
+#include "scheduler/core/selector.h"
 #include "scheduler/core/wait.h"
 
 #include <bsd/sys/tree.h>
@@ -62,16 +63,26 @@ struct request_id {
 
 // What one attempt needs. Every task asks for the same.
 struct request {
-    int32_t tasks;         // 1 .. JOB_TASKS_MAX
-    int32_t nodes;         // exactly so many, tasks spread evenly; 0: as few as hold them
-    int32_t cpus;          // cores a task, >= 1
-    int32_t gpus;          // whole GPUs a task
-    int64_t memory_mib;    // a task; 0: not accounted and not limited
-    int64_t time_limit_ms; // 0: none
-    int64_t grace_ms;      // between SIGTERM and SIGKILL
-    int64_t lease_ms;      // on_lost requeue:T; 0: on_lost wait
-    bool pmix;             // tasks need PMIx: prepare on every node, then go
+    int32_t tasks;          // 1 .. JOB_TASKS_MAX
+    int32_t nodes;          // exactly so many, tasks spread evenly; 0: as few as hold them
+    int32_t cpus;           // cores a task that no other has
+    int32_t cpu_milli;      // 0 .. 999 thousandths of a core more, of cores that others share
+    int32_t gpus;           // whole GPUs a task
+    int32_t gpu_milli;      // or 1 .. 999 thousandths of one GPU; 0: none
+    int64_t memory_mib;     // a task; 0: not accounted and not limited
+    int32_t tasks_per_node; // at most so many; 0: as many as fit
+    bool exclusive;         // nodes that no other job has a part on, whole
+    bool spread; // one task a node, round and round, instead of as few nodes as hold them
+    struct selector_id need;   // nodes that it holds for alone; 0: any
+    struct selector_id prefer; // these first
+    int64_t time_limit_ms;     // 0: none
+    int64_t grace_ms;          // between SIGTERM and SIGKILL
+    int64_t lease_ms;          // on_lost requeue:T; 0: on_lost wait
+    bool pmix;                 // tasks need PMIx: prepare on every node, then go
 };
+
+// The first thing wrong with it, or NULL.
+const char *request_wrong(const struct request *r);
 
 struct job {
     struct job_id id; // 0: a free slot
@@ -142,6 +153,13 @@ int job_age_order(const struct job *a, const struct job *b);
     X(grace_ms, I64, req.grace_ms)                   \
     X(lease_ms, I64, req.lease_ms)                   \
     X(pmix, I64, req.pmix)                           \
+    X(cpu_milli, I64, req.cpu_milli)                 \
+    X(gpu_milli, I64, req.gpu_milli)                 \
+    X(tasks_per_node, I64, req.tasks_per_node)       \
+    X(exclusive, I64, req.exclusive)                 \
+    X(spread, I64, req.spread)                       \
+    X(need, I64, req.need.v)                         \
+    X(prefer, I64, req.prefer.v)                     \
     X(priority, I64, priority)                       \
     X(nice, I64, nice)                               \
     X(max_attempts, I64, max_attempts)               \

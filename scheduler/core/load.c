@@ -2,10 +2,13 @@
 #include "scheduler/core/state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta)
 {
     c->meta = *meta;
+    if (!c->meta.next_selector)
+        c->meta.next_selector = 1;
     if (!c->meta.next_class)
         c->meta.next_class = 1; // 0 is the whole queue
 }
@@ -77,6 +80,12 @@ int cluster_load_node(struct cluster *c, const struct node *row, struct err *err
     n.used_gpus = 0;
     n.used_memory_mib = 0;
     n.parts_count = 0;
+    n.pool_cores = (struct coreset){0};
+    n.pool_used_milli = 0;
+    memset(n.gpu_used_milli, 0, sizeof n.gpu_used_milli);
+    n.ports = NULL;
+    n.ports_count = n.ports_cap = 0;
+    node_learn_numa(&n);
     n.link = n.new_link = n.new_session = n.request = 0;
     n.ready = n.dirty = false;
     node_add(c, &n);
@@ -108,6 +117,10 @@ int cluster_load_job(struct cluster *c, const struct job *row, struct err *err)
         return fail(err, E_CORRUPT,
                     "job %" PRIu64 " is an element of job %" PRIu64 ", which is not there",
                     row->id.v, row->array.v);
+    if ((row->req.need.v && !selector_find(c, row->req.need)) ||
+        (row->req.prefer.v && !selector_find(c, row->req.prefer)))
+        return fail(err, E_CORRUPT, "job %" PRIu64 " names a selector that is not there",
+                    row->id.v);
     rejoin(c, job_add(c, row));
     return 0;
 }
@@ -115,9 +128,7 @@ int cluster_load_job(struct cluster *c, const struct job *row, struct err *err)
 int cluster_load_placement(struct cluster *c, const struct placement *row, struct err *err)
 {
     struct node *n = node_find(c, row->node);
-    if (!n || (row->job.v && !job_find(c, row->job)) ||
-        coreset_intersects(&n->used_cores, &row->cores) || (n->used_gpus & row->gpus) ||
-        port_held(n, row->port))
+    if (!n || (row->job.v && !job_find(c, row->job)) || part_conflicts(n, row))
         return fail(err, E_CORRUPT,
                     "placement %" PRIu64 " names a job or node that is not there, or holds what "
                     "another one holds",

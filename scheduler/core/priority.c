@@ -62,7 +62,8 @@ void ranks_stale(struct cluster *c)
 
 bool ranks_due(struct cluster *c)
 {
-    if (c->ranked.stale || c->now.boot_ms - c->ranked.boot_ms >= RANK_PERIOD_MS)
+    if (c->ranked.stale || c->ranked.hardware != c->hardware_gen ||
+        c->now.boot_ms - c->ranked.boot_ms >= RANK_PERIOD_MS)
         return true;
     wake_by(c, c->ranked.boot_ms + RANK_PERIOD_MS);
     return false;
@@ -77,6 +78,10 @@ bool ranks_refresh(struct cluster *c)
         c->ranked.boot_ms = c->now.boot_ms;
         c->ranked.wall_ms = c->now.wall_ms;
         c->ranked.stale = false;
+        c->ranked.hardware = c->hardware_gen;
+        c->cores_count = 0;
+        for (size_t i = 0; i < c->nodes_count; i++)
+            c->cores_count += c->nodes[i]->cores;
         c->ranked.at = TAILQ_FIRST(&c->classes);
     }
     for (int i = 0; c->ranked.at && i < CLASSES_A_STEP; i++) {

@@ -8,18 +8,9 @@ static const int64_t DURATION_MAX_MS = INT64_C(31557600000) * 1000;
 static const char *malformed(const struct cluster *c, const struct input_submit *in)
 {
     const struct request *r = &in->req;
-    if (r->tasks < 1 || r->tasks > JOB_TASKS_MAX)
-        return "tasks must be 1 to 65536";
-    if (r->nodes < 0 || r->nodes > r->tasks)
-        return "nodes must be at most the number of tasks";
-    if (r->cpus < 1 || r->cpus > CORESET_MAX)
-        return "cpus must be 1 to 1024";
-    if (r->gpus < 0 || r->gpus > NODE_GPUS_MAX)
-        return "gpus must be 0 to 64";
-    if (r->memory_mib < 0 || r->memory_mib > INT64_C(1) << 40)
-        return "memory is out of range";
-    if (r->time_limit_ms < 0 || r->grace_ms < 0)
-        return "a duration is negative";
+    const char *wrong = request_wrong(r);
+    if (wrong)
+        return wrong;
     if (r->time_limit_ms > DURATION_MAX_MS || r->grace_ms > DURATION_MAX_MS)
         return "a duration is longer than a thousand years";
     if (r->lease_ms && r->lease_ms < c->limits.min_lease_ms)
@@ -35,7 +26,8 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
     return NULL;
 }
 
-static struct job row_of(const struct cluster *c, const struct input_submit *in)
+static struct job row_of(const struct cluster *c, const struct input_submit *in,
+                         const struct request *req)
 {
     return (struct job){
         .uid = in->uid,
@@ -43,7 +35,7 @@ static struct job row_of(const struct cluster *c, const struct input_submit *in)
         .request_id = in->request_id,
         .owner_uid = in->owner_uid,
         .owner_gid = in->owner_gid,
-        .req = in->req,
+        .req = *req,
         .priority = in->priority,
         .nice = in->nice,
         .max_attempts = in->max_attempts   ? in->max_attempts
@@ -101,14 +93,24 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
                      NULL);
         return;
     }
-    struct job row = row_of(c, in);
+    struct request req = in->req;
+    wrong = selector_get(c, in->need, &req.need);
+    if (!wrong)
+        wrong = selector_get(c, in->prefer, &req.prefer);
+    struct job row = row_of(c, in, &req);
     const struct fit_node *f;
     size_t count;
-    if (!in->allow_unsatisfiable && !class_known_to_fit(c, &row) &&
-        !fit(c, &in->req, FIT_ALL, &f, &count)) {
-        struct reason r = fit_shortage(c, &in->req);
-        emit(c, EVENT_NOTE, NULL, NULL, "submission refused: %s", reason_say(c, &r, NULL));
-        reply_refuse(c, who, r, NULL);
+    struct reason r = {.code = REASON_BAD_REQUEST};
+    bool fits = !wrong && (in->allow_unsatisfiable || class_known_to_fit(c, &row) ||
+                           fit(c, &req, FIT_ALL, &f, &count));
+    if (!fits) {
+        if (!wrong) {
+            r = fit_shortage(c, &req);
+            emit(c, EVENT_NOTE, NULL, NULL, "submission refused: %s", reason_say(c, &r, NULL));
+        }
+        selector_forget_unused(c, req.need);
+        selector_forget_unused(c, req.prefer);
+        reply_refuse(c, who, r, wrong);
         return;
     }
     row.id.v = c->meta.next_job++;

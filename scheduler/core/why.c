@@ -10,9 +10,11 @@ enum stage {
     STAGE_KNOWN,
     STAGE_CONNECTED,
     STAGE_ENABLED,
+    STAGE_WANTED, // by the job's selector
     STAGE_CORES,
     STAGE_GPUS,
     STAGE_MEMORY,
+    STAGE_EMPTY, // of other jobs, for one that wants nodes alone
     STAGE_FREE_CORES,
     STAGE_FREE_GPUS,
     STAGE_FREE_MEMORY,
@@ -42,8 +44,12 @@ static bool stage_applies(const struct cluster *c, enum stage s, const struct re
 {
     if (s == STAGE_NOT_KEPT)
         return anything_kept(c);
+    if (s == STAGE_WANTED)
+        return r->need.v != 0;
+    if (s == STAGE_EMPTY)
+        return r->exclusive;
     if (s == STAGE_GPUS || s == STAGE_FREE_GPUS)
-        return r->gpus > 0;
+        return r->gpus || r->gpu_milli;
     if (s == STAGE_MEMORY || s == STAGE_FREE_MEMORY)
         return r->memory_mib > 0;
     return true;
@@ -53,21 +59,47 @@ static bool stage_applies(const struct cluster *c, enum stage s, const struct re
 static int32_t capacity_at(const struct cluster *c, const struct node *n, const struct request *r,
                            enum stage s)
 {
-    struct room has = room_empty(n), free = c->rooms.of[n->id.v - 1];
-    struct room m = {.memory_mib = INT64_MAX, .cores = INT32_MAX, .gpus = INT32_MAX};
+    const struct room_view has = room_empty(n), free = rooms_view(&c->rooms, n);
+    struct room_view v = {.room = {.memory_mib = INT64_MAX, .cores = INT32_MAX, .gpus = INT32_MAX}};
     if (s >= STAGE_CONNECTED && (!n->ready || n->unreachable_since_ms))
         return 0;
     if (s >= STAGE_ENABLED && (n->drain || n->fenced))
         return 0;
+    if (s >= STAGE_WANTED && !selector_has(selector_find(c, r->need), n))
+        return 0;
     if (s >= STAGE_NOT_KEPT)
         return fit_capacity(c, n, r, FIT_FREE);
     if (s >= STAGE_CORES)
-        m.cores = s >= STAGE_FREE_CORES ? free.cores : has.cores;
+        v.room.cores = has.room.cores;
     if (s >= STAGE_GPUS)
-        m.gpus = s >= STAGE_FREE_GPUS ? free.gpus : has.gpus;
+        v.room.gpus = has.room.gpus;
     if (s >= STAGE_MEMORY)
-        m.memory_mib = s >= STAGE_FREE_MEMORY ? free.memory_mib : has.memory_mib;
-    return room_capacity(&m, r);
+        v.room.memory_mib = has.room.memory_mib;
+    if (s >= STAGE_EMPTY)
+        v.room.parts = free.room.parts;
+    if (s >= STAGE_FREE_CORES) {
+        v.room.cores = free.room.cores;
+        v.room.pool_milli = free.room.pool_milli;
+        v.room.pool_cores = free.room.pool_cores;
+    }
+    if (s >= STAGE_FREE_GPUS) {
+        v.room.gpus = free.room.gpus;
+        v.gpu_milli = free.gpu_milli;
+        v.gpus = free.gpus;
+    }
+    if (s >= STAGE_FREE_MEMORY)
+        v.room.memory_mib = free.room.memory_mib;
+    return room_capacity(&v, r);
+}
+
+// "1.5 cores", "2 GPUs"
+static const char *amount_say(struct cluster *c, int64_t milli, const char *what)
+{
+    const char *many = milli == 1000 ? "" : "s";
+    if (milli % 1000)
+        return arena_printf(&c->arena, "%" PRId64 ".%03d %s%s", milli / 1000, (int)(milli % 1000),
+                            what, many);
+    return arena_printf(&c->arena, "%" PRId64 " %s%s", milli / 1000, what, many);
 }
 
 static const char *stage_say(struct cluster *c, enum stage s, const struct request *r)
@@ -84,17 +116,21 @@ static const char *stage_say(struct cluster *c, enum stage s, const struct reque
         return "connected and heard of";
     case STAGE_ENABLED:
         return "neither drained nor declared off";
+    case STAGE_WANTED:
+        return arena_printf(&c->arena, "with %s", selector_find(c, r->need)->text);
     case STAGE_CORES:
     case STAGE_FREE_CORES:
-        return arena_printf(&c->arena, "with %" PRId64 " core%s %s", tasks * r->cpus,
-                            tasks * r->cpus == 1 ? "" : "s", of);
+        return arena_printf(&c->arena, "with %s %s",
+                            amount_say(c, tasks * (r->cpus * 1000 + r->cpu_milli), "core"), of);
     case STAGE_GPUS:
     case STAGE_FREE_GPUS:
-        return arena_printf(&c->arena, "with %" PRId64 " GPU%s %s", tasks * r->gpus,
-                            tasks * r->gpus == 1 ? "" : "s", of);
+        return arena_printf(&c->arena, "with %s %s",
+                            amount_say(c, tasks * (r->gpus * 1000 + r->gpu_milli), "GPU"), of);
     case STAGE_MEMORY:
     case STAGE_FREE_MEMORY:
         return arena_printf(&c->arena, "with %s %s", text_str(&memory), of);
+    case STAGE_EMPTY:
+        return "with no other job on it";
     case STAGE_NOT_KEPT:
         return "not kept for jobs before it";
     case STAGE_COUNT:
@@ -220,7 +256,7 @@ void cluster_why(struct cluster *c, struct now now, const struct job *j, struct 
     enum stage failed = walk_stages(c, &j->req, ret);
     if (failed == STAGE_COUNT)
         ret->verdict = WHY_TURN;
-    else if (failed >= STAGE_FREE_CORES)
+    else if (failed >= STAGE_EMPTY)
         ret->verdict = WHY_RESOURCES;
     else
         ret->verdict = fit(c, &j->req, FIT_ALL, &f, &count) ? WHY_NOT_NOW : WHY_NEVER;

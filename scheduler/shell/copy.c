@@ -170,6 +170,38 @@ static void __attribute__((noreturn)) run_child(struct copy *q, pid_t parent, in
     _exit(0);
 }
 
+static void __attribute__((noreturn))
+run_trial(struct cluster *c, copy_trial *trial, const void *arg, int fd)
+{
+    struct text said = {0};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    trial(c, arg, &said);
+    write_all(fd, text_str(&said), said.len);
+    _exit(0);
+}
+
+bool copy_try(struct cluster *c, copy_trial *trial, const void *arg, struct text *ret)
+{
+    char chunk[4096];
+    int fds[2], status = -1;
+    ssize_t n;
+    if (pipe2(fds, O_CLOEXEC))
+        return false;
+    // One thread is left, so no lock needs libc's care; and libuv's own handler of fork() would
+    // close descriptors by numbers that are no longer its own.
+    pid_t pid = _Fork();
+    if (pid == 0)
+        run_trial(c, trial, arg, fds[1]);
+    close(fds[1]);
+    while (pid > 0 && ((n = read(fds[0], chunk, sizeof chunk)) > 0 || (n < 0 && errno == EINTR)))
+        if (n > 0)
+            text_add_bytes(ret, chunk, (size_t)n);
+    close(fds[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 // ---- the parent ----
 
 static void copy_watch(struct copy *q, int fd)

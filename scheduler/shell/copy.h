@@ -15,3 +15,8 @@ void copy_ask(struct server *s, uint64_t handle, copy_question *question, void *
 // Called by turn.c: after each round, when what was stepped has its batch; and when one is durable.
 void copies_fork(struct server *s);
 void copies_release(struct server *s);
+
+// In such a child: runs the trial on a copy of its own, so that the next one finds the state
+// unchanged, and waits. Appends what it said; false: it failed.
+typedef void copy_trial(struct cluster *c, const void *arg, struct text *ret);
+bool copy_try(struct cluster *c, copy_trial *trial, const void *arg, struct text *ret);

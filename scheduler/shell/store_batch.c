@@ -26,6 +26,7 @@ void store_batch_free(struct store_batch *b)
     HASH_CLEAR(hh, b->inventories);
     free(b->gone);
     free(b->waits_gone);
+    free(b->selectors);
     free(b->tasks);
     free(b->events);
     arena_free(&b->arena);
@@ -101,6 +102,10 @@ void store_batch_add(struct store_batch *b, const struct outcome *o)
         *(struct wait *)slot_row(b, &b->waits, o->waits[i].id.v, sizeof(struct wait)) = o->waits[i];
     for (size_t i = 0; i < o->waits_gone_count; i++)
         add_wait_gone(b, o->waits_gone[i]);
+    for (size_t i = 0; i < o->selectors_count; i++) {
+        VEC_RESERVE(b->selectors, b->selectors_count, b->selectors_cap);
+        b->selectors[b->selectors_count++] = o->selectors[i];
+    }
     for (size_t i = 0; i < o->tasks_count; i++) {
         VEC_RESERVE(b->tasks, b->tasks_count, b->tasks_cap);
         b->tasks[b->tasks_count++] = o->tasks[i];

@@ -86,6 +86,8 @@ static int write_batch(struct store *s, const struct store_batch *b, struct err 
         (rc = delete_rows(s, placement_gone, b->gone, b->gone_count, err)) ||
         (rc = delete_rows(s, wait_is_gone, b->waits_gone, b->waits_gone_count, err)))
         return rc;
+    for (size_t i = 0; i < b->selectors_count; i++)
+        WRITE(TABLE_SELECTOR, selector_bind, &b->selectors[i]);
     for (size_t i = 0; i < b->tasks_count; i++)
         WRITE(TABLE_TASK, task_bind, &b->tasks[i]);
     for (size_t i = 0; i < b->events_count; i++)

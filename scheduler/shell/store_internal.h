@@ -71,6 +71,7 @@ enum store_table_id {
     TABLE_NODE,
     TABLE_JOB,
     TABLE_PLACEMENT,
+    TABLE_SELECTOR,
     TABLE_TASK,
     TABLE_WAIT,
     TABLE_QUEUEING,
@@ -111,6 +112,7 @@ void meta_bind(sqlite3_stmt *s, const struct cluster_meta *row);
 void node_bind(sqlite3_stmt *s, const struct node *row);
 void job_bind(sqlite3_stmt *s, const struct job *row);
 void placement_bind(sqlite3_stmt *s, const struct placement *row);
+void selector_bind(sqlite3_stmt *s, const struct selector *row);
 void task_bind(sqlite3_stmt *s, const struct task_row *row);
 void wait_bind(sqlite3_stmt *s, const struct wait *row);
 void queueing_bind(sqlite3_stmt *s, const struct queueing *row);
@@ -120,6 +122,7 @@ void event_bind(sqlite3_stmt *s, const struct event *row);
 // readable columns are filled either way. job.detail and verdict_detail are then the caller's.
 const char *meta_read(sqlite3_stmt *s, int first, struct cluster_meta *ret);
 const char *node_read(sqlite3_stmt *s, int first, struct node *ret);
+const char *selector_read(sqlite3_stmt *s, int first, struct selector *ret);
 const char *job_read(sqlite3_stmt *s, int first, struct job *ret);
 const char *placement_read(sqlite3_stmt *s, int first, struct placement *ret);
 const char *wait_read(sqlite3_stmt *s, int first, struct wait *ret);
@@ -199,6 +202,8 @@ struct store_batch {
     struct store_inventory *inventories;
     uint64_t *gone, *waits_gone;
     size_t waits_gone_count, waits_gone_cap;
+    struct selector *selectors;
+    size_t selectors_count, selectors_cap;
     struct task_row *tasks;
     struct event *events;
     size_t gone_count, gone_cap, tasks_count, tasks_cap, events_count, events_cap;

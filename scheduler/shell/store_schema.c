@@ -16,6 +16,7 @@
 #define TYPE_STR "TEXT"
 #define TYPE_TEXT "TEXT NOT NULL"
 #define TYPE_HASH "BLOB NOT NULL"
+#define TYPE_SHARES "TEXT NOT NULL"
 #define TYPE_CORES "TEXT NOT NULL"
 #define TYPE_STATE "TEXT NOT NULL"
 #define TYPE_REASON "TEXT NOT NULL"
@@ -25,6 +26,7 @@ static const struct store_column meta_columns[] = {META_COLUMNS(COLUMN)};
 static const struct store_column node_columns[] = {NODE_COLUMNS(COLUMN)};
 static const struct store_column job_columns[] = {JOB_COLUMNS(COLUMN)};
 static const struct store_column placement_columns[] = {PLACEMENT_COLUMNS(COLUMN)};
+static const struct store_column selector_columns[] = {SELECTOR_COLUMNS(COLUMN)};
 static const struct store_column task_columns[] = {TASK_COLUMNS(COLUMN)};
 static const struct store_column wait_columns[] = {WAIT_COLUMNS(COLUMN)};
 static const struct store_column queueing_columns[] = {QUEUEING_COLUMNS(COLUMN)};
@@ -42,6 +44,7 @@ const struct store_table store_tables[TABLE_COUNT] = {
     [TABLE_PLACEMENT] = {"placement", COLUMNS_OF(placement_columns),
                          ", of_job INTEGER AS (nullif(job, 0)) REFERENCES job (id)" DEFERRED
                          ", FOREIGN KEY (node) REFERENCES node (id)" DEFERRED},
+    [TABLE_SELECTOR] = {"selector", COLUMNS_OF(selector_columns), ""},
     [TABLE_TASK] = {"task", COLUMNS_OF(task_columns),
                     ", PRIMARY KEY (job, attempt, rank)"
                     ", FOREIGN KEY (job) REFERENCES job (id)" DEFERRED
@@ -150,12 +153,32 @@ static int create_all(struct db *db, struct err *err)
     " weight_age INTEGER NOT NULL, weight_size INTEGER NOT NULL,"                             \
     " weight_nice INTEGER NOT NULL, age_full_ms INTEGER NOT NULL,"                            \
     " reservations INTEGER NOT NULL, depth INTEGER NOT NULL, CHECK (id = 1)) STRICT;"
+// What nodes have and requests ask for.
+#define VERSION_4_PLACING                                                    \
+    "ALTER TABLE meta ADD COLUMN next_selector INTEGER NOT NULL DEFAULT 1;"  \
+    "ALTER TABLE job ADD COLUMN cpu_milli INTEGER NOT NULL DEFAULT 0;"       \
+    "ALTER TABLE job ADD COLUMN gpu_milli INTEGER NOT NULL DEFAULT 0;"       \
+    "ALTER TABLE job ADD COLUMN tasks_per_node INTEGER NOT NULL DEFAULT 0;"  \
+    "ALTER TABLE job ADD COLUMN exclusive INTEGER NOT NULL DEFAULT 0;"       \
+    "ALTER TABLE job ADD COLUMN spread INTEGER NOT NULL DEFAULT 0;"          \
+    "ALTER TABLE job ADD COLUMN need INTEGER NOT NULL DEFAULT 0;"            \
+    "ALTER TABLE job ADD COLUMN prefer INTEGER NOT NULL DEFAULT 0;"          \
+    "ALTER TABLE placement ADD COLUMN pool TEXT NOT NULL DEFAULT '';"        \
+    "ALTER TABLE placement ADD COLUMN cpu_milli INTEGER NOT NULL DEFAULT 0;" \
+    "ALTER TABLE placement ADD COLUMN gpu_shares TEXT NOT NULL DEFAULT '';"  \
+    "ALTER TABLE node ADD COLUMN labels TEXT NOT NULL DEFAULT '';"           \
+    "ALTER TABLE node ADD COLUMN gpu_model TEXT NOT NULL DEFAULT '';"        \
+    "ALTER TABLE node ADD COLUMN gpu_memory_mib INTEGER NOT NULL DEFAULT 0;" \
+    "ALTER TABLE node ADD COLUMN switch_path TEXT NOT NULL DEFAULT '';"      \
+    "ALTER TABLE node ADD COLUMN numa_cores TEXT NOT NULL DEFAULT '';"       \
+    "ALTER TABLE node ADD COLUMN gpu_numa TEXT NOT NULL DEFAULT '';"         \
+    "CREATE TABLE selector (\"id\" INTEGER PRIMARY KEY, \"text\" TEXT NOT NULL) STRICT;"
 
 static const struct store_upgrade upgrades[] = {
     {1, "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0"},
     {2, "ALTER TABLE meta ADD COLUMN next_port INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE placement ADD COLUMN port INTEGER NOT NULL DEFAULT 0"},
-    {3, VERSION_4_QUEUE},
+    {3, VERSION_4_QUEUE VERSION_4_PLACING},
 };
 
 const struct store_schema store_schema = {

@@ -3,19 +3,15 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/json.h"
+#include "scheduler/core/forecast.h"
 #include "scheduler/core/why.h"
 #include "scheduler/shell/copy.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-enum { TRIALS_MAX = 100 };
+enum { TRIALS_MAX = 100, FORECAST_MAX = 100000 };
 
 struct question {
     struct job_id job;
@@ -24,22 +20,41 @@ struct question {
 
 // ---- trials: would it start now if it asked for this? ----
 
-// Each runs on a copy of its own: the pass that answers changes the state.
+struct trial {
+    struct job_id job;
+    const struct supposition *supposed;
+};
+
+static struct now now(void)
+{
+    return (struct now){clock_boot_ms(), clock_wall_ms()};
+}
+
+static void try_start(struct cluster *c, const void *arg, struct text *ret)
+{
+    const struct trial *t = arg;
+    text_add(ret, cluster_suppose(c, now(), t->job, t->supposed) ? "1" : "0");
+}
+
 static bool starts(struct cluster *c, struct job_id job, const struct supposition *s, int *trials)
 {
-    pid_t parent = getpid();
-    int status = 0;
-    if (++*trials > TRIALS_MAX)
-        return false;
-    struct now now = {clock_boot_ms(), clock_wall_ms()};
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        _exit(getppid() != parent || !cluster_suppose(c, now, job, s));
-    }
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    AUTO(text) struct text said = {0};
+    return ++*trials <= TRIALS_MAX && copy_try(c, try_start, &(struct trial){job, s}, &said) &&
+           *text_str(&said) == '1';
+}
+
+// Its start as the core run ahead foretells it, or nothing.
+static void foretell(struct cluster *c, const void *arg, struct text *ret)
+{
+    const struct job_id *job = arg;
+    struct now from = now();
+    struct forecast f;
+    cluster_forecast(c, from, FORECAST_MAX, &f);
+    for (size_t i = 0; i < f.count; i++)
+        if (f.starts[i].job.v == job->v) {
+            text_addf(ret, "%" PRId64, from.wall_ms + f.starts[i].at_ms - from.boot_ms);
+            return;
+        }
 }
 
 // What a submitter can turn down: the number in the request, and the option that sets it.
@@ -279,9 +294,13 @@ static int explain(struct server *s, const void *arg, struct text *t)
     struct why w = {0};
     text_add(t, q->said);
     if (j)
-        cluster_why(c, (struct now){clock_boot_ms(), clock_wall_ms()}, j, &w);
+        cluster_why(c, now(), j, &w);
     put_str(t, "verdict", why_verdict_word(w.verdict));
     if (w.verdict != WHY_NOT_WAITING) {
+        AUTO(text) struct text start = {0};
+        copy_try(c, foretell, &j->id, &start);
+        put_key(t, "expected_start");
+        text_add(t, start.len ? text_str(&start) : "null");
         put_conditions(&w, t);
         put_holders(&w, t);
         put_relaxations(c, j, t);

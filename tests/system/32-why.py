@@ -34,6 +34,9 @@ def held(c):
               [(j, 1, 3) for j in running], "who holds it")
     tap.ok(all(abs(h["until"] - c.job(h["job"])["started_at"] - 600000) < 1000
                for h in answer["holders"]), "and until when")
+    first = min(h["until"] for h in answer["holders"])
+    tap.ok(0 <= answer["expected_start"] - first < 2000, "and so its expected start",
+           f'{answer["expected_start"]} {first}')
     tap.equal(answer["relaxations"],
               [{"first": False, "released": False, "change": {"cpus": 1}, "instead_of": {"cpus": 4}}],
               "the least change that would start it now")

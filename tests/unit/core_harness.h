@@ -25,6 +25,8 @@ struct harness {
     size_t jobs_cap;
     struct node *nodes; // by id - 1
     size_t nodes_count, nodes_cap;
+    struct selector *selectors;
+    size_t selectors_count, selectors_cap;
     struct placement *parts; // unordered
     size_t parts_count, parts_cap;
     struct wait *waits; // unordered
@@ -115,6 +117,10 @@ static inline void harness_store(struct harness *h, const struct outcome *o)
         }
         *row = o->placements[i];
     }
+    for (size_t i = 0; i < o->selectors_count; i++) {
+        VEC_RESERVE(h->selectors, h->selectors_count, h->selectors_cap);
+        h->selectors[h->selectors_count++] = o->selectors[i];
+    }
     for (size_t i = 0; i < o->placements_gone_count; i++) {
         struct placement *row = harness_part(h, o->placements_gone[i]);
         if (row)
@@ -165,6 +171,18 @@ static inline int harness_wait_order(const void *a, const void *b)
     return x->id.v < y->id.v ? -1 : x->id.v > y->id.v;
 }
 
+// Does a job that is loaded name it?
+static inline bool harness_wants(struct harness *h, const bool *has_parts, struct selector_id id)
+{
+    for (size_t i = 0; i < h->jobs_cap; i++) {
+        const struct job *j = &h->jobs[i];
+        if (j->id.v && (!job_state_ended(j->state) || has_parts[j->id.v]) &&
+            (j->req.need.v == id.v || j->req.prefer.v == id.v))
+            return true;
+    }
+    return false;
+}
+
 // A new core from the tables.
 static inline struct cluster *harness_load(struct harness *h)
 {
@@ -184,6 +202,9 @@ static inline struct cluster *harness_load(struct harness *h)
     AUTO_FREE bool *has_parts = xcalloc(h->jobs_cap + 1, sizeof *has_parts);
     for (size_t i = 0; i < h->parts_count; i++)
         has_parts[h->parts[i].job.v] = true;
+    for (size_t i = 0; i < h->selectors_count; i++)
+        if (harness_wants(h, has_parts, h->selectors[i].id))
+            CHECKF(cluster_load_selector(c, &h->selectors[i], &err) == 0, "%s", err.message);
     for (size_t i = 0; i < h->jobs_cap; i++) {
         struct job *j = &h->jobs[i];
         if (j->id.v && (!job_state_ended(j->state) || has_parts[j->id.v]))
@@ -253,5 +274,6 @@ static inline void harness_fini(struct harness *h)
     free(h->nodes);
     free(h->parts);
     free(h->waits);
+    free(h->selectors);
     text_free(&h->story);
 }

@@ -413,6 +413,21 @@ static void a_clone_and_a_foreigner_are_refused(void **state)
     assert_int_equal(node_state(cluster_node(s->h.c, (struct node_id){1})), NODE_UP);
 }
 
+// It would wait for ever for a session that its HELLO no longer opens.
+static void a_link_that_another_one_overtakes_is_closed(void **state)
+{
+    struct stage *s = *state;
+    connect_node(s, 0);
+    struct input_hello overtaken = hello_of(s, 0);
+    connect_node(s, 0);
+    expect_lines(&s->sent, "welcome n1\nclose n1\nwelcome n1\n");
+    hello(s, &overtaken);
+    expect_lines(&s->h.story, "");
+    struct input_hello h = hello_of(s, 0);
+    hello(s, &h);
+    expect_lines(&s->h.story, "node n1 joined: 4 cores, 1000 MiB, 0 GPUs\n");
+}
+
 static int32_t port_of(struct stage *s, uint64_t uid)
 {
     for (size_t i = 0; i < s->h.parts_count; i++)
@@ -533,6 +548,35 @@ static void a_copy_of_the_database_started_twice_holds(void **state)
     expect_lines(&s->h.story, "recovery hold: an agent has seen another start of term 1\n");
 }
 
+// Accepting the database must end the hold, though the agent goes on knowing more.
+static void a_newer_attempt_than_the_database_knows_holds_its_job(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    connect_node(s, 0);
+    struct reported_attempt newer = {
+        .id = attempt(1, 2), .state = AGENT_RUNNING, .started = true, .cores = coreset_first(1)};
+    struct input_hello h = hello_of(s, 0);
+    h.attempts = &newer;
+    h.attempts_count = 1;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->h.story,
+                 "job 1 is held: node n1 knows attempt 2, this database 1\n"
+                 "recovery hold: an agent knows attempt 2 of job 1, this database 1\n");
+    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 1, .admin = true}};
+    harness_step(&s->h, &in);
+    h.session = s->session[0];
+    h.request = ++s->request[0];
+    forget(s);
+    hello(s, &h);
+    assert_false(s->h.meta.recovery_hold);
+    assert_int_equal(node_state(cluster_node(s->h.c, (struct node_id){1})), NODE_UP);
+    assert_true(s->h.jobs[0].held);
+    assert_int_equal(s->h.jobs[0].attempt, 2);
+}
+
 static void unknown_attempts_are_left_alone(void **state)
 {
     struct stage *s = *state;
@@ -545,6 +589,10 @@ static void unknown_attempts_are_left_alone(void **state)
     forget(s);
     hello(s, &h);
     expect_lines(&s->sent, "");
+    const struct outcome *o = cluster_outcome(s->h.c); // events alone must tell what is given out
+    const struct event *told = &o->events[o->events_count - 1];
+    assert_int_equal(told->kind, EVENT_QUARANTINED);
+    assert_true(coreset_equal(&told->cores, &held.cores));
     submit(s, (struct request){.tasks = 1, .cpus = 2});
     assert_int_equal(s->h.jobs[0].state, JOB_PENDING);
     assert_int_equal(harness_why(&s->h, 1), REASON_RESOURCES);
@@ -729,11 +777,13 @@ int main(void)
         STORY(a_late_success_before_a_reboot_counts),
         STORY(a_lost_launch_is_sent_again_and_a_cancelled_one_killed),
         STORY(a_clone_and_a_foreigner_are_refused),
+        STORY(a_link_that_another_one_overtakes_is_closed),
         STORY(a_port_is_held_by_the_first_part_and_rests_when_freed),
         STORY(a_port_that_another_program_has_costs_no_attempt),
         STORY(without_a_free_port_a_job_waits),
         STORY(an_older_database_holds),
         STORY(a_copy_of_the_database_started_twice_holds),
+        STORY(a_newer_attempt_than_the_database_knows_holds_its_job),
         STORY(unknown_attempts_are_left_alone),
         STORY(an_array_is_one_record),
         STORY(a_cancelled_array_places_nothing_more),

@@ -199,6 +199,9 @@ static void do_submit(struct walk *w)
         return;
     struct rng *r = &w->rng;
     int32_t tasks = rng_below(r, 4) ? 1 : (int32_t)rng_below(r, 6) + 1;
+    static const char *const selectors[] = {
+        NULL,   "zone=a", "!zone=a", "gpu.model=V100|A100", "gpu.memory>=16GiB & !spot",
+        "none", "a b"};
     struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 1}};
     in.submit = (struct input_submit){
         .uid = {++w->uid},
@@ -217,6 +220,18 @@ static void do_submit(struct walk *w)
         .array_count = rng_below(r, 30) ? 0 : (int64_t)rng_below(r, 12) + 1,
         .max_attempts = (int32_t)rng_below(r, 4),
     };
+    struct request *q = &in.submit.req;
+    in.submit.need = rng_below(r, 5) ? NULL : selectors[rng_below(r, 7)];
+    in.submit.prefer = rng_below(r, 5) ? NULL : selectors[rng_below(r, 7)];
+    q->tasks_per_node = rng_below(r, 6) ? 0 : (int32_t)rng_below(r, 3) + 1;
+    q->exclusive = rng_below(r, 10) == 0;
+    q->spread = !q->nodes && rng_below(r, 4) == 0;
+    if (rng_below(r, 4) == 0) {
+        q->cpu_milli = (int32_t)rng_below(r, 999) + 1;
+        q->cpus = (int32_t)rng_below(r, 2);
+    }
+    if (!q->gpus && rng_below(r, 3) == 0)
+        q->gpu_milli = (int32_t)rng_below(r, 999) + 1;
     harness_step(&w->h, &in);
     w->newest_job = cluster_meta(w->h.c)->next_job - 1;
 }
@@ -307,6 +322,11 @@ static void do_hello(struct walk *w, struct agent *a)
         .journal_intact = true,
         .request = a->request,
         .cores = 6,
+        .labels = a->boot % 2 ? "zone=a,spot" : "zone=b",
+        .gpu_model = a->boot % 3 ? "V100" : NULL,
+        .gpu_memory_mib = 16384,
+        .numa_cores = a->boot % 4 ? "2,4" : NULL,
+        .gpu_numa = "01",
         .gpus = 2,
         .memory_mib = 1000,
         .attempts = list,
