@@ -70,6 +70,26 @@ static enum considered place(struct cluster *c, struct job_class *k, const struc
     return CONSIDERED_PLACED;
 }
 
+// There is so much room on the usable nodes, were they empty, that the request surely fits: found
+// by looking at as few of them as that takes. False: perhaps not.
+static bool surely_usable(struct cluster *c, const struct request *r)
+{
+    const struct selector *need = selector_find(c, r->need);
+    int64_t room = 0, larger = 0, extra = r->nodes ? r->tasks % r->nodes : 0;
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        const struct node *n = c->nodes[i];
+        c->pass.cost++;
+        if (!node_usable(n) || !selector_has(need, n))
+            continue;
+        struct room_view v = room_empty(n);
+        room += request_use(&v, r);
+        larger += extra && room_capacity(&v, r) > r->tasks / r->nodes;
+        if (room >= request_needs(r) && larger >= extra)
+            return true;
+    }
+    return false;
+}
+
 // Would the class fit on the usable nodes if they were empty? Asked once for a set of nodes.
 static bool fits_usable(struct cluster *c, struct job_class *k)
 {
@@ -77,7 +97,8 @@ static bool fits_usable(struct cluster *c, struct job_class *k)
     size_t count;
     if (k->usable_at != c->usable_gen) {
         uint64_t before = c->looked;
-        k->usable = fit(c, &k->first->req, FIT_USABLE, &f, &count);
+        k->usable =
+            surely_usable(c, &k->first->req) || fit(c, &k->first->req, FIT_USABLE, &f, &count);
         k->usable_at = c->usable_gen;
         c->pass.cost += (int64_t)(c->looked - before);
         if (!k->usable)
