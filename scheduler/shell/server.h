@@ -85,11 +85,26 @@ void http_answer(struct server *s, uint64_t handle, int status, const char *type
 void link_frame(struct server *s, uint64_t link, const uint8_t *bytes, size_t len);
 void link_close(struct server *s, uint64_t link);
 
+// ---- translate.c ----
+struct submission {
+    struct input_submit submit;
+    uint8_t *spec; // packed JobSpec, owned
+    size_t spec_len;
+};
+int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,
+                         struct err *err);
+void submission_free(struct submission *s);
+
 // ---- api.c ----
 void api_request(struct server *s, struct http_req *r);
 void api_reply(struct server *s, const struct effect *e);
 void api_error(struct server *s, uint64_t handle, int status, const char *code, const char *message,
                const char *hint);
+bool api_is_admin(const struct http_req *r);
+// The refusal as an error object; returns its HTTP status.
+int api_refusal(const struct cluster *c, const struct effect *reply, struct text *ret);
+// Makes the job of a submission, once for its request id, and answers.
+void api_admit(struct server *s, struct http_req *r, struct submission *sub);
 // Answers a request for output; job: the durable answer about it.
 void api_logs(struct server *s, const struct http_req *r, const json_t *job);
 
@@ -101,16 +116,6 @@ int api_parameter_int(const struct http_req *r, const char *name, int64_t least,
                       int64_t *ret, struct err *err);
 // A user's number, by number or name.
 int api_parameter_user(const struct http_req *r, const char *name, int64_t *ret, struct err *err);
-
-// ---- translate.c ----
-struct submission {
-    struct input_submit submit;
-    uint8_t *spec; // packed JobSpec, owned
-    size_t spec_len;
-};
-int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,
-                         struct err *err);
-void submission_free(struct submission *s);
 
 // ---- reads.c: on the thread pool, from what is durable ----
 enum read_kind {
