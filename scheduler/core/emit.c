@@ -138,7 +138,7 @@ const struct outcome *cluster_outcome(struct cluster *c)
     c->out.effects = c->effects;
     c->out.meta = c->meta;
     c->out.meta_changed = c->meta_dirty;
-    c->out.continue_wanted = c->pass_wanted;
+    c->out.continue_wanted = c->pass_wanted || c->pass_at;
     c->out.wake_at_ms = c->tick_at_ms;
     return &c->out;
 }

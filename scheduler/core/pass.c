@@ -108,7 +108,6 @@ static enum considered consider(struct cluster *c, struct job *j)
 static void pass_over(struct cluster *c, struct job *blocked)
 {
     queue_set_blocked(c, blocked ? blocked->id : (struct job_id){0});
-    c->pass_wanted = false;
 }
 
 // No agent is there: one reason for all, said once.
@@ -121,23 +120,12 @@ static void explain_no_nodes(struct cluster *c)
     pass_over(c, first);
 }
 
-void pass(struct cluster *c)
+// Where the pass stops; NULL: it came to the end. *ret_budget: what is left of it; 0: it is to be
+// continued from there.
+static struct job *pass_from(struct cluster *c, struct job *j, int32_t *ret_budget)
 {
-    c->pass_wanted = false;
-    if (c->meta.recovery_hold)
-        return;
-    struct job *j = c->pass_at ? c->pass_at : RB_MIN(job_queue, &c->queue);
-    c->pass_at = NULL;
-    if (!usable_nodes(c)) {
-        explain_no_nodes(c);
-        return;
-    }
-    for (int32_t budget = c->limits.pass_budget; j; budget--) {
-        if (!budget) {
-            c->pass_at = j;
-            c->pass_wanted = true;
-            return;
-        }
+    int32_t budget = c->limits.pass_budget;
+    for (; j && budget; budget--) {
         struct job *next = RB_NEXT(job_queue, &c->queue, j);
         enum considered what = consider(c, j);
         if (what == CONSIDERED_BLOCKED)
@@ -146,5 +134,29 @@ void pass(struct cluster *c)
         if (what == CONSIDERED_ASIDE || !j->array_count || !j->queued)
             j = next;
     }
-    pass_over(c, j);
+    *ret_budget = budget;
+    return j;
+}
+
+void pass(struct cluster *c)
+{
+    // What changed while this pass was under way, jobs before its place have not been asked about:
+    // another pass follows. What it changes itself needs none.
+    bool again = c->pass_at && c->pass_wanted;
+    struct job *j = c->pass_at ? c->pass_at : RB_MIN(job_queue, &c->queue);
+    int32_t budget;
+    c->pass_at = NULL;
+    c->pass_wanted = false;
+    if (c->meta.recovery_hold)
+        return;
+    if (!usable_nodes(c)) {
+        explain_no_nodes(c);
+        return;
+    }
+    j = pass_from(c, j, &budget);
+    c->pass_wanted = again;
+    if (j && !budget)
+        c->pass_at = j;
+    else
+        pass_over(c, j);
 }

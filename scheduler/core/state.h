@@ -43,7 +43,7 @@ struct cluster {
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
 
-    bool pass_wanted;
+    bool pass_wanted;    // something has changed since the present pass began
     struct job *pass_at; // where an unfinished pass goes on; NULL: from the head
     int64_t tick_at_ms;  // not later than the next thing that time alone brings
     uint64_t dropped;    // messages of foreign sessions and the like
