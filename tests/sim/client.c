@@ -15,6 +15,7 @@ enum {
 struct wish { // a job that somebody wants
     struct input_submit in;
     bool answered, given_up;
+    int tries;
     struct job_id job;
 };
 
@@ -107,7 +108,9 @@ static void wish_again(struct world *w, void *arg, uint64_t n)
     if (x->answered || x->given_up)
         return;
     submit(s, (int)n);
-    after(w, between(w, RETRY_LEAST_MS, RETRY_MOST_MS), NULL, wish_again, NULL, n);
+    s->client->wishes[n].tries++;
+    int64_t delay_ms = between(w, RETRY_LEAST_MS, RETRY_MOST_MS) * s->client->wishes[n].tries;
+    after(w, delay_ms, NULL, wish_again, NULL, n);
 }
 
 // ---- answers ----

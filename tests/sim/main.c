@@ -86,7 +86,7 @@ struct sim *sim_new(uint64_t seed, bool verbose)
         s->limits.port_count = (int32_t)between(w, 3, 12);
         s->limits.pass_budget = (int32_t)between(w, 1, 20);
     }
-    s->faults_until_ms = spread(w, 40000, 300000);
+    s->faults_until_ms = between(w, 40000, 300000);
     s->bound_ms = s->faults_until_ms + 3600000;
     TAILQ_INIT(&s->scheduler.held);
     machine_make(s, &s->scheduler.machine, "s", 0);

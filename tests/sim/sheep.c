@@ -358,10 +358,11 @@ static void die(struct sheep *p)
     process_die(&p->process);
     if (t && t->holder == p)
         t->holder = NULL;
-    if (p->connection) {
+    const struct held *h = k->process.alive ? held_find(k, p->id) : NULL;
+    if (h && h->sheep == p) { // accepted or not, the agent's connection ends
         struct lost_word m = {k, p->id};
         after(world_of(k), PIPE_MS, &k->process, loss_arrives, xmemdup(&m, sizeof m),
-              p->connection);
+              h->connection);
     }
     p->connection = 0;
     if (p->group) {
