@@ -316,6 +316,8 @@ static void go(struct agent *a, const struct agent_input *in)
     if (a->now_ms >= until || a->now_ms >= t->deadline_ms) { // Lease 1
         a->dropped++;
         note(a, t, "refuses a GO that came after its lease");
+        if (t->phase == ATTEMPT_PREPARED && a->now_ms < t->deadline_ms)
+            out(a, AGENT_OUT_REPORT, in->id); // it waits for another one
         return;
     }
     if (t->phase == ATTEMPT_PREPARED || t->phase == ATTEMPT_FORKED) {

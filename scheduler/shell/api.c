@@ -173,7 +173,7 @@ void api_admit(struct server *s, struct http_req *r, struct submission *sub)
                     json_pack("{s:I,s:b}", "id", (json_int_t)known.v, "duplicate", 1));
         return;
     }
-    if (!has_room(s, r))
+    if (turn_asked_before(s, sub->submit.request_id, r->handle) || !has_room(s, r))
         return;
     if (getrandom(&sub->submit.uid, sizeof sub->submit.uid, 0) != sizeof sub->submit.uid)
         sub->submit.uid.v = 0; // refused by the core

@@ -60,6 +60,9 @@ int turn_start(struct server *s, struct err *err);
 void turn_input(struct server *s, const struct input *in);
 // The batch that the present turn goes into, for what the shell stores beside the core's rows.
 struct store_batch *turn_batch(struct server *s);
+// Did this request make a job of which the row is not durable yet? The core may have forgotten it
+// by then: it may have ended. It is answered with that job when the row is durable.
+bool turn_asked_before(struct server *s, struct request_id request, uint64_t reply_to);
 void turn_stop(struct server *s);
 
 // ---- http.c: requests and links ----
