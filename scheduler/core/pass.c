@@ -142,7 +142,7 @@ void pass(struct cluster *c)
 {
     // What changed while this pass was under way, jobs before its place have not been asked about:
     // another pass follows. What it changes itself needs none.
-    bool again = c->pass_at && c->pass_wanted;
+    bool again = c->pass_at && c->pass_wanted && !PLANTED(PASS_FORGETS);
     struct job *j = c->pass_at ? c->pass_at : RB_MIN(job_queue, &c->queue);
     int32_t budget;
     c->pass_at = NULL;

@@ -9,6 +9,7 @@
 #include "common/alloc.h"
 #include "common/arena.h"
 #include "common/check.h"
+#include "common/planted.h"
 #include "scheduler/core/cluster.h"
 
 #include <inttypes.h>
