@@ -11,6 +11,7 @@
 #include "common/check.h"
 #include "common/index.h"
 #include "scheduler/core/class.h"
+#include "common/planted.h"
 #include "scheduler/core/cluster.h"
 #include "scheduler/core/room.h"
 

@@ -90,6 +90,8 @@ static void replay_entry(struct keeper *k, const struct entry *e, int *ret_boot)
     switch (e->kind) {
     case ENTRY_BOOT:
         *ret_boot = e->boot;
+        if (e->lost && e->boot == k->machine->boots)
+            k->journal_intact = false;
         break;
     case ENTRY_TERM:
         agent_load_term(k->core, e->cluster, e->term, e->nonce);
@@ -199,7 +201,8 @@ static void write_anew(struct keeper *k)
 {
     struct held *h;
     k->written = k->synced = 0;
-    append(k, (struct entry){.kind = ENTRY_BOOT, .boot = k->machine->boots});
+    append(k, (struct entry){
+                  .kind = ENTRY_BOOT, .boot = k->machine->boots, .lost = !k->journal_intact});
     if (agent_cluster(k->core).v)
         append(k, (struct entry){.kind = ENTRY_TERM,
                                  .cluster = agent_cluster(k->core),

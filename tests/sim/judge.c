@@ -16,6 +16,7 @@ struct truth {
     uint32_t attempt;   // the newest that was sent out
     uint64_t placement; // of its first part
     uint32_t prepared;  // its parts by index
+    uint32_t started;   // likewise
     bool cancelled;     // acknowledged
     uint32_t cancelled_at;
     bool forgiven; // a restored backup knows less of it
@@ -95,7 +96,7 @@ static void launch_leaves(struct sim *s, const struct effect *e)
     if (!t->forgiven && number < t->attempt)
         broken(s, "job %" PRIu64 ": attempt %u after attempt %u", t->job.v, number, t->attempt);
     if (number != t->attempt) {
-        t->prepared = 0;
+        t->prepared = t->started = 0;
         t->placement = e->launch.parts[0].id;
     } else if (!t->forgiven && t->placement != e->launch.parts[0].id) {
         broken(s, "job %" PRIu64 ": attempt number %u was given twice", t->job.v, number);
@@ -273,7 +274,7 @@ static void against_neighbour(struct sim *s, struct keeper *k, const struct grou
 
 static void against_tables(struct sim *s, const struct group *g)
 {
-    const struct truth *t = truth_of(s, g->id.job);
+    struct truth *t = truth_of(s, g->id.job);
     const struct job *j = disk_job(s, g->launch.job);
     if (t->forgiven)
         return;
@@ -284,9 +285,13 @@ static void against_tables(struct sim *s, const struct group *g)
         j->attempt != g->id.number)
         broken(s, "attempt %u of job %" PRIu64 " starts, which is %s in attempt %u", g->id.number,
                g->launch.job.v, j ? job_state_word(j->state) : "unknown", j ? j->attempt : 0);
+    if (t->started >> g->launch.index & 1)
+        broken(s, "job %" PRIu64 ": part %d of attempt %u starts a second time", t->job.v,
+               g->launch.index, t->attempt);
     uint32_t all = (UINT32_C(1) << g->launch.nodes_count) - 1;
     if (g->launch.order.prepare && t->prepared != all)
         broken(s, "job %" PRIu64 " starts before all its parts are prepared", t->job.v);
+    t->started |= UINT32_C(1) << g->launch.index;
 }
 
 void judge_task_start(struct sim *s, struct keeper *k, const struct group *g)

@@ -182,8 +182,8 @@ void keeper_perform(struct keeper *k)
         } else {
             copy[i].detail = copy[i].text = NULL; // of the core's arena
             VEC_RESERVE(k->waiting, k->waiting_count, k->waiting_cap);
-            k->waiting[k->waiting_count++] =
-                (struct waiting){copy[i], copy[i].urgent ? 0 : k->newest_record};
+            k->waiting[k->waiting_count++] = (struct waiting){
+                copy[i], copy[i].urgent || PLANTED(OUTPUT_BEFORE_SYNC) ? 0 : k->newest_record};
         }
     }
     if (!perform_urgent(k))

@@ -162,7 +162,11 @@ static void keep_effects(struct sim *s, struct held_turn *h, const struct outcom
     h->effects = xcalloc(o->effects_count + 1, sizeof *h->effects);
     for (size_t i = 0; i < o->effects_count; i++) {
         struct effect e = o->effects[i];
-        if (e.kind == EFFECT_GRANT && sc->node_row_batch[e.node.v] <= sc->durable) {
+        bool at_once = e.kind == EFFECT_GRANT && sc->node_row_batch[e.node.v] <= sc->durable;
+        if (at_once || (PLANTED(REPLY_EARLY) && e.kind == EFFECT_REPLY) ||
+            (PLANTED(LAUNCH_EARLY) && e.kind == EFFECT_LAUNCH) ||
+            (PLANTED(ACK_EARLY) && e.kind == EFFECT_END_ACK) ||
+            (PLANTED(WELCOME_EARLY) && e.kind == EFFECT_WELCOME)) {
             perform(s, &e, o->meta.term);
             continue;
         }
@@ -357,9 +361,11 @@ static bool answered(struct sim *s, struct ask *a)
 {
     if (a->in.kind == INPUT_SUBMIT) {
         struct job_id known = disk_request(s, a->in.submit.request_id);
+        if (PLANTED(FORGET_REQUEST))
+            known.v = 0;
         if (known.v)
             client_answer(s, a->handle, true, known, true, REASON_NONE);
-        else if (asked_before(s, a))
+        else if (!PLANTED(REQUEST_NOT_DURABLE) && asked_before(s, a))
             return true;
         else if (!disk_has_room(s))
             return refuse(s, a, REASON_TOO_MANY);

@@ -286,7 +286,7 @@ static void perform(struct sheep *p, enum shepherd_output_kind what)
             group_signal(p->keeper, p->group, SIGKILL);
         break;
     case SHEPHERD_OUT_LOOK:
-        if (!p->group || !p->group->alive)
+        if (!p->group || !p->group->alive || PLANTED(END_BEFORE_LAST))
             step(p, (struct shepherd_input){.kind = SHEPHERD_IN_EMPTY});
         break;
     case SHEPHERD_OUT_END:

@@ -202,6 +202,7 @@ struct entry {
     enum entry_kind kind;
     uint64_t record; // the core's number
     int boot;
+    bool lost; // a journal of this boot was
     struct cluster_id cluster;
     uint64_t term, nonce;
     struct attempt_id id;
