@@ -57,6 +57,7 @@ void node_unreachable(struct cluster *c, struct node *n, const char *why)
     if (n->unreachable_since_ms)
         return;
     n->unreachable_since_ms = c->now.boot_ms;
+    node_recount(c, n);
     node_mark(c, n);
     emit(c, EVENT_NODE_UNREACHABLE, NULL, n, "node %s is unreachable: %s", n->name, why);
 }
@@ -71,6 +72,7 @@ void link_down(struct cluster *c, uint64_t link)
             continue;
         n->link = 0;
         n->ready = false;
+        node_recount(c, n);
         node_unreachable(c, n, "its agent's link was closed");
     }
 }
@@ -116,6 +118,7 @@ void heartbeat(struct cluster *c, const struct input_heartbeat *h)
     n->heard_ms = c->now.boot_ms;
     if (n->unreachable_since_ms) {
         n->unreachable_since_ms = 0;
+        node_recount(c, n);
         node_mark(c, n);
         emit(c, EVENT_NODE_UP, NULL, n, "node %s is heard again", n->name);
         c->pass_wanted = true;
