@@ -289,7 +289,7 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
     };
     struct err err;
     struct metrics_question metrics = {.task = -1};
-    int64_t wait_s = 0;
+    int64_t wait_s = 0, at_ms = 0;
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(verb, verbs[i].verb) != 0)
             continue;
@@ -298,6 +298,7 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
             return;
         }
         if (api_parameter_int(r, "wait", 0, 3600, &wait_s, &err) ||
+            api_parameter_int(r, "at", 1, INT64_MAX, &at_ms, &err) ||
             (verbs[i].kind == READ_METRICS && metrics_question(r, &metrics, &err))) {
             invalid(s, r, &err);
             return;
@@ -306,6 +307,7 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
         q->name = xstrdup(name);
         q->verb = verbs[i].input;
         q->wait_ms = wait_s * 1000;
+        q->at_ms = at_ms;
         q->metrics = metrics;
         if (verbs[i].kind == READ_RESOLVE)
             q->then = verbs[i].input ? job_verb : logs_found;

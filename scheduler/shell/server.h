@@ -144,6 +144,7 @@ struct read {
     struct job_id job;
     bool pending_element, ended;
     uint64_t after;
+    int64_t at_ms; // of READ_WHY: in the past; 0: now
     int64_t wait_ms;
     void (*then)(struct read *r); // instead of answering; main thread
     int verb;                     // for `then`
