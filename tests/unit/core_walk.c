@@ -313,7 +313,9 @@ static void do_hello(struct walk *w, struct agent *a)
         .gpu_memory_mib = 16384,
         .numa_cores = a->boot % 4 ? "2,4" : NULL,
         .gpu_numa = "01",
-        .switch_path = a->boot % 5 == 0 ? NULL : a->boot % 2 ? "s1/r1" : "s1/r2",
+        .switch_path = a->boot % 5 == 0 ? NULL
+                       : a->boot % 2    ? "s1/r1"
+                                        : "s1/r2",
         .gpus = 2,
         .memory_mib = 1000,
         .attempts = list,
