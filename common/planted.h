@@ -29,7 +29,7 @@
     X(END_NOT_REPEATED, "an end is told once")                                       \
     X(ONE_KEEPER, "the shepherd does not watch the deadline")                        \
     X(END_BEFORE_LAST, "an end is told while a process is left")                     \
-    X(ORDER_OUTLIVES_BOOT, "an order of another boot is forked")                     \
+    X(DEADLINE_INVENTED, "a restarted agent gives an order a new deadline")          \
     X(FORK_AFTER_ORDER, "an attempt whose shepherd took the order is forked again")  \
     X(REPLY_EARLY, "a reply leaves before its commit")                               \
     X(LAUNCH_EARLY, "a launch leaves before its commit")                             \

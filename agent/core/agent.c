@@ -629,6 +629,8 @@ void agent_start(struct agent *a, int64_t now_ms)
     begin(a, now_ms);
     for (size_t i = 0; i < a->count; i++) {
         struct agent_attempt *t = &a->list[i];
+        if (PLANTED(DEADLINE_INVENTED))
+            t->deadline_ms = t->order.lease_ms ? now_ms + t->order.lease_ms : AGENT_NEVER;
         if (t->phase == ATTEMPT_ORDERED && t->deadline_ms <= now_ms) {
             ended(a, t, false, (struct reason){.code = REASON_LEASE_EXPIRED}, NULL);
         } else if (t->phase == ATTEMPT_ORDERED) {

@@ -79,7 +79,7 @@ static struct input_submit any_job(struct sim *s)
                 .memory_mib = chance(w, 500) ? between(w, 1, 300) : 0,
                 .time_limit_ms = chance(w, 300) ? spread(w, 100, 20000) : 0,
                 .grace_ms = chance(w, 500) ? 0 : spread(w, 1, 5000),
-                .lease_ms = chance(w, 400) ? 0 : between(w, 10000, 40000),
+                .lease_ms = chance(w, 400) ? 0 : spread(w, 10000, 40000),
                 .pmix = tasks > 1 && chance(w, 500)},
         .priority = (int32_t)between(w, 0, 2),
         .held = chance(w, 40),
@@ -96,7 +96,7 @@ static void submit(struct sim *s, int wish)
     struct ask ask = {.in = {.kind = INPUT_SUBMIT, .caller = {.uid = 7}}};
     ask.in.submit = s->client->wishes[wish].in;
     send_ask(s, of, ask);
-    if (chance(&s->world, 50))
+    if (chance(&s->world, 100))
         send_ask(s, of, ask); // doubled
 }
 

@@ -134,6 +134,7 @@ static void lose_journal(struct keeper *k)
     keeper_kill(k, spread(&k->sim->world, 20, 5000));
     k->written = k->synced = 0;
     k->journal_lost = k->operator_owes = true;
+    judge_journal_lost(k->sim);
 }
 
 static void sheep_goes_on(struct world *w, void *arg, uint64_t n)
@@ -186,6 +187,15 @@ static void strike_agent(struct sim *s, enum fault_kind kind)
 
 // ---- links ----
 
+static void slow_link_breaks(struct world *w, void *arg, uint64_t n)
+{
+    struct sim *s = sim_of(w);
+    struct wire *l = wire_find(s, n);
+    (void)arg;
+    if (!s->calm && l->agent_up)
+        wire_break(s, l, WIRE_HALF_OPEN);
+}
+
 static void strike_link(struct sim *s, enum fault_kind kind)
 {
     struct world *w = &s->world;
@@ -195,10 +205,15 @@ static void strike_link(struct sim *s, enum fault_kind kind)
         tell(w, "%s is cut off until %" PRId64, k->name, k->cut_until_ms);
         if (k->wire && chance(w, 500))
             wire_break(s, k->wire, WIRE_HALF_OPEN);
+    } else if (!k->wire) {
+        return;
     } else if (kind == FAULT_LINK_SLOW) {
-        k->slow_until_ms = w->now_ms + spread(w, 100, 60000);
-        k->slow_ms = spread(w, 10, 90000);
-    } else if (k->wire) {
+        tell(w, "the link of %s is slow", k->name);
+        k->wire->slow_until_ms = w->now_ms + spread(w, 100, 60000);
+        k->wire->slow_ms = spread(w, 10, 90000);
+        if (chance(w, 300))
+            after(w, spread(w, 10, 30000), NULL, slow_link_breaks, NULL, k->wire->id);
+    } else {
         tell(w, "the link of %s breaks", k->name);
         wire_break(s, k->wire, kind == FAULT_LINK_BREAKS ? WIRE_CLOSED : WIRE_HALF_OPEN);
     }
@@ -233,6 +248,8 @@ static void start_clone(struct sim *s)
     k->state_id = chance(w, 500) ? of->state_id : rng_next(&w->rng) | 1;
     keeper_start_later(k, 0);
     after(w, spread(w, 100, 20000), NULL, clone_ends, NULL, (uint64_t)i);
+    if (of->wire && chance(w, 600)) // both come up at the same time
+        wire_break(s, of->wire, WIRE_CLOSED);
 }
 
 // ---- the schedule ----
@@ -288,10 +305,12 @@ void faults_end(struct sim *s)
     s->disk.fails_next = false;
     s->scheduler.crash_in = 0;
     process_continue(w, &s->scheduler.process);
+    for (size_t i = 0; i < s->wires_count; i++)
+        s->wires[i]->slow_until_ms = 0;
     for (int i = 0; i < s->keepers_count; i++) {
         struct keeper *k = &s->keepers[i];
         struct sheep *p;
-        k->cut_until_ms = k->slow_until_ms = 0;
+        k->cut_until_ms = 0;
         k->disk_slow_until_ms = k->disk_full_until_ms = 0;
         k->crash_in = 0;
         process_continue(w, &k->process);

@@ -19,7 +19,10 @@ struct truth {
     uint32_t started;   // likewise
     bool cancelled;     // acknowledged
     uint32_t cancelled_at;
-    bool forgiven; // a restored backup knows less of it
+    uint32_t succeeded; // likewise: its END is an exit of 0, and the shepherd was let go
+    uint32_t parts;     // all of them
+    bool waits;         // only END, a reboot or a fence ends it
+    bool forgiven;      // a restored backup knows less of it
     UT_hash_handle hh;
 };
 
@@ -96,12 +99,14 @@ static void launch_leaves(struct sim *s, const struct effect *e)
     if (!t->forgiven && number < t->attempt)
         broken(s, "job %" PRIu64 ": attempt %u after attempt %u", t->job.v, number, t->attempt);
     if (number != t->attempt) {
-        t->prepared = t->started = 0;
+        t->prepared = t->started = t->succeeded = 0;
         t->placement = e->launch.parts[0].id;
     } else if (!t->forgiven && t->placement != e->launch.parts[0].id) {
         broken(s, "job %" PRIu64 ": attempt number %u was given twice", t->job.v, number);
     }
     t->attempt = number;
+    t->parts = (UINT32_C(1) << e->launch.parts_count) - 1;
+    t->waits = !e->launch.lease_ms;
     if (t->cancelled && !t->forgiven && number > t->cancelled_at)
         broken(s, "job %" PRIu64 " was cancelled in attempt %u, and attempt %u is launched",
                t->job.v, t->cancelled_at, number);
@@ -123,7 +128,7 @@ void judge_output(struct sim *s, const struct effect *e, uint64_t term)
         broken(s, "a GO left before the decision was durable");
     if (e->kind == EFFECT_KILL && p && !p->kill)
         broken(s, "a KILL left before it was durable");
-    if (e->kind == EFFECT_END_ACK && p)
+    if (e->kind == EFFECT_END_ACK && p && !truth_of(s, p->uid)->forgiven)
         broken(s, "the END of attempt %u of job %" PRIu64 " was acknowledged and is not durable",
                e->attempt.number, p->job.v);
 }
@@ -164,6 +169,13 @@ void judge_cancelled(struct sim *s, struct job_id job)
     t->cancelled_at = j->attempt;
     VEC_RESERVE(g->cancelled, g->cancelled_count, g->cancelled_cap);
     g->cancelled[g->cancelled_count++] = (struct cancelled){job};
+}
+
+// An END that was told to nobody yet is lost with it.
+void judge_journal_lost(struct sim *s)
+{
+    for (struct truth *t = s->judge->truths; t; t = t->hh.next)
+        t->waits = false;
 }
 
 // An older copy knows less: what was promised since is forgiven, by the operator's own act.
@@ -318,6 +330,30 @@ void judge_task_start(struct sim *s, struct keeper *k, const struct group *g)
     against_tables(s, g);
 }
 
+void judge_released(struct keeper *k, const struct held *h)
+{
+    bool durable = false;
+    for (size_t i = k->synced; i-- > 0 && !durable;)
+        durable = k->journal[i].kind == ENTRY_END && attempt_id_eq(k->journal[i].id, h->id);
+    if (!durable)
+        broken(k->sim, "%s lets a shepherd go before its END is on disk", k->name);
+    struct truth *t = truth_of(k->sim, h->id.job);
+    if (!h->has_launch || t->attempt != h->id.number)
+        return;
+    if (k->machine->was_fenced)
+        t->waits = false;
+    if (h->end.reason.code == REASON_EXITED && h->end.reason.a == 0)
+        t->succeeded |= UINT32_C(1) << h->launch.index;
+}
+
+void judge_heard(struct keeper *k, const struct order_letter *m)
+{
+    bool answers = m->kind == EFFECT_LAUNCH || m->kind == EFFECT_GO || m->kind == EFFECT_GRANT;
+    if (answers && m->session == agent_session(k->core) && m->request > k->last_request)
+        broken(k->sim, "%s is answered to request %" PRIu64 ", which it has not made", k->name,
+               m->request);
+}
+
 void judge_obeyed(struct keeper *k, const struct order_letter *m)
 {
     const struct agent_attempt *t = agent_find(k->core, m->id);
@@ -411,6 +447,13 @@ void judge_end(struct sim *s, bool in_time)
         const struct job *j = disk_job(s, g->promises[i].job);
         if (!j || j->request_id.lo != g->promises[i].request.lo || !job_state_ended(j->state))
             broken(s, "job %" PRIu64 " was acknowledged and is lost", g->promises[i].job.v);
+    }
+    for (const struct truth *t = g->truths; t; t = t->hh.next) {
+        const struct job *j = disk_job(s, t->job);
+        if (t->waits && t->parts && t->succeeded == t->parts && !t->forgiven && !t->cancelled &&
+            (!j || (j->state != JOB_COMPLETED && !j->cancelled)))
+            broken(s, "every part of job %" PRIu64 " has succeeded, and it is %s", t->job.v,
+                   j ? job_state_word(j->state) : "gone");
     }
     for (size_t i = 0; i < g->cancelled_count; i++) {
         const struct job *j = disk_job(s, g->cancelled[i].job);

@@ -44,6 +44,7 @@ struct wire {
     struct keeper *keeper;
     bool agent_up, scheduler_up;
     int64_t up_ms, down_ms; // when the last message of each direction arrives
+    int64_t slow_until_ms, slow_ms;
     // The scheduler's shell keeps these of a link.
     struct node_id node;
     uint64_t session;
@@ -252,6 +253,7 @@ struct keeper {
     bool journal_intact, syncing, welcomed;
     size_t sync_to;
     uint64_t newest_record, durable_record, session_seen;
+    uint64_t last_request; // that it sent
     struct waiting *waiting;
     size_t waiting_count, waiting_cap;
     TAILQ_HEAD(, held) held;
@@ -264,7 +266,7 @@ struct keeper {
     TAILQ_HEAD(, sheep) sheep; // dead ones too: happenings may name them
     TAILQ_HEAD(, group) groups;
     // Faults.
-    int64_t cut_until_ms, slow_until_ms, slow_ms, disk_slow_until_ms, disk_full_until_ms;
+    int64_t cut_until_ms, disk_slow_until_ms, disk_full_until_ms;
     bool operator_owes; // it may have forgotten something: an operator reboots it in the end
 };
 
@@ -435,11 +437,16 @@ void judge_event(struct sim *s, uint64_t event_id);
 void judge_committed(struct sim *s, const struct store_batch *b);
 void judge_task_start(struct sim *s, struct keeper *k, const struct group *g);
 void judge_prepared(struct sim *s, struct attempt_id id, int32_t index);
+// The agent lets the shepherd go and removes what the attempt left.
+void judge_released(struct keeper *k, const struct held *h);
+// A message of the scheduler's present session arrives.
+void judge_heard(struct keeper *k, const struct order_letter *m);
 // The agent has acted on an order for the first time.
 void judge_obeyed(struct keeper *k, const struct order_letter *m);
 void judge_acknowledged(struct sim *s, struct request_id request, struct job_id job);
 void judge_cancelled(struct sim *s, struct job_id job);
 void judge_restored(struct sim *s);
+void judge_journal_lost(struct sim *s);
 bool judge_quiet(struct sim *s); // nothing runs, waits or is owed any more
 void judge_end(struct sim *s, bool in_time);
 
