@@ -210,7 +210,9 @@ static void strike_link(struct sim *s, enum fault_kind kind)
     } else if (kind == FAULT_LINK_SLOW) {
         tell(w, "the link of %s is slow", k->name);
         k->wire->slow_until_ms = w->now_ms + spread(w, 100, 60000);
-        k->wire->slow_ms = spread(w, 10, 90000);
+        k->wire->slow_ms = chance(w, 500) ? spread(w, 10, 90000) : between(w, 10000, 60000);
+        k->wire->slow_down = chance(w, 800);
+        k->wire->slow_up = !k->wire->slow_down || chance(w, 400);
         if (chance(w, 300))
             after(w, spread(w, 10, 30000), NULL, slow_link_breaks, NULL, k->wire->id);
     } else {
@@ -287,7 +289,8 @@ void faults_start(struct sim *s)
     bool none = chance(w, 60), brutal = chance(w, 100);
     for (int i = 0; i < FAULT_COUNT; i++) {
         bool rare = i == FAULT_BACKUP_RESTORED || i == FAULT_JOURNAL_LOST;
-        if (none || !chance(w, rare ? 80 : brutal ? 700 : 350))
+        bool often = i == FAULT_LINK_SLOW || i == FAULT_DISK_SLOW;
+        if (none || !chance(w, rare ? 80 : brutal || often ? 600 : 300))
             continue;
         s->every_ms[i] = spread(w, brutal ? 3000 : 8000, 200000);
         after(w, between(w, 1, 2 * s->every_ms[i]), NULL, fault_now, NULL, (uint64_t)i);

@@ -82,10 +82,10 @@ struct sim *sim_new(uint64_t seed, bool verbose)
     world_init(w, seed, verbose);
     judge_new(s);
     s->limits = CLUSTER_LIMITS_DEFAULT;
-    if (chance(w, 300)) { // ports run out, passes are cut short
+    if (chance(w, 250)) // ports run out
         s->limits.port_count = (int32_t)between(w, 3, 12);
-        s->limits.pass_budget = (int32_t)between(w, 1, 20);
-    }
+    if (chance(w, 350)) // passes are cut short
+        s->limits.pass_budget = (int32_t)spread(w, 1, 20);
     s->faults_until_ms = between(w, 40000, 300000);
     s->bound_ms = s->faults_until_ms + 3600000;
     TAILQ_INIT(&s->scheduler.held);

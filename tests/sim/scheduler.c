@@ -265,7 +265,7 @@ static void collect(struct sim *s)
     TAILQ_INSERT_TAIL(&sc->held, h, link);
     arm(s, o->wake_at_ms);
     if (o->continue_wanted)
-        want_round(s, 0);
+        want_round(s, between(&s->world, 0, 3));
     s->counts.turns++;
 }
 
@@ -319,7 +319,7 @@ static void submit_batch(struct sim *s)
 static void look_again(struct sim *s)
 {
     struct scheduler *sc = &s->scheduler;
-    if (cluster_outcome(sc->cluster)->continue_wanted || !chance(&s->world, 100))
+    if (cluster_outcome(sc->cluster)->continue_wanted || !chance(&s->world, 200))
         return;
     cluster_turn_begin(sc->cluster);
     step(s, &(struct input){.kind = INPUT_CONTINUE});

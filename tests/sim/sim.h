@@ -45,6 +45,7 @@ struct wire {
     bool agent_up, scheduler_up;
     int64_t up_ms, down_ms; // when the last message of each direction arrives
     int64_t slow_until_ms, slow_ms;
+    bool slow_up, slow_down;
     // The scheduler's shell keeps these of a link.
     struct node_id node;
     uint64_t session;

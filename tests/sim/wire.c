@@ -12,11 +12,12 @@ struct wire *wire_find(struct sim *s, uint64_t id)
 }
 
 // When something sent now arrives, not before what was sent earlier in that direction.
-static int64_t arrival_delay(struct sim *s, const struct wire *l, int64_t *last_ms)
+static int64_t arrival_delay(struct sim *s, struct wire *l, int64_t *last_ms)
 {
     struct world *w = &s->world;
     int64_t at = w->now_ms + between(w, 0, 3);
-    if (w->now_ms < l->slow_until_ms)
+    bool slow = last_ms == &l->up_ms ? l->slow_up : l->slow_down;
+    if (slow && w->now_ms < l->slow_until_ms)
         at += between(w, 0, l->slow_ms);
     if (at < l->keeper->cut_until_ms)
         at = l->keeper->cut_until_ms;
