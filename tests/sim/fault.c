@@ -192,8 +192,12 @@ static void slow_link_breaks(struct world *w, void *arg, uint64_t n)
     struct sim *s = sim_of(w);
     struct wire *l = wire_find(s, n);
     (void)arg;
-    if (!s->calm && l->agent_up)
+    if (s->calm || !l->agent_up || l->keeper->wire != l)
+        return;
+    if (chance(w, 500))
         wire_break(s, l, WIRE_HALF_OPEN);
+    else // what it has sent is still under way when the next one says HELLO
+        keeper_kill(l->keeper, spread(w, 20, 5000));
 }
 
 static void strike_link(struct sim *s, enum fault_kind kind)
@@ -213,7 +217,7 @@ static void strike_link(struct sim *s, enum fault_kind kind)
         k->wire->slow_ms = chance(w, 500) ? spread(w, 10, 90000) : between(w, 10000, 60000);
         k->wire->slow_down = chance(w, 800);
         k->wire->slow_up = !k->wire->slow_down || chance(w, 400);
-        if (chance(w, 300))
+        if (chance(w, 500))
             after(w, spread(w, 10, 30000), NULL, slow_link_breaks, NULL, k->wire->id);
     } else {
         tell(w, "the link of %s breaks", k->name);
@@ -304,6 +308,7 @@ void faults_end(struct sim *s)
     tell(w, "faults are over");
     s->calm = true;
     s->doubled = 0;
+    s->round_ms = 3;
     s->disk.slow_until_ms = s->disk.full_until_ms = 0;
     s->disk.fails_next = false;
     s->scheduler.crash_in = 0;

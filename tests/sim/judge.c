@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUIET_DUMP_BYTES = 4000 };
+enum { QUIET_DUMP_BYTES = 4000, LOOKS_MAX = 8 };
 
 // What is known of a job from the orders that left the scheduler.
 struct truth {
@@ -365,6 +365,46 @@ void judge_obeyed(struct keeper *k, const struct order_letter *m)
         if (k->journal[i].kind == ENTRY_TERM && k->journal[i].term > m->term)
             broken(k->sim, "%s obeys term %" PRIu64 ", and has seen %" PRIu64, k->name, m->term,
                    k->journal[i].term);
+}
+
+// ---- what must not last ----
+
+// The link is whole, both ends are awake, and no disk is slow.
+static bool in_touch(const struct sim *s, const struct keeper *k)
+{
+    const struct process *p = &s->scheduler.process;
+    return k->process.alive && !k->process.stopped && agent_session(k->core) && k->wire &&
+           s->world.now_ms >= k->wire->slow_until_ms && s->world.now_ms >= k->cut_until_ms &&
+           s->world.now_ms >= s->disk.slow_until_ms && p->alive && !p->stopped;
+}
+
+static void look_at_waiting(struct sim *s, struct keeper *k, struct held *h)
+{
+    const struct agent_attempt *t = agent_find(k->core, h->id);
+    const struct truth *of = truth_of(s, h->id.job);
+    const struct job *j = disk_job(s, of->job);
+    bool decided = false;
+    for (size_t i = 0; i < s->disk.now.parts_count; i++) {
+        const struct placement *p = &s->disk.now.parts[i];
+        decided |= p->uid.v == h->id.job.v && p->attempt == h->id.number &&
+                   p->index == h->launch.index && p->state == PLACEMENT_GOING && !p->kill;
+    }
+    bool waits = decided && j && t && t->phase == ATTEMPT_PREPARED && in_touch(s, k);
+    h->looks = waits ? h->looks + 1 : 0;
+    if (h->looks > LOOKS_MAX)
+        broken(s, "%s waits for the GO of job %" PRIu64 ", which was decided long ago", k->name,
+               of->job.v);
+}
+
+void judge_looks(struct sim *s)
+{
+    for (int i = 0; i < s->keepers_count; i++) {
+        struct keeper *k = &s->keepers[i];
+        struct held *h;
+        if (k->process.alive)
+            TAILQ_FOREACH(h, &k->held, link)
+        look_at_waiting(s, k, h);
+    }
 }
 
 // ---- the end ----

@@ -265,7 +265,7 @@ static void collect(struct sim *s)
     TAILQ_INSERT_TAIL(&sc->held, h, link);
     arm(s, o->wake_at_ms);
     if (o->continue_wanted)
-        want_round(s, between(&s->world, 0, 3));
+        want_round(s, between(&s->world, 0, s->round_ms));
     s->counts.turns++;
 }
 

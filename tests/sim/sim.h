@@ -227,6 +227,7 @@ struct held {
     uint64_t connection;
     bool retry, sweeping, released, has_deadline;
     int tries;
+    int looks; // of the judge, at which it waited for GO
     TAILQ_ENTRY(held) link;
 };
 
@@ -448,6 +449,7 @@ void judge_acknowledged(struct sim *s, struct request_id request, struct job_id 
 void judge_cancelled(struct sim *s, struct job_id job);
 void judge_restored(struct sim *s);
 void judge_journal_lost(struct sim *s);
+void judge_looks(struct sim *s); // now and then: what must not last
 bool judge_quiet(struct sim *s); // nothing runs, waits or is owed any more
 void judge_end(struct sim *s, bool in_time);
 
@@ -472,6 +474,7 @@ struct sim {
     struct judge *judge;
     bool calm, done;  // faults are over; all is over
     unsigned doubled; // per mille of the messages that come twice
+    int64_t round_ms; // what a round of the scheduler takes, at most
     int64_t faults_until_ms, bound_ms;
     int64_t every_ms[FAULT_COUNT]; // mean time between two; 0: never
     struct cluster_limits limits;
