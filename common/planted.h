@@ -23,7 +23,7 @@
     X(ORDER_NOT_JOURNALED, "an order is forked and not journaled")                   \
     X(OBEY_OLD_TERM, "an old term is obeyed")                                        \
     X(LATE_LAUNCH, "a launch that came after its lease is obeyed")                   \
-    X(IGNORE_BUSY, "a launch is obeyed though what it needs is still held")          \
+    X(FREE_AT_LEASE_END, "a lease's end frees what the attempt holds on the node")   \
     X(LATE_GO_DROPPED, "a GO that came after its lease is dropped without a word")   \
     X(KILL_OF_UNKNOWN_DROPPED, "a KILL of an unknown attempt is not answered")       \
     X(END_NOT_REPEATED, "an end is told once")                                       \

@@ -297,7 +297,7 @@ static void launch(struct agent *a, const struct agent_input *in)
     const char *way = a->count >= AGENT_ATTEMPTS_MAX ? "too many attempts" : in_the_way(a, &o);
     if (a->stopping)
         way = "the node is being stopped";
-    if (way && !PLANTED(IGNORE_BUSY)) {
+    if (way) {
         refuse(a, &o, (struct reason){.code = REASON_NODE_BUSY}, way);
         return;
     }

@@ -5,9 +5,9 @@
 #include <string.h>
 
 enum {
-    JOBS_MAX = 60,
-    ASKS_MAX = 4096,
-    RETRY_LEAST_MS = 2000,
+    JOBS_MAX = 120,
+    ASKS_MAX = 8192,
+    RETRY_LEAST_MS = 300,
     RETRY_MOST_MS = 20000,
     PATIENCE_MS = 90000, // with jobs that no node can hold, when all are there
 };
@@ -292,7 +292,7 @@ void clients_start(struct sim *s)
 {
     struct world *w = &s->world;
     struct client *c = s->client = xcalloc(1, sizeof *c);
-    c->wishes_count = (int)between(w, 10, JOBS_MAX);
+    c->wishes_count = (int)between(w, 20, JOBS_MAX);
     for (int i = 0; i < c->wishes_count; i++) {
         c->wishes[i].in = any_job(s);
         after(w, between(w, 0, s->faults_until_ms), NULL, wish_again, NULL, (uint64_t)i);

@@ -29,6 +29,12 @@ const char *const fault_words[FAULT_COUNT] = {
     [FAULT_CLONE] = "clone",
 };
 
+// Mostly short, often long.
+static int64_t lasting(struct world *w, int64_t most_ms)
+{
+    return chance(w, 500) ? spread(w, 100, most_ms) : between(w, most_ms / 4, most_ms);
+}
+
 static struct keeper *any_keeper(struct sim *s)
 {
     return &s->keepers[between(&s->world, 0, s->keepers_count - 1)];
@@ -77,7 +83,7 @@ static void strike_scheduler(struct sim *s, enum fault_kind kind)
     struct world *w = &s->world;
     struct scheduler *sc = &s->scheduler;
     if (kind == FAULT_DISK_SLOW) {
-        s->disk.slow_until_ms = w->now_ms + spread(w, 100, 60000);
+        s->disk.slow_until_ms = w->now_ms + lasting(w, 60000);
     } else if (kind == FAULT_DISK_FULL) {
         s->disk.full_until_ms = w->now_ms + spread(w, 1000, 60000);
         s->disk.reserve = (int)spread(w, 0, 2000);
@@ -213,7 +219,7 @@ static void strike_link(struct sim *s, enum fault_kind kind)
         return;
     } else if (kind == FAULT_LINK_SLOW) {
         tell(w, "the link of %s is slow", k->name);
-        k->wire->slow_until_ms = w->now_ms + spread(w, 100, 60000);
+        k->wire->slow_until_ms = w->now_ms + lasting(w, 60000);
         k->wire->slow_ms = chance(w, 500) ? spread(w, 10, 90000) : between(w, 10000, 60000);
         k->wire->slow_down = chance(w, 800);
         k->wire->slow_up = !k->wire->slow_down || chance(w, 400);

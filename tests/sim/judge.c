@@ -116,6 +116,9 @@ void judge_output(struct sim *s, const struct effect *e, uint64_t term)
 {
     const struct tables *t = &s->disk.now;
     const struct placement *p = disk_part(s, e->attempt.job, e->attempt.number, e->node);
+    const struct wire *l = e->kind == EFFECT_REPLY ? NULL : wire_find(s, e->link);
+    if (l && e->request > l->heard_request)
+        broken(s, "request %" PRIu64 " is answered, which did not come over this link", e->request);
     if (e->kind == EFFECT_GRANT)
         return;
     if (t->meta.term < term)
@@ -346,14 +349,6 @@ void judge_released(struct keeper *k, const struct held *h)
         t->waits = false;
     if (h->end.reason.code == REASON_EXITED && h->end.reason.a == 0)
         t->succeeded |= UINT32_C(1) << h->launch.index;
-}
-
-void judge_heard(struct keeper *k, const struct order_letter *m)
-{
-    bool answers = m->kind == EFFECT_LAUNCH || m->kind == EFFECT_GO || m->kind == EFFECT_GRANT;
-    if (answers && m->session == agent_session(k->core) && m->request > k->last_request)
-        broken(k->sim, "%s is answered to request %" PRIu64 ", which it has not made", k->name,
-               m->request);
 }
 
 void judge_obeyed(struct keeper *k, const struct order_letter *m)

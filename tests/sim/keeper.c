@@ -289,7 +289,6 @@ void keeper_take(struct keeper *k, const struct order_letter *m)
                              .lease_ms = m->lease_ms,
                              .grace_ms = m->grace_ms,
                              .reason = m->reason};
-    judge_heard(k, m);
     switch (m->kind) {
     case EFFECT_WELCOME:
         take_welcome(k, &in, m);
@@ -434,7 +433,7 @@ void keeper_start(struct world *w, void *arg, uint64_t n)
     process_start(&k->process);
     k->core = agent_new();
     k->newest_record = k->durable_record = 0;
-    k->session_seen = k->last_request = 0;
+    k->session_seen = 0;
     k->pause_ms = PAUSE_FIRST_MS;
     k->heartbeat_ms = k->sim->limits.heartbeat_ms;
     journal_replay(k);

@@ -95,7 +95,7 @@ struct sim *sim_new(uint64_t seed, bool verbose)
     if (chance(w, 350)) // passes are cut short
         s->limits.pass_budget = (int32_t)spread(w, 1, 20);
     s->round_ms = chance(w, 150) ? 300 : 3;
-    s->faults_until_ms = between(w, 40000, 300000);
+    s->faults_until_ms = between(w, 60000, 600000);
     s->bound_ms = s->faults_until_ms + 3600000;
     TAILQ_INIT(&s->scheduler.held);
     machine_make(s, &s->scheduler.machine, "s", 0);

@@ -56,7 +56,6 @@ void tell_hello(struct keeper *k, uint64_t request)
                               .attempts_count = count};
     snprintf(h->inc.machine_id, sizeof h->inc.machine_id, "%s", k->machine->id);
     snprintf(h->inc.boot_id, sizeof h->inc.boot_id, "%s-%d", k->machine->id, k->machine->boots);
-    k->last_request = request;
     wire_send_up(k, m);
 }
 
@@ -71,7 +70,6 @@ void tell_heartbeat(struct keeper *k, uint64_t request)
             ids[n++] = agent_at(k->core, i)->order.id;
     m->in.heartbeat =
         (struct input_heartbeat){.request = request, .attempts = ids, .attempts_count = n};
-    k->last_request = request;
     wire_send_up(k, m);
 }
 

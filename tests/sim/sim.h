@@ -49,6 +49,7 @@ struct wire {
     // The scheduler's shell keeps these of a link.
     struct node_id node;
     uint64_t session;
+    uint64_t heard_request; // the highest that came over it
 };
 
 struct launch {
@@ -255,7 +256,6 @@ struct keeper {
     bool journal_intact, syncing, welcomed;
     size_t sync_to;
     uint64_t newest_record, durable_record, session_seen;
-    uint64_t last_request; // that it sent
     struct waiting *waiting;
     size_t waiting_count, waiting_cap;
     TAILQ_HEAD(, held) held;
@@ -441,8 +441,6 @@ void judge_task_start(struct sim *s, struct keeper *k, const struct group *g);
 void judge_prepared(struct sim *s, struct attempt_id id, int32_t index);
 // The agent lets the shepherd go and removes what the attempt left.
 void judge_released(struct keeper *k, const struct held *h);
-// A message of the scheduler's present session arrives.
-void judge_heard(struct keeper *k, const struct order_letter *m);
 // The agent has acted on an order for the first time.
 void judge_obeyed(struct keeper *k, const struct order_letter *m);
 void judge_acknowledged(struct sim *s, struct request_id request, struct job_id job);

@@ -67,6 +67,11 @@ static void arrives_up(struct world *w, void *arg, uint64_t n)
     struct sim *s = sim_of(w);
     if (!l->scheduler_up || letter->session != l->session || !l->session)
         return;
+    uint64_t request = letter->in.kind == INPUT_HELLO       ? letter->in.hello.request
+                       : letter->in.kind == INPUT_HEARTBEAT ? letter->in.heartbeat.request
+                                                            : 0;
+    if (request > l->heard_request)
+        l->heard_request = request;
     scheduler_report(s, letter);
     if (s->scheduler.process.alive && chance(w, s->doubled))
         scheduler_report(s, letter);
