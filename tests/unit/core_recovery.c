@@ -81,7 +81,7 @@ static void unknown_attempts_are_left_alone(void **state)
     assert_true(coreset_equal(&told->cores, &held.cores));
     submit(s, (struct request){.tasks = 1, .cpus = 2});
     assert_int_equal(s->h.jobs[0].state, JOB_PENDING);
-    assert_int_equal(s->h.jobs[0].reason.code, REASON_RESOURCES);
+    assert_int_equal(harness_why(&s->h, 1), REASON_RESOURCES);
     end(s, 0, attempt(77, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
     assert_int_equal(s->h.jobs[0].state, JOB_STARTING);
 }
