@@ -17,6 +17,7 @@
 #include "scheduler/core/job.h"
 #include "scheduler/core/node.h"
 #include "scheduler/core/placement.h"
+#include "scheduler/core/policy.h"
 #include "scheduler/core/priority.h"
 #include "scheduler/core/queueing.h"
 #include "scheduler/core/selector.h"
@@ -344,6 +345,8 @@ struct outcome {
 // ---- life ----
 
 struct cluster_limits {
+    enum policy policy;   // POLICY_BEST_FIT unless said otherwise
+    uint64_t policy_seed; // of POLICY_RANDOM
     int64_t heartbeat_ms; // agents' period; silence for 4 of them: unreachable
     int64_t min_lease_ms; // least on_lost requeue:T
     int32_t pass_budget;  // candidates evaluated in one INPUT_CONTINUE
@@ -361,11 +364,14 @@ struct cluster_limits {
 struct cluster *cluster_new(const struct cluster_limits *limits);
 void cluster_free(struct cluster *c);
 
+// What POLICY_FGD takes for usual from now on, instead of counting what is submitted. A shape with
+// a constraint that makes no sense is left out.
+void cluster_set_typical(struct cluster *c, const struct typical *t, size_t count);
+
 // Loading, before the first step: meta, queueing (if there is a row), nodes, the selectors that the
-// jobs name, waits, jobs (only
-// those whose state is not an end, or that still have placements), placements, in this order.
-// Copies; `detail` strings are copied too. Returns 0, or E_CORRUPT for a record that contradicts
-// the others (it is left out).
+// jobs name, waits, jobs (only those whose state is not an end, or that still have placements),
+// placements, in this order. Copies; `detail` strings are copied too. Returns 0, or E_CORRUPT for a
+// record that contradicts the others (it is left out).
 void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta);
 int cluster_load_node(struct cluster *c, const struct node *row, struct err *err);
 int cluster_load_queueing(struct cluster *c, const struct queueing *row, struct err *err);

@@ -130,7 +130,8 @@ static void dump_selectors(const struct cluster *c, struct text *t)
     size_t count = HASH_CNT(by_id, c->selectors_by_id), i = 0;
     const struct selector **all = xcalloc(count + 1, sizeof(void *)), *row;
     for (row = c->selectors_by_id; row; row = row->by_id.next)
-        all[i++] = row;
+        if (row->jobs)
+            all[i++] = row;
     if (i)
         qsort(all, i, sizeof(void *), selector_order);
     for (size_t k = 0; k < i; k++) {

@@ -122,6 +122,7 @@ int cluster_load_job(struct cluster *c, const struct job *row, struct err *err)
         return fail(err, E_CORRUPT, "job %" PRIu64 " names a selector that is not there",
                     row->id.v);
     rejoin(c, job_add(c, row));
+    placing_count(c, &row->req, 1);
     return 0;
 }
 

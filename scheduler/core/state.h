@@ -14,6 +14,7 @@
 #include "scheduler/core/backfill.h"
 #include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
+#include "scheduler/core/placing.h"
 #include "scheduler/core/room.h"
 #include "scheduler/core/topology.h"
 
@@ -97,6 +98,7 @@ struct cluster {
     // hardware_gen rises when a node has come or is another one, usable_gen with it and when a
     // node becomes usable or stops being it.
     uint64_t hardware_gen, usable_gen;
+    struct placing placing;
     struct whole *whole;             // WHOLE_MAX answers, by hash of the shape
     uint32_t *fit_stamps, fit_stamp; // by node id - 1: chosen in this answer
     const struct kept **kept;        // by node id - 1: what the queue promised, soonest first; the
@@ -174,6 +176,8 @@ const char *selector_get(struct cluster *c, const char *text, struct selector_id
 void selector_forget_unused(struct cluster *c, struct selector_id id);
 void selector_hold(struct cluster *c, struct selector_id id); // a live job names it
 void selector_release(struct cluster *c, struct selector_id id);
+// A usual task (placing.h) names it; sign -1: no longer.
+void selector_usual(struct cluster *c, struct selector_id id, int32_t sign);
 const struct selector *selector_find(const struct cluster *c, struct selector_id id);
 // NULL holds for every node.
 bool selector_has(const struct selector *s, const struct node *n);

@@ -117,6 +117,7 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
     meta_mark(c);
     struct job *j = job_add(c, &row);
     job_mark(c, j);
+    placing_count(c, &j->req, j->array_count ? j->array_count : 1);
     if (!j->held)
         queue_insert(c, j);
     if (!in->allow_unsatisfiable)

@@ -198,6 +198,8 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
 {
     struct cluster *c = xcalloc(1, sizeof *c);
     c->limits = *limits;
+    c->placing.policy = limits->policy;
+    c->placing.seed = limits->policy_seed;
     c->whole = xcalloc(WHOLE_MAX, sizeof *c->whole);
     c->tick_at_ms = INT64_MAX;
     TAILQ_INIT(&c->jobs);
@@ -245,6 +247,7 @@ void cluster_free(struct cluster *c)
     free(c->kept);
     free(c->fit_stamps);
     free(c->whole);
+    placing_fini(c);
     rooms_fini(&c->rooms);
     index_fini(&c->index);
     topology_fini(&c->topology);
