@@ -158,7 +158,7 @@ void pass(struct cluster *c)
     }
     queue_due(c);
     // What changed while a pass was under way is for the next one.
-    bool again = c->pass.running && c->pass_wanted;
+    bool again = c->pass.running && c->pass_wanted && !PLANTED(PASS_FORGETS);
     if (!c->free.nodes) {
         struct reason r = {.code = REASON_NO_NODES, .a = (int64_t)c->nodes_count};
         if (!RB_EMPTY(&c->queue))

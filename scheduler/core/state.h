@@ -10,6 +10,7 @@
 #include "common/arena.h"
 #include "common/check.h"
 #include "common/index.h"
+#include "common/planted.h"
 #include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
 #include "scheduler/core/placing.h"
