@@ -30,7 +30,7 @@ static struct measures measure(const struct trace *t, const struct node_list *n,
 {
     struct measures m;
     sim_run(t, n, o, r);
-    measures_of(t, n, o, r, 0.5, &m);
+    measures_of(t, n, o, r, 0.5, 0.25, &m);
     return m;
 }
 
