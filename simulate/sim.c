@@ -142,6 +142,7 @@ static void begin(struct world *w)
     limits.policy_seed = w->options->seed;
     w->cluster = cluster_new(&limits);
     cluster_load_meta(w->cluster, &meta);
+    CHECK(cluster_load_queueing(w->cluster, &w->options->policy.queueing, NULL) == 0);
     arrive_typical(w);
     cluster_start(w->cluster, w->now, 1, 1, false, false, 0);
     for (size_t i = 0; i < w->nodes->count; i++)

@@ -30,7 +30,7 @@ static struct measures measure(const struct trace *t, const struct node_list *n,
 {
     struct measures m;
     sim_run(t, n, o, r);
-    measures_of(t, n, o, r, 0.5, &m);
+    measures_of(t, n, o, r, 0.5, 0.25, &m);
     return m;
 }
 
@@ -436,8 +436,11 @@ static void policies(void **state)
     assert_int_equal(policy_parse("fcfs+default", &p, &err), 0);
     assert_string_equal(p.name, "fcfs+default");
     assert_int_equal(policy_parse("fcfs+lifo", &p, &err), E_INVALID);
-    assert_non_null(strstr(err.message, "\"lifo\" is unknown. There are: default, fcfs"));
+    assert_non_null(strstr(err.message, "\"lifo\" is unknown. There are: default, fcfs, easy"));
     assert_int_equal(policy_parse("", &p, &err), E_INVALID);
+    assert_int_equal(policy_parse("easy+fgd", &p, &err), 0);
+    assert_int_equal(p.queueing.reservations, 1);
+    assert_int_equal(p.limits.policy, POLICY_FGD);
 }
 
 int main(void)
