@@ -60,7 +60,7 @@ static void constraints(const struct cluster *c, const struct node *n, uint64_t 
     const struct placing *p = &c->placing;
     memset(can, 0, TYPICAL_MAX / 8);
     for (size_t i = 0; i < p->usual_count; i++)
-        if (!p->usual[i].need.v || selector_has(selector_find(c, p->usual[i].need), n))
+        if (selector_has(p->usual[i].holds, n))
             can[i / 64] |= UINT64_C(1) << i % 64;
 }
 

@@ -30,6 +30,7 @@ struct usual {
     int32_t gpus, gpu_milli;
     struct selector_id need;
     int64_t count;
+    const struct selector *holds; // of need, while the task is usual
 };
 
 // Shapes that were submitted, each as of one task, with how often.

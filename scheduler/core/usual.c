@@ -62,6 +62,8 @@ static void take(struct cluster *c, struct usual *list, size_t count)
         memcpy(p->usual, list, n * sizeof *list);
     p->usual_count = n;
     p->usual_total = sum;
+    for (size_t i = 0; i < n; i++)
+        p->usual[i].holds = selector_find(c, p->usual[i].need);
     hold(c, 1);
     for (size_t i = 0; i < old_count; i++)
         selector_usual(c, old[i].need, -1);
