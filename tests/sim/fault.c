@@ -143,7 +143,7 @@ static void lose_journal(struct keeper *k)
     judge_journal_lost(k->sim);
 }
 
-static void sheep_goes_on(struct world *w, void *arg, uint64_t n)
+static void sheep_wakes(struct world *w, void *arg, uint64_t n)
 {
     struct sheep *p = *(struct sheep **)arg;
     if (p->process.life == n)
@@ -162,7 +162,7 @@ static void strike_sheep(struct sim *s, enum fault_kind kind)
         sheep_kill(p);
     } else if (p->keeper->process.alive && !p->keeper->process.stopped) {
         process_stop(&p->process);
-        after(w, spread(w, 10, 60000), NULL, sheep_goes_on, xmemdup(&p, sizeof p), p->process.life);
+        after(w, spread(w, 10, 60000), NULL, sheep_wakes, xmemdup(&p, sizeof p), p->process.life);
     }
 }
 
