@@ -31,6 +31,7 @@ struct fate {
     int64_t runs_ms;
     int32_t exit_code, signal;
     bool heeds_term, start_fails, prepare_fails, port_taken;
+    int64_t inits_ms;
     bool leaves; // without MPI_Init, in which others may wait for it
 };
 
@@ -51,6 +52,7 @@ static struct fate fate_of(struct attempt_id id, int32_t rank)
     fate.prepare_fails = chance(&f, 8);
     fate.port_taken = chance(&f, 15);
     fate.leaves = chance(&f, 30);
+    fate.inits_ms = chance(&f, 700) ? spread(&f, 0, 1000) : between(&f, 0, 20000);
     return fate;
 }
 
@@ -218,7 +220,7 @@ static void group_start(struct sheep *p)
         if (!p->fences || fate.leaves || fate.signal || !uses_mpi(g->id))
             task_ends_in(k, g, i, fate.runs_ms, fate.exit_code, fate.signal);
         if (p->fences && !fate.leaves && uses_mpi(g->id))
-            after(w, spread(w, 0, 1000), &p->process, arrives, pointer_to(p), (uint64_t)i);
+            after(w, fate.inits_ms, &p->process, arrives, pointer_to(p), (uint64_t)i);
     }
 }
 

@@ -280,6 +280,7 @@ void keeper_start_later(struct keeper *k, int64_t delay_ms);
 void keeper_kill(struct keeper *k, int64_t restart_ms);
 // The machine goes off, and on again.
 void keeper_stop(struct keeper *k, int64_t for_ms); // SIGSTOP
+void keeper_end(struct keeper *k);                  // SIGUSR1
 void machine_power_cut(struct sim *s, struct machine *m);
 void machine_power_on(struct sim *s, struct machine *m);
 void keeper_step(struct keeper *k, const struct agent_input *in);
@@ -438,6 +439,7 @@ enum fault_kind {
     FAULT_AGENT_KILL,
     FAULT_AGENT_POINT,
     FAULT_AGENT_STOP,
+    FAULT_NODE_ENDS, // the agent is told to end every task and itself
     FAULT_POWER_CUT,
     FAULT_JOURNAL_SLOW,
     FAULT_JOURNAL_LOST,
