@@ -109,7 +109,7 @@ static void wish_again(struct world *w, void *arg, uint64_t n)
         return;
     submit(s, (int)n);
     s->client->wishes[n].tries++;
-    int64_t delay_ms = between(w, RETRY_LEAST_MS, RETRY_MOST_MS) * s->client->wishes[n].tries;
+    int64_t delay_ms = spread(w, RETRY_LEAST_MS, RETRY_MOST_MS) * s->client->wishes[n].tries;
     after(w, delay_ms, NULL, wish_again, NULL, n);
 }
 

@@ -15,6 +15,7 @@ const char *const fault_words[FAULT_COUNT] = {
     [FAULT_AGENT_KILL] = "agent killed",
     [FAULT_AGENT_POINT] = "agent killed at a point",
     [FAULT_AGENT_STOP] = "agent stopped",
+    [FAULT_NODE_ENDS] = "node ends",
     [FAULT_POWER_CUT] = "power cut",
     [FAULT_JOURNAL_SLOW] = "journal slow",
     [FAULT_JOURNAL_LOST] = "journal lost",
@@ -128,7 +129,7 @@ static void cut_power(struct sim *s, struct machine *m)
         operator_fences(s, m);
         return;
     }
-    after(w, spread(w, 1000, 120000), NULL, power_returns, NULL, (uint64_t)(m - s->machines));
+    after(w, spread(w, 500, 120000), NULL, power_returns, NULL, (uint64_t)(m - s->machines));
 }
 
 // Its journal is gone. What it has forgotten only an operator can put right, in the end.
@@ -143,7 +144,7 @@ static void lose_journal(struct keeper *k)
     judge_journal_lost(k->sim);
 }
 
-static void sheep_goes_on(struct world *w, void *arg, uint64_t n)
+static void sheep_wakes(struct world *w, void *arg, uint64_t n)
 {
     struct sheep *p = *(struct sheep **)arg;
     if (p->process.life == n)
@@ -162,7 +163,7 @@ static void strike_sheep(struct sim *s, enum fault_kind kind)
         sheep_kill(p);
     } else if (p->keeper->process.alive && !p->keeper->process.stopped) {
         process_stop(&p->process);
-        after(w, spread(w, 10, 60000), NULL, sheep_goes_on, xmemdup(&p, sizeof p), p->process.life);
+        after(w, spread(w, 10, 60000), NULL, sheep_wakes, xmemdup(&p, sizeof p), p->process.life);
     }
 }
 
@@ -186,6 +187,9 @@ static void strike_agent(struct sim *s, enum fault_kind kind)
     } else if (kind == FAULT_AGENT_STOP) {
         tell(w, "agent %s stopped", k->name);
         keeper_stop(k, spread(w, 10, 60000));
+    } else if (kind == FAULT_NODE_ENDS && !k->process.stopped) {
+        tell(w, "node %s is to end", k->name);
+        keeper_end(k);
     } else if (kind == FAULT_JOURNAL_LOST) {
         lose_journal(k);
     }
@@ -299,7 +303,8 @@ void faults_start(struct sim *s)
     bool none = chance(w, 60), brutal = chance(w, 100);
     for (int i = 0; i < FAULT_COUNT; i++) {
         bool rare = i == FAULT_BACKUP_RESTORED || i == FAULT_JOURNAL_LOST;
-        bool often = i == FAULT_LINK_SLOW || i == FAULT_DISK_SLOW;
+        bool often = i == FAULT_LINK_SLOW || i == FAULT_DISK_SLOW || i == FAULT_POWER_CUT ||
+                     i == FAULT_AGENT_POINT;
         if (none || !chance(w, rare ? 80 : brutal || often ? 600 : 300))
             continue;
         s->every_ms[i] = spread(w, brutal ? 3000 : 8000, 200000);

@@ -51,7 +51,7 @@ static void held_turn_free(struct held_turn *h)
     free(h);
 }
 
-static void fill_launch(const struct effect *e, uint64_t term, struct launch *to)
+static void fill_launch(struct sim *s, const struct effect *e, uint64_t term, struct launch *to)
 {
     const struct placement *p = &e->launch.parts[e->launch.part];
     const struct job *j = e->launch.of;
@@ -74,6 +74,12 @@ static void fill_launch(const struct effect *e, uint64_t term, struct launch *to
         .pmix = j->req.pmix,
         .time_limit_ms = j->req.time_limit_ms,
     };
+    for (size_t i = 0; i < e->launch.parts_count; i++) {
+        const struct node *n = cluster_node(s->scheduler.cluster, e->launch.parts[i].node);
+        for (int k = 0; k < s->keepers_count; k++)
+            if (!s->keepers[k].clone && strcmp(s->keepers[k].name, n->name) == 0)
+                to->keepers[i] = k;
+    }
 }
 
 static void send(struct sim *s, const struct effect *e, uint64_t term)
@@ -97,7 +103,7 @@ static void send(struct sim *s, const struct effect *e, uint64_t term)
         m->term = e->welcome.term;
         m->nonce = e->welcome.nonce;
     } else if (e->kind == EFFECT_LAUNCH) {
-        fill_launch(e, m->term, &m->launch);
+        fill_launch(s, e, m->term, &m->launch);
     } else if (e->kind == EFFECT_GO) {
         m->lease_ms = e->go.lease_ms;
     } else if (e->kind == EFFECT_KILL) {
