@@ -369,9 +369,10 @@ void cluster_free(struct cluster *c);
 void cluster_set_typical(struct cluster *c, const struct typical *t, size_t count);
 
 // Loading, before the first step: meta, queueing (if there is a row), nodes, the selectors that the
-// jobs name, waits, jobs (only those whose state is not an end, or that still have placements),
-// placements, in this order. Copies; `detail` strings are copied too. Returns 0, or E_CORRUPT for a
-// record that contradicts the others (it is left out).
+// jobs name, waits, jobs (only
+// those whose state is not an end, or that still have placements), placements, in this order.
+// Copies; `detail` strings are copied too. Returns 0, or E_CORRUPT for a record that contradicts
+// the others (it is left out).
 void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta);
 int cluster_load_node(struct cluster *c, const struct node *row, struct err *err);
 int cluster_load_queueing(struct cluster *c, const struct queueing *row, struct err *err);
