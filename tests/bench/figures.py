@@ -24,8 +24,8 @@ class Figure:
         """Median of the ratios to the limit, repetition by repetition; None without a limit."""
         if not self.limit or not self.values or not self.limit.values:
             return None
-        pairs = zip(self.values, self.limit.values)
-        return statistics.median(v / limit for v, limit in pairs if limit)
+        ratios = [v / limit for v, limit in zip(self.values, self.limit.values) if limit]
+        return statistics.median(ratios) if ratios else None
 
     def as_dict(self):
         return {"part": self.part, "name": self.name, "unit": self.unit, "values": self.values,

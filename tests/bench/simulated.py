@@ -7,9 +7,9 @@ import csv
 import json
 import os
 import random
+import resource
 import statistics
 import sys
-import time
 
 from bench import HERE, SCHEDCTL
 from figures import Figure
@@ -18,8 +18,19 @@ from plot import Plot
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "trace"))
 from traces import LCG, NASA, OPENB, OPENB_NODES, PHILLY  # noqa: E402
 
-QUEUES = ("fcfs",)
-PLACEMENTS = ("fgd", "best_fit", "dot_product", "gpu_packing", "gpu_clustering", "random")
+QUEUES = ("fcfs", "easy")
+ORDER = {"fcfs": "first come first served", "easy": "EASY", "conservative": "conservative"}
+# And by the name that the published figures give them.
+PLACEMENTS = {"fgd": "FGD", "best_fit": "BestFit", "gpu_packing": "GpuPacking",
+              "gpu_clustering": "GpuClustering", "dot_product": "DotProd", "random": "Random"}
+
+
+def processor_s(run):
+    """Processor seconds that it and its children took, and what it returned."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = run()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, result
 
 
 def simulate(bench, *args, timeout=600):
@@ -27,49 +38,48 @@ def simulate(bench, *args, timeout=600):
 
 
 def columns_summed(bench, path):
-    """Seconds of the least that can be done with such a file: unpacked, two columns multiplied."""
-    start = time.monotonic()
+    """The least that can be done with such a file: unpacked, two columns multiplied."""
     bench.finish(["sh", "-c", f"zcat -f '{path}' | awk -F'[ ,]+' '{{n += $4 * $5}} END {{print n}}'"])
-    return time.monotonic() - start
 
 
-def workload(bench, part, name, path, policies, options, figures):
-    """Seconds beside awk; wait, slowdown and completion time of each policy beside the first's."""
+def workload(bench, part, name, path, policies, options):
+    """Processor time beside awk; wait, slowdown and completion time of each policy beside the
+    first's."""
     awk = Figure(part, f"{name}: unpacked, two columns summed by awk", "s")
-    figures.append(awk)
-    first = {}
+    figures, first = [awk], {}
     for policy in policies:
-        took = Figure(part, f"{name}, {policy}: simulated", "s", awk)
+        took = Figure(part, f"{name}, {ORDER[policy]}: simulated", "s", awk)
         spreads = {"wait_s": ("mean wait", "s"), "bounded_slowdown": ("mean bounded slowdown", ""),
                    "completion_s": ("mean completion time", "s")}
-        made = {key: Figure(part, f"{name}, {policy}: {what}", unit, first.get(key))
+        made = {key: Figure(part, f"{name}, {ORDER[policy]}: {what}", unit, first.get(key))
                 for key, (what, unit) in spreads.items()}
-        for _ in range(bench.repetitions if policy == policies[0] else 1):
+        for _ in range(bench.size(3, 1) if policy == policies[0] else 1):
             if policy == policies[0]:
-                awk.add(columns_summed(bench, path))
-            start = time.monotonic()
-            m = simulate(bench, "--trace", path, "--policy", policy, *options)
-            took.add(time.monotonic() - start)
+                awk.add(processor_s(lambda: columns_summed(bench, path))[0])
+            seconds, m = processor_s(lambda: simulate(bench, "--trace", path, "--policy", policy,
+                                                      *options))
+            took.add(seconds)
         for key, figure in made.items():
             figure.add(m[key]["mean"])
         first = first or made
         figures += [took, *made.values()]
+    return figures
 
 
 def traces(bench):
     """Recorded workloads: how long they take, and what each policy makes of them."""
-    part = "traces: recorded workloads through the core, one thread; policies beside the first"
+    part = "traces: recorded workloads through the core, processor time; policies beside the first"
     figures = []
-    for name, path, options in (("NASA iPSC", NASA, ()), ("NASA iPSC at 1.6 x load", NASA,
-                                                          ("--load", "1.6")),
-                                ("LCG", LCG, ()), ("LCG at 40 x load", LCG, ("--load", "40")),
-                                ("Philly at 6 x load", PHILLY, ("--load", "6"))):
+    cases = (("NASA iPSC", NASA, (*QUEUES, "conservative"), ()),
+             ("NASA iPSC at 1.6 x load", NASA, QUEUES, ("--load", "1.6")),
+             ("LCG", LCG, (*QUEUES, "conservative"), ()),
+             ("LCG at 40 x load", LCG, QUEUES, ("--load", "40")),
+             ("Philly at 5 x load", PHILLY, QUEUES, ("--load", "5")))
+    for name, path, policies, options in cases:
         if not os.path.exists(path):
             print(f"  {name} is left out: {path} is not there", file=sys.stderr)
-            continue
-        if bench.quick and path != NASA:
-            continue
-        workload(bench, part, name, path, QUEUES, options, figures)
+        elif not bench.quick or path == NASA:
+            figures += workload(bench, part, name, path, policies, options)
     return figures
 
 
@@ -90,20 +100,21 @@ def openb(bench):
         return figures
     lists = sorted(f[:-4] for f in os.listdir(OPENB) if f.startswith("openb_pod_list_"))
     for name in lists[:1] if bench.quick else lists:
-        theirs = Figure(part, f"{name[15:]}: published, FGD", "%")
-        for value in published(os.path.join(OPENB, "published_gpu_allocation.csv"), name, "FGD"):
-            theirs.add(value)
-        took = Figure(part, f"{name[15:]}: one experiment", "s")
-        figures.append(theirs)
-        for policy in PLACEMENTS:
-            ours = Figure(part, f"{name[15:]}: {policy}", "%", theirs)
+        short = name.removeprefix("openb_pod_list_")
+        took = Figure(part, f"{short}, fgd: one experiment, processor time", "s")
+        for policy, known_as in PLACEMENTS.items():
+            theirs = Figure(part, f"{short}: {known_as}, published", "%")
+            ours = Figure(part, f"{short}: {policy}", "%", theirs)
+            for value in published(os.path.join(OPENB, "published_gpu_allocation.csv"), name,
+                                   known_as):
+                theirs.add(value)
             for seed in range(42, 44 if bench.quick else 52):
                 m = simulate(bench, "--trace", os.path.join(OPENB, name + ".csv"), "--nodes",
                              OPENB_NODES, "--arrive", "1.3", "--seed", str(seed), "--policy", policy)
                 ours.add(m["gpu_allocation_pct"])
-                if policy == PLACEMENTS[0]:
-                    took.add(m["wall_s"])
-            figures.append(ours)
+                if policy == "fgd":
+                    took.add(m["cpu_s"])
+            figures += [theirs, ours]
         figures.append(took)
     return figures
 
@@ -144,7 +155,7 @@ def equal_nodes(count, cores):
 
 def growth(bench):
     """Time for a job as nodes and pending jobs grow, and a plot of it."""
-    part = "growth: microseconds a job from submission to end, beside the smallest size"
+    part = "growth: microseconds of a processor a job, submission to end, beside the smallest size"
     path, figures = os.path.join(bench.scratch, "growth.swf"), []
     plot = Plot("Time for a job as the cluster and the queue grow", "nodes or pending jobs",
                 "microseconds a job")
@@ -161,7 +172,7 @@ def growth(bench):
             for _ in range(bench.size(3, 1) if size < 1000000 else 1):
                 m = simulate(bench, "--trace", path, "--nodes", equal_nodes(nodes, cores),
                              "--policy", QUEUES[0], "--limits", "trace")
-                figure.add(m["wall_s"] * 1e6 / len(jobs))
+                figure.add(m["cpu_s"] * 1e6 / len(jobs))
             first = first or figure
             figures.append(figure)
             points.append((size, statistics.median(figure.values)))

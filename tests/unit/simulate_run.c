@@ -82,6 +82,27 @@ static void three_jobs(void **state)
     near(m.gpu_utilisation, -1);
 }
 
+// With backfill c runs beside a, since it has ended when b can start.
+static void backfilled(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"easy", "conservative", "default"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        AUTO(trace) struct trace t;
+        AUTO(node_list) struct node_list n;
+        AUTO(sim_result) struct sim_result r = {0};
+        struct sim_options o = {0};
+        struct err err;
+        assert_int_equal(policy_parse(words[i], &o.policy, &err), 0);
+        parse(THREE, "n[1-2] cores=1", &t, &n);
+        struct measures m = measure(&t, &n, &o, &r);
+        assert_int_equal(r.jobs[1].start_ms, 10000);
+        assert_int_equal(r.jobs[2].start_ms, 2000);
+        near(m.makespan_s, 30);
+        near(m.wait_s.mean, 3);
+    }
+}
+
 // One node is missing, and the search for it comes to the end of 128 nodes: the gang waits.
 static void one_node_short(void **state)
 {
@@ -448,14 +469,15 @@ static void policies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_jobs),   cmocka_unit_test(one_node_short),
-        cmocka_unit_test(percentiles),  cmocka_unit_test(refused_and_zero),
-        cmocka_unit_test(arrivals),     cmocka_unit_test(shares),
-        cmocka_unit_test(ledgers),      cmocka_unit_test(fragments),
-        cmocka_unit_test(typical),      cmocka_unit_test(failing_nodes),
-        cmocka_unit_test(given_up),     cmocka_unit_test(checkpoints),
-        cmocka_unit_test(nothing_ends), cmocka_unit_test(workloads),
-        cmocka_unit_test(pictures),     cmocka_unit_test(policies),
+        cmocka_unit_test(three_jobs),       cmocka_unit_test(backfilled),
+        cmocka_unit_test(one_node_short),   cmocka_unit_test(percentiles),
+        cmocka_unit_test(refused_and_zero), cmocka_unit_test(arrivals),
+        cmocka_unit_test(shares),           cmocka_unit_test(ledgers),
+        cmocka_unit_test(fragments),        cmocka_unit_test(typical),
+        cmocka_unit_test(failing_nodes),    cmocka_unit_test(given_up),
+        cmocka_unit_test(checkpoints),      cmocka_unit_test(nothing_ends),
+        cmocka_unit_test(workloads),        cmocka_unit_test(pictures),
+        cmocka_unit_test(policies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
