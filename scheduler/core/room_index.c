@@ -46,6 +46,8 @@ static uint64_t bits_from(uint64_t w, size_t from)
 
 static bool set_next(const struct node_set *s, size_t from, size_t *ret)
 {
+    if (from / 4096 >= 64)
+        return false;
     uint64_t w = s->top >> from / 4096 & 1 ? bits_from(s->words[0][from / 64], from % 64) : 0;
     if (w) {
         *ret = from / 64 * 64 + (size_t)__builtin_ctzll(w);
@@ -185,7 +187,6 @@ uint32_t index_next(struct index_walk *w)
 {
     size_t found;
     while (w->roomiest ? roomiest_class(w) : tightest_class(w)) {
-        // Behind the last node there may be no word any more.
         if (w->at < w->index->count && set_next(w->index->sets[w->gpu][w->core], w->at, &found)) {
             w->at = found + 1;
             return (uint32_t)(found + 1);
