@@ -1,6 +1,6 @@
 # Muster's one build graph. `make help` lists the targets.
 #
-# Everything built lands in build/MODE/ (MODE = release, debug, asan, tsan, cov, fuzz). A directory's
+# Everything built lands in build/MODE/ (MODE = release, debug, asan, tsan, cov, fuzz, planted). A directory's
 # sources are all its *.c; a new file needs no line here.
 
 SHELL := /bin/bash
@@ -177,7 +177,7 @@ $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay.o $(F
 # tests/sim: whole simulated clusters around the production cores and batches. MODE=planted is the
 # same with faults planted in it, for the proof that they are found.
 SIM := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/sim/*.c))
-$(B)/tests/sim: $(SIM) $(L_sshell) $(L_score) $(L_acore) $(L_proto) $(L_common)
+$(B)/tests/sim: $(SIM) $(B)/obj/scheduler/shell/store_batch.o $(L_score) $(L_acore) $(L_proto) $(L_common)
 	@mkdir -p $(@D)
 	$(call link,-lprotobuf-c -ljansson)
 unit-programs: $(addprefix $(B)/tests/,$(UNIT) $(FUZZ))
@@ -194,6 +194,7 @@ check: deps-test ## install what tests need, run them all
 tests-built:
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all build/release/tests/sim
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=debug all unit-programs build/debug/tests/sim
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=planted build/planted/tests/sim
 check-unit: deps-test ## the unit tests alone (MODE=debug, asan, tsan)
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
 	$(Q)$(TAP) tests/run-tests.py $(patsubst %,$(B)/tests/%,$(UNIT) $(FUZZ))
@@ -209,7 +210,7 @@ asan: ## the unit tests under AddressSanitizer and UBSan
 	$(Q)WALK_STEPS=$${WALK_STEPS:-100000} $(MAKE) --no-print-directory MODE=asan check-unit
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=release build/release/tests/sim
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=asan build/asan/tests/sim
-	$(Q)SIM_MODES="asan release" SEEDS=$${SEEDS:-1-200} tests/run-tests.py tests/sim/check.py
+	$(Q)SIM_MODES="asan release" SEEDS=$${SEEDS:-1-200} PLANTED_SEEDS= tests/run-tests.py tests/sim/check.py
 tsan: ## unit tests and jobs on a real cluster under ThreadSanitizer
 	$(Q)WALK_STEPS=$${WALK_STEPS:-20000} TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp \
 	  $(MAKE) --no-print-directory MODE=tsan check-unit

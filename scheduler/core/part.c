@@ -99,6 +99,7 @@ struct placement *part_add(struct cluster *c, const struct placement *row)
     if (j)
         TAILQ_INSERT_TAIL(&j->parts, p, job_link);
     c->parts_count++;
+    ends_add(c, p);
     return p;
 }
 
@@ -116,6 +117,7 @@ void part_remove(struct cluster *c, struct placement *p)
     }
     port_return(n, p->port);
     node_recount(c, n);
+    ends_remove(c, p);
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_REMOVE(&j->parts, p, job_link);

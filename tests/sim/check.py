@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The simulator's share of the tests (TAP): seeds judged, and the same narration in every build.
+"""The simulator's share of the tests (TAP): seeds judged, the same narration in every build, and the
+proof that faults planted on purpose are found.
 
-    SIM_MODES="release debug" SEEDS=1-2000 tests/sim/check.py
+    SIM_MODES="release debug" SEEDS=1-1000 PLANTED_SEEDS=1-500 tests/sim/check.py
 
 The first mode judges SEEDS; the others must tell, word for word, what the first one tells of the
-first HASHED of them. Needs build/MODE/tests/sim of each mode.
+first HASHED of them. Empty PLANTED_SEEDS: without that proof. Needs build/MODE/tests/sim of each mode.
 """
 import os
 import subprocess
@@ -32,8 +33,9 @@ def hashes(mode):
 
 def main():
     modes = os.environ.get("SIM_MODES", "release debug").split()
-    seeds = os.environ.get("SEEDS", "1-2000")
-    print(f"1..{len(modes)}")
+    seeds = os.environ.get("SEEDS", "1-1000")
+    planted = os.environ.get("PLANTED_SEEDS", "1-500")
+    print(f"1..{len(modes) + (1 if planted else 0)}")
     run = sim(modes[0], f"--seeds={seeds}")
     say(run.returncode == 0, 1, f"seeds {seeds}, {modes[0]}", run)
     failed = run.returncode != 0
@@ -44,6 +46,11 @@ def main():
         run.stdout = f"# {sum(a == b for a, b in zip(first, other))} of {HASHED} are the same"
         say(same, number, f"seeds 1-{HASHED}: {mode} tells what {modes[0]} tells", run)
         failed |= not same
+    if planted:
+        run = sim("planted", f"--seeds={planted}", "--planted=all")
+        say(run.returncode == 0, len(modes) + 1, f"planted faults are found in seeds {planted}",
+            run)
+        failed |= run.returncode != 0
     return 1 if failed else 0
 
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAUSE_FIRST_MS = 100, PAUSE_LAST_MS = 1000 };
+enum { PAUSE_FIRST_MS = 100, PAUSE_LAST_MS = 1000, LEAVES_EVERY_MS = 50, LEAVES_TICKS = 40 };
 
 // A point at which the process may be killed. True: it was.
 static bool point(struct keeper *k, const char *where)
@@ -14,7 +14,8 @@ static bool point(struct keeper *k, const char *where)
     if (!k->crash_in || --k->crash_in)
         return !k->process.alive;
     tell(&k->sim->world, "agent %s killed %s", k->name, where);
-    keeper_kill(k, spread(&k->sim->world, 20, 60000));
+    struct world *w = &k->sim->world;
+    keeper_kill(k, chance(w, 500) ? spread(w, 20, 60000) : between(w, 5000, 60000));
     return true;
 }
 
@@ -398,6 +399,34 @@ void keeper_stop(struct keeper *k, int64_t for_ms)
     after(&k->sim->world, for_ms, NULL, go_on, pointer_to(k), k->process.life);
 }
 
+static bool all_ended(const struct keeper *k)
+{
+    for (size_t i = 0; i < agent_count(k->core); i++)
+        if (agent_at(k->core, i)->phase != ATTEMPT_ENDED)
+            return false;
+    return !k->waiting_count;
+}
+
+static void leaves(struct world *w, void *arg, uint64_t n)
+{
+    struct keeper *k = *(struct keeper **)arg;
+    bool told = !agent_count(k->core);
+    if (all_ended(k) && (told || n >= LEAVES_TICKS || !agent_session(k->core))) {
+        tell(w, "agent %s ends", k->name);
+        keeper_kill(k, spread(w, 100, 60000));
+        return;
+    }
+    after(w, LEAVES_EVERY_MS, &k->process, leaves, xmemdup(&k, sizeof k), n + 1);
+}
+
+void keeper_end(struct keeper *k)
+{
+    struct world *w = &k->sim->world;
+    keeper_step(k, &(struct agent_input){.kind = AGENT_IN_STOP, .grace_ms = -1});
+    if (k->process.alive)
+        after(w, LEAVES_EVERY_MS, &k->process, leaves, xmemdup(&k, sizeof k), 0);
+}
+
 static void die(struct keeper *k, bool machine_lives)
 {
     struct world *w = &k->sim->world;
@@ -476,7 +505,7 @@ void machine_power_on(struct sim *s, struct machine *m)
     m->clock.booted_ms = s->world.now_ms;
     for (int i = 0; i < s->keepers_count; i++)
         if (s->keepers[i].machine == m && !s->keepers[i].clone)
-            keeper_start_later(&s->keepers[i], between(&s->world, 1, 5000));
+            keeper_start_later(&s->keepers[i], spread(&s->world, 1, 5000));
 }
 
 void keeper_fini(struct keeper *k)

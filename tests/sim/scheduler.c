@@ -51,7 +51,7 @@ static void held_turn_free(struct held_turn *h)
     free(h);
 }
 
-static void fill_launch(const struct effect *e, uint64_t term, struct launch *to)
+static void fill_launch(struct sim *s, const struct effect *e, uint64_t term, struct launch *to)
 {
     const struct placement *p = &e->launch.parts[e->launch.part];
     const struct job *j = e->launch.of;
@@ -74,6 +74,12 @@ static void fill_launch(const struct effect *e, uint64_t term, struct launch *to
         .pmix = j->req.pmix,
         .time_limit_ms = j->req.time_limit_ms,
     };
+    for (size_t i = 0; i < e->launch.parts_count; i++) {
+        const struct node *n = cluster_node(s->scheduler.cluster, e->launch.parts[i].node);
+        for (int k = 0; k < s->keepers_count; k++)
+            if (!s->keepers[k].clone && strcmp(s->keepers[k].name, n->name) == 0)
+                to->keepers[i] = k;
+    }
 }
 
 static void send(struct sim *s, const struct effect *e, uint64_t term)
@@ -97,7 +103,7 @@ static void send(struct sim *s, const struct effect *e, uint64_t term)
         m->term = e->welcome.term;
         m->nonce = e->welcome.nonce;
     } else if (e->kind == EFFECT_LAUNCH) {
-        fill_launch(e, m->term, &m->launch);
+        fill_launch(s, e, m->term, &m->launch);
     } else if (e->kind == EFFECT_GO) {
         m->lease_ms = e->go.lease_ms;
     } else if (e->kind == EFFECT_KILL) {
@@ -265,7 +271,7 @@ static void collect(struct sim *s)
     TAILQ_INSERT_TAIL(&sc->held, h, link);
     arm(s, o->wake_at_ms);
     if (o->continue_wanted)
-        want_round(s, 0);
+        want_round(s, between(&s->world, 0, s->round_ms));
     s->counts.turns++;
 }
 
@@ -314,6 +320,22 @@ static void submit_batch(struct sim *s)
     after(&s->world, disk_latency_ms(s), &sc->process, commit_now, NULL, sc->submitted);
 }
 
+// When the core has said that nothing more is to be done, one more pass at the same time must find
+// nothing.
+static void look_again(struct sim *s)
+{
+    struct scheduler *sc = &s->scheduler;
+    if (cluster_outcome(sc->cluster)->continue_wanted || !chance(&s->world, 200))
+        return;
+    cluster_turn_begin(sc->cluster);
+    step(s, &(struct input){.kind = INPUT_CONTINUE});
+    const struct outcome *o = cluster_outcome(sc->cluster);
+    for (size_t i = 0; i < o->events_count; i++)
+        if (o->events[i].kind == EVENT_JOB_PLACED)
+            broken(s, "the scheduler rested, though this was possible: %s", o->events[i].text);
+    collect(s);
+}
+
 static void round_now(struct world *w, void *arg, uint64_t n)
 {
     struct sim *s = sim_of(w);
@@ -326,6 +348,7 @@ static void round_now(struct world *w, void *arg, uint64_t n)
     step(s, &(struct input){.kind = INPUT_CONTINUE});
     sc->stepped = false;
     collect(s);
+    look_again(s);
     if (point(s, "after a turn"))
         return;
     submit_batch(s);

@@ -31,6 +31,8 @@ struct fate {
     int64_t runs_ms;
     int32_t exit_code, signal;
     bool heeds_term, start_fails, prepare_fails, port_taken;
+    int64_t inits_ms;
+    bool leaves; // without MPI_Init, in which others may wait for it
 };
 
 static struct fate fate_of(struct attempt_id id, int32_t rank)
@@ -38,6 +40,8 @@ static struct fate fate_of(struct attempt_id id, int32_t rank)
     struct world f = {.rng = {id.job.v ^ (uint64_t)id.number << 40 ^ (uint64_t)rank << 32}};
     rng_next(&f.rng);
     struct fate fate = {.runs_ms = spread(&f, 5, 40000)};
+    if (chance(&f, 150))
+        fate.runs_ms = between(&f, 20000, 120000);
     uint64_t kind = rng_below(&f.rng, 100);
     if (kind < 6)
         fate.exit_code = (int32_t)between(&f, 1, 255);
@@ -47,7 +51,14 @@ static struct fate fate_of(struct attempt_id id, int32_t rank)
     fate.start_fails = chance(&f, 8);
     fate.prepare_fails = chance(&f, 8);
     fate.port_taken = chance(&f, 15);
+    fate.leaves = chance(&f, 30);
+    fate.inits_ms = chance(&f, 700) ? spread(&f, 0, 1000) : between(&f, 0, 20000);
     return fate;
+}
+
+static bool uses_mpi(struct attempt_id id)
+{
+    return id.job.v % 5 != 0;
 }
 
 // ---- groups ----
@@ -145,6 +156,44 @@ int group_kill(struct keeper *k, struct attempt_id id)
     return g->alive;
 }
 
+// In MPI_Init, where it waits for all ranks.
+static void arrives(struct world *w, void *arg, uint64_t n)
+{
+    struct sheep *p = *(struct sheep **)arg;
+    (void)w;
+    if (!p->group || !p->group->tasks[n].alive || p->core.phase >= SHEPHERD_ENDING)
+        return;
+    step(p, (struct shepherd_input){.kind = SHEPHERD_IN_CONNECTED, .task = (int32_t)n});
+    if (++p->arrived == p->launch.tasks)
+        mpi_arrive(p);
+}
+
+static void finalizes(struct world *w, void *arg, uint64_t n)
+{
+    struct sheep *p = *(struct sheep **)arg;
+    (void)w;
+    if (!p->group || !p->group->tasks[n].alive)
+        return;
+    struct fate fate = fate_of(p->id, p->group->tasks[n].rank);
+    if (!fate.exit_code)
+        step(p, (struct shepherd_input){.kind = SHEPHERD_IN_FINALIZED, .task = (int32_t)n});
+    task_ends_in(p->keeper, p->group, (int32_t)n, 1, fate.exit_code, 0);
+}
+
+void sheep_goes_on(struct sheep *p)
+{
+    for (int32_t i = 0; p->group && i < p->launch.tasks; i++) {
+        struct fate fate = fate_of(p->id, p->launch.first_rank + i);
+        after(world_of(p->keeper), fate.runs_ms, &p->process, finalizes, pointer_to(p),
+              (uint64_t)i);
+    }
+}
+
+void sheep_hears_left(struct sheep *p, int32_t rank)
+{
+    step(p, (struct shepherd_input){.kind = SHEPHERD_IN_LEFT, .rank = rank});
+}
+
 static void group_start(struct sheep *p)
 {
     struct keeper *k = p->keeper;
@@ -168,7 +217,10 @@ static void group_start(struct sheep *p)
                                          .peak_kib = -1,
                                          .started_at_ms = clock_wall(w, &k->machine->clock)};
         struct fate fate = fate_of(g->id, t->rank);
-        task_ends_in(k, g, i, fate.runs_ms, fate.exit_code, fate.signal);
+        if (!p->fences || fate.leaves || fate.signal || !uses_mpi(g->id))
+            task_ends_in(k, g, i, fate.runs_ms, fate.exit_code, fate.signal);
+        if (p->fences && !fate.leaves && uses_mpi(g->id))
+            after(w, fate.inits_ms, &p->process, arrives, pointer_to(p), (uint64_t)i);
     }
 }
 
@@ -273,6 +325,7 @@ static void perform(struct sheep *p, enum shepherd_output_kind what)
         start(p);
         break;
     case SHEPHERD_OUT_LEFT:
+        mpi_tell_left(p);
         break;
     case SHEPHERD_OUT_REPORT:
         report(p, false);
@@ -286,7 +339,7 @@ static void perform(struct sheep *p, enum shepherd_output_kind what)
             group_signal(p->keeper, p->group, SIGKILL);
         break;
     case SHEPHERD_OUT_LOOK:
-        if (!p->group || !p->group->alive || PLANTED(END_BEFORE_LAST))
+        if (((!p->group || !p->group->alive) && !mpi_owes(p)) || PLANTED(END_BEFORE_LAST))
             step(p, (struct shepherd_input){.kind = SHEPHERD_IN_EMPTY});
         break;
     case SHEPHERD_OUT_END:
@@ -386,13 +439,21 @@ static void take_order(struct sheep *p, const struct launch *l)
     p->launch = *l;
     p->deadline_ms = t->deadline_ms;
     t->ordered = true;
+    if (l->pmix)
+        mpi_start(p);
     step(p, (struct shepherd_input){.kind = SHEPHERD_IN_ORDER,
                                     .order = {.tasks = l->tasks,
                                               .first_rank = l->first_rank,
                                               .prepare = l->order.prepare,
+                                              .pmix = l->pmix,
                                               .time_limit_ms = l->time_limit_ms,
                                               .grace_ms = l->order.grace_ms}});
 }
+
+struct frame_to {
+    struct sheep *to;
+    struct peer_frame frame; // its payload follows
+};
 
 struct word_to {
     struct sheep *to;
@@ -408,6 +469,7 @@ static void word_arrives(struct world *w, void *arg, uint64_t n)
     if (m->word.kind == WORD_HELLO && m->word.connection > p->connection) {
         p->connection = m->word.connection;
         report(p, true);
+        mpi_connected(p);
         return;
     }
     if (m->word.connection != p->connection)
@@ -443,6 +505,29 @@ void sheep_send(struct keeper *k, struct held *h, struct word word)
     word.connection = h->connection;
     struct word_to m = {h->sheep, word};
     after(world_of(k), PIPE_MS, &h->sheep->process, word_arrives, xmemdup(&m, sizeof m), 0);
+}
+
+static void frame_arrives(struct world *w, void *arg, uint64_t n)
+{
+    const struct frame_to *m = arg;
+    struct sheep *p = m->to;
+    (void)w;
+    if (n == p->connection) {
+        mpi_take(p, &m->frame);
+        if (p->core.phase == SHEPHERD_ENDING && !mpi_owes(p))
+            perform(p, SHEPHERD_OUT_LOOK);
+    }
+}
+
+void sheep_send_frame(struct keeper *k, struct held *h, struct peer_frame *f)
+{
+    if (h->sheep) {
+        struct frame_to *m = xcalloc(1, sizeof *m + f->len);
+        m->to = h->sheep;
+        memcpy(&m->frame, f, sizeof *f + f->len);
+        after(world_of(k), PIPE_MS, &h->sheep->process, frame_arrives, m, h->connection);
+    }
+    free(f);
 }
 
 // ---- life ----
@@ -538,6 +623,7 @@ void sheep_fini(struct keeper *k)
     while ((p = TAILQ_FIRST(&k->sheep))) {
         TAILQ_REMOVE(&k->sheep, p, link);
         shepherd_fini(&p->core);
+        fences_free(p->fences);
         process_fini(&p->process);
         free(p);
     }

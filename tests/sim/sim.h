@@ -2,13 +2,15 @@
 // all that can fail: processes, machines, disks, links, clocks, clients and operators.
 //
 // Files: world.c (time), wire.c (links), disk.c (the scheduler's tables), scheduler.c (its shell),
-// keeper.c, journal.c and restore.c (the agent's shell), sheep.c (shepherds and tasks), client.c
-// (users and operators), fault.c (what fails when), judge.c (what must be true), main.c.
+// keeper.c,
+// messages.c, attempt.c and journal.c (the agent's shell), sheep.c and mpi.c (shepherds and tasks),
+// client.c (users and operators), fault.c (what fails when), judge.c (what must be true), main.c.
 //
 // `struct sim` owns everything; pointers are stable for its life. The cores cannot see it.
 #pragma once
 
 #include "agent/core/agent.h"
+#include "agent/core/fence.h"
 #include "agent/core/shepherd.h"
 #include "scheduler/core/cluster.h"
 #include "scheduler/shell/store_internal.h"
@@ -44,9 +46,12 @@ struct wire {
     struct keeper *keeper;
     bool agent_up, scheduler_up;
     int64_t up_ms, down_ms; // when the last message of each direction arrives
+    int64_t slow_until_ms, slow_ms;
+    bool slow_up, slow_down;
     // The scheduler's shell keeps these of a link.
     struct node_id node;
     uint64_t session;
+    uint64_t heard_request; // the highest that came over it
 };
 
 struct launch {
@@ -55,6 +60,7 @@ struct launch {
     struct job_id job;
     int32_t tasks, first_rank, all_tasks;
     int32_t index, nodes_count;
+    int32_t keepers[PARTS_MAX]; // of its nodes
     bool pmix;
     int64_t time_limit_ms;
 };
@@ -231,6 +237,7 @@ struct held {
     uint64_t connection;
     bool retry, sweeping, released, has_deadline;
     int tries;
+    int looks; // of the judge, at which it waited for GO
     TAILQ_ENTRY(held) link;
 };
 
@@ -270,7 +277,7 @@ struct keeper {
     TAILQ_HEAD(, sheep) sheep; // dead ones too: happenings may name them
     TAILQ_HEAD(, group) groups;
     // Faults.
-    int64_t cut_until_ms, slow_until_ms, slow_ms, disk_slow_until_ms, disk_full_until_ms;
+    int64_t cut_until_ms, disk_slow_until_ms, disk_full_until_ms;
     bool operator_owes; // it may have forgotten something: an operator reboots it in the end
 };
 
@@ -279,6 +286,7 @@ void keeper_start_later(struct keeper *k, int64_t delay_ms);
 void keeper_kill(struct keeper *k, int64_t restart_ms);
 // The machine goes off, and on again.
 void keeper_stop(struct keeper *k, int64_t for_ms); // SIGSTOP
+void keeper_end(struct keeper *k);                  // SIGUSR1
 void machine_power_cut(struct sim *s, struct machine *m);
 void machine_power_on(struct sim *s, struct machine *m);
 void keeper_step(struct keeper *k, const struct agent_input *in);
@@ -352,8 +360,34 @@ struct sheep {
     int64_t deadline_ms; // as the mapped file says, also when it has been removed
     bool deadline_passed, has_end;
     struct end_data end;
+    struct fences *fences; // NULL: no MPI
+    bool told[PARTS_MAX];  // has heard that a rank has left
+    int32_t arrived;       // local tasks in MPI_Init
     TAILQ_ENTRY(sheep) link;
 };
+
+// Between shepherds of one attempt, carried by their agents.
+struct peer_frame {
+    struct attempt_id id;
+    struct keeper *via, *origin;
+    uint64_t connection;
+    int32_t from, to, left;
+    bool heard, gone;
+    size_t len;
+    uint8_t payload[];
+};
+
+// mpi.c
+void mpi_start(struct sheep *p);
+void mpi_arrive(struct sheep *p);
+void mpi_take(struct sheep *p, const struct peer_frame *f);
+void mpi_connected(struct sheep *p);
+void mpi_tell_left(struct sheep *p);
+bool mpi_owes(const struct sheep *p); // another node still needs something of this one
+// The fence is complete: the ranks leave MPI_Init.
+void sheep_goes_on(struct sheep *p);
+void sheep_hears_left(struct sheep *p, int32_t rank);
+void sheep_send_frame(struct keeper *k, struct held *h, struct peer_frame *f); // owns f
 
 enum word_kind { WORD_HELLO, WORD_ORDER, WORD_GO, WORD_KILL, WORD_END_ACK };
 struct word { // agent -> shepherd
@@ -411,6 +445,7 @@ enum fault_kind {
     FAULT_AGENT_KILL,
     FAULT_AGENT_POINT,
     FAULT_AGENT_STOP,
+    FAULT_NODE_ENDS, // the agent is told to end every task and itself
     FAULT_POWER_CUT,
     FAULT_JOURNAL_SLOW,
     FAULT_JOURNAL_LOST,
@@ -441,11 +476,15 @@ void judge_event(struct sim *s, uint64_t event_id);
 void judge_committed(struct sim *s, const struct store_batch *b);
 void judge_task_start(struct sim *s, struct keeper *k, const struct group *g);
 void judge_prepared(struct sim *s, struct attempt_id id, int32_t index);
+// The agent lets the shepherd go and removes what the attempt left.
+void judge_released(struct keeper *k, const struct held *h);
 // The agent has acted on an order for the first time.
 void judge_obeyed(struct keeper *k, const struct order_letter *m);
 void judge_acknowledged(struct sim *s, struct request_id request, struct job_id job);
 void judge_cancelled(struct sim *s, struct job_id job);
 void judge_restored(struct sim *s);
+void judge_journal_lost(struct sim *s);
+void judge_looks(struct sim *s); // now and then: what must not last
 bool judge_quiet(struct sim *s); // nothing runs, waits or is owed any more
 void judge_end(struct sim *s, bool in_time);
 
@@ -470,6 +509,7 @@ struct sim {
     struct judge *judge;
     bool calm, done;  // faults are over; all is over
     unsigned doubled; // per mille of the messages that come twice
+    int64_t round_ms; // what a round of the scheduler takes, at most
     int64_t faults_until_ms, bound_ms;
     int64_t every_ms[FAULT_COUNT]; // mean time between two; 0: never
     struct cluster_limits limits;
