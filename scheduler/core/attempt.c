@@ -180,6 +180,14 @@ static void narrate_part(struct cluster *c, const struct job *j, const struct pl
     const struct node *n = node_find(c, p->node);
     AUTO(text) struct text cores = {0};
     text_add_coreset(&cores, &p->cores);
+    if (p->cpu_milli) {
+        text_addf(&cores, "%s%d/1000 of shared cores ", cores.len ? ", " : "", p->cpu_milli);
+        text_add_coreset(&cores, &p->pool);
+    }
+    if (j->req.gpu_milli) {
+        text_add(&cores, ", shares of GPUs ");
+        text_add_shares(&cores, &p->shares);
+    }
     if (p->port)
         text_addf(&cores, ", port %d", p->port);
     struct event *e = emit(c, EVENT_JOB_PLACED, j, n, "job %s placed on %s: attempt %u, cores %s",

@@ -263,7 +263,9 @@ static void parts_of_cores_share_a_pool(void **state)
     ask(s, part); // 200 are missing: the pool grows by core 1
     assert_int_equal(m->cores, 2);
     assert_int_equal(m->pool_milli, 800);
+    told(s);
     ask(s, more); // core 2 whole, and 500 of what is shared
+    assert_non_null(strstr(told(s), "attempt 1, cores 2, 500/1000 of shared cores 0-1, port "));
     assert_int_equal(m->cores, 1);
     assert_int_equal(m->pool_milli, 300);
     assert_true(coreset_has(&first_part(s, 3)->cores, 2));
@@ -289,7 +291,9 @@ static void gpus_are_shared_up_to_the_whole(void **state)
                    three = {.tasks = 3, .cpus = 1, .gpu_milli = 300};
     const struct room *m = &s->h.c->rooms.of[0];
     ask(s, share);
+    told(s);
     ask(s, share); // beside the first, so that the other stays whole
+    assert_non_null(strstr(told(s), "cores 1, shares of GPUs 0:400, port "));
     assert_int_equal(m->gpus, 1);
     assert_int_equal(first_part(s, 2)->gpus, 1);
     ask(s, whole);
