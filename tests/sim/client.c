@@ -68,7 +68,7 @@ static void send_ask(struct sim *s, struct asked of, struct ask ask)
 static struct input_submit any_job(struct sim *s)
 {
     struct world *w = &s->world;
-    int32_t tasks = chance(w, 600) ? 1 : (int32_t)between(w, 1, TASKS_MAX);
+    int32_t tasks = chance(w, 450) ? 1 : (int32_t)between(w, 1, TASKS_MAX);
     struct input_submit in = {
         .request_id = {rng_next(&w->rng), rng_next(&w->rng)},
         .owner_uid = 7,
@@ -80,7 +80,7 @@ static struct input_submit any_job(struct sim *s)
                 .time_limit_ms = chance(w, 300) ? spread(w, 100, 20000) : 0,
                 .grace_ms = chance(w, 500) ? 0 : spread(w, 1, 5000),
                 .lease_ms = chance(w, 400) ? 0 : spread(w, 10000, 40000),
-                .pmix = tasks > 1 && chance(w, 500)},
+                .pmix = tasks > 1 && chance(w, 700)},
         .priority = (int32_t)between(w, 0, 2),
         .held = chance(w, 40),
         .allow_unsatisfiable = chance(w, 300),

@@ -215,7 +215,7 @@ static void strike_link(struct sim *s, enum fault_kind kind)
     struct world *w = &s->world;
     struct keeper *k = any_keeper(s);
     if (kind == FAULT_PARTITION) {
-        k->cut_until_ms = w->now_ms + spread(w, 50, 90000);
+        k->cut_until_ms = w->now_ms + lasting(w, 60000);
         tell(w, "%s is cut off until %" PRId64, k->name, k->cut_until_ms);
         if (k->wire && chance(w, 500))
             wire_break(s, k->wire, WIRE_HALF_OPEN);

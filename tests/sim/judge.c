@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUIET_DUMP_BYTES = 4000, LOOKS_MAX = 8 };
+enum { QUIET_DUMP_BYTES = 4000, LOOKS_MAX = 5 };
 
 // What is known of a job from the orders that left the scheduler.
 struct truth {
@@ -17,6 +17,7 @@ struct truth {
     uint64_t placement; // of its first part
     uint32_t prepared;  // its parts by index
     uint32_t started;   // likewise
+    uint32_t arrived;   // likewise, in MPI_Init
     bool cancelled;     // acknowledged
     uint32_t cancelled_at;
     uint32_t succeeded; // likewise: its END is an exit of 0, and the shepherd was let go
@@ -99,7 +100,7 @@ static void launch_leaves(struct sim *s, const struct effect *e)
     if (!t->forgiven && number < t->attempt)
         broken(s, "job %" PRIu64 ": attempt %u after attempt %u", t->job.v, number, t->attempt);
     if (number != t->attempt) {
-        t->prepared = t->started = t->succeeded = 0;
+        t->prepared = t->started = t->arrived = t->succeeded = 0;
         t->placement = e->launch.parts[0].id;
     } else if (!t->forgiven && t->placement != e->launch.parts[0].id) {
         broken(s, "job %" PRIu64 ": attempt number %u was given twice", t->job.v, number);
@@ -268,6 +269,13 @@ void judge_prepared(struct sim *s, struct attempt_id id, int32_t index)
         t->prepared |= UINT32_C(1) << index;
 }
 
+void judge_arrived(struct sim *s, struct attempt_id id, int32_t index)
+{
+    struct truth *t = truth_of(s, id.job);
+    if (t->attempt == id.number)
+        t->arrived |= UINT32_C(1) << index;
+}
+
 static void against_neighbour(struct sim *s, struct keeper *k, const struct group *g,
                               const struct keeper *other, const struct group *o)
 {
@@ -364,10 +372,13 @@ void judge_obeyed(struct keeper *k, const struct order_letter *m)
 
 // ---- what must not last ----
 
-// The link is whole, both ends are awake, and no disk is slow.
+// The link is whole and nothing lies in it for long, both ends are awake, and no disk is slow.
 static bool in_touch(const struct sim *s, const struct keeper *k)
 {
     const struct process *p = &s->scheduler.process;
+    int64_t soon_ms = s->world.now_ms + 10;
+    if (k->wire && (k->wire->up_ms > soon_ms || k->wire->down_ms > soon_ms))
+        return false;
     return k->process.alive && !k->process.stopped && agent_session(k->core) && k->wire &&
            s->world.now_ms >= k->wire->slow_until_ms && s->world.now_ms >= k->cut_until_ms &&
            s->world.now_ms >= s->disk.slow_until_ms && p->alive && !p->stopped;
@@ -391,14 +402,32 @@ static void look_at_waiting(struct sim *s, struct keeper *k, struct held *h)
                of->job.v);
 }
 
+// Every rank is in MPI_Init, and nobody lets this part's go on.
+static void look_at_fence(struct sim *s, struct sheep *p)
+{
+    const struct truth *t = truth_of(s, p->id.job);
+    bool waits = !p->gone_on && p->core.phase == SHEPHERD_RUNNING && t->attempt == p->id.number &&
+                 t->arrived == t->parts;
+    for (int32_t i = 0; i < p->launch.nodes_count; i++)
+        waits &= in_touch(s, &s->keepers[p->launch.keepers[i]]);
+    p->looks = waits ? p->looks + 1 : 0;
+    if (p->looks > LOOKS_MAX)
+        broken(s, "%s: ranks of job %" PRIu64 " wait in MPI_Init, though all have come",
+               p->keeper->name, p->launch.job.v);
+}
+
 void judge_looks(struct sim *s)
 {
     for (int i = 0; i < s->keepers_count; i++) {
         struct keeper *k = &s->keepers[i];
         struct held *h;
+        struct sheep *p;
         if (k->process.alive)
             TAILQ_FOREACH(h, &k->held, link)
         look_at_waiting(s, k, h);
+        TAILQ_FOREACH(p, &k->sheep, link)
+        if (p->process.alive && !p->process.stopped && p->fences)
+            look_at_fence(s, p);
     }
 }
 

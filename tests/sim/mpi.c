@@ -117,6 +117,7 @@ static void run_fences(struct sheep *p)
             if (o.len != (size_t)p->launch.nodes_count * DATA_BYTES)
                 broken(p->keeper->sim, "a fence of %d nodes gave %zu bytes", p->launch.nodes_count,
                        o.len);
+            p->gone_on = true;
             sheep_goes_on(p);
             continue;
         }
@@ -133,6 +134,7 @@ void mpi_arrive(struct sheep *p)
     uint8_t data[DATA_BYTES] = {(uint8_t)p->launch.index};
     for (int32_t i = 0; i < p->launch.nodes_count; i++)
         nodes[i] = (uint32_t)i;
+    judge_arrived(p->keeper->sim, p->id, p->launch.index);
     fences_begin(p->fences, COLLECTIVE, nodes, (size_t)p->launch.nodes_count, data, sizeof data);
     run_fences(p);
 }

@@ -296,13 +296,16 @@ static void prepare(struct sheep *p)
 {
     struct world *w = world_of(p->keeper);
     struct fate fate = fate_of(p->id, -1 - p->launch.index);
+    int64_t takes_ms = !p->launch.pmix  ? 0
+                       : chance(w, 700) ? spread(w, 0, 500)
+                                        : between(w, 0, 8000);
     if (!p->launch.index && fate.port_taken)
         step(p, (struct shepherd_input){.kind = SHEPHERD_IN_PORT_TAKEN,
                                         .port = p->launch.order.held.port});
     else if (fate.prepare_fails)
         step(p, (struct shepherd_input){.kind = SHEPHERD_IN_PREPARE_FAILED});
     else
-        after(w, p->launch.pmix ? spread(w, 0, 500) : 0, &p->process, ready, pointer_to(p), 0);
+        after(w, takes_ms, &p->process, ready, pointer_to(p), 0);
 }
 
 static void start(struct sheep *p)

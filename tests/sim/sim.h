@@ -363,6 +363,8 @@ struct sheep {
     struct fences *fences; // NULL: no MPI
     bool told[PARTS_MAX];  // has heard that a rank has left
     int32_t arrived;       // local tasks in MPI_Init
+    bool gone_on;          // they have left it
+    int looks;             // of the judge, at which they waited for nobody
     TAILQ_ENTRY(sheep) link;
 };
 
@@ -478,6 +480,8 @@ void judge_task_start(struct sim *s, struct keeper *k, const struct group *g);
 void judge_prepared(struct sim *s, struct attempt_id id, int32_t index);
 // The agent lets the shepherd go and removes what the attempt left.
 void judge_released(struct keeper *k, const struct held *h);
+// All ranks of a part are in MPI_Init.
+void judge_arrived(struct sim *s, struct attempt_id id, int32_t index);
 // The agent has acted on an order for the first time.
 void judge_obeyed(struct keeper *k, const struct order_letter *m);
 void judge_acknowledged(struct sim *s, struct request_id request, struct job_id job);
