@@ -50,6 +50,11 @@
       "waits for nodes that do not exist yet: needs %a node(s) with %b core(s); the cluster has " \
       "%c",                                                                                       \
       "Add nodes, or cancel it.")                                                                 \
+    X(LIMIT_WAIT, "limit_wait", "waits at a limit: %d",                                           \
+      "`schedctl limit show` lists what bounds a user, and who uses it.")                         \
+    X(LIMIT_TURN, "limit_turn", "waits for its turn: a job before it waits at %d", "")            \
+    X(QUEUE_DRAINING, "queue_draining", "waits because queue \"%d\" is draining and starts none", \
+      "An operator ends it with `schedctl queue set NAME state=open`.")                           \
     X(ENDING, "ending", "its earlier attempt is still ending on node %n", "")                     \
     /* why something was refused */                                                               \
     X(UNSATISFIABLE, "unsatisfiable",                                                             \
@@ -64,6 +69,15 @@
     X(UNSATISFIABLE_GPUS, "unsatisfiable_gpus",                                                   \
       "can never run: needs %a node(s) with %b GPU(s); the cluster has %c",                       \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                \
+    X(LIMIT, "limit", "is over a limit: %d",                                                      \
+      "`schedctl limit show` lists what bounds a user, and who uses it.")                         \
+    X(NOT_ALLOWED, "not_allowed", "is not allowed: %d", "")                                       \
+    X(QUEUE_CLOSED, "queue_closed", "queue \"%d\" is closed: it takes no jobs",                   \
+      "`schedctl queue list` shows the others.")                                                  \
+    X(NO_SUCH_RULE, "no_such", "there is no %d", "")                                              \
+    X(RULE_EXISTS, "exists", "there is already a %d", "Change it with `set`.")                    \
+    X(RULE_INVALID, "invalid_rule", "this cannot be: %d", "")                                     \
+    X(RULE_IN_USE, "in_use", "cannot remove %d", "")                                              \
     X(BAD_REQUEST, "bad_request", "the request is malformed: %d", "")                             \
     X(NO_SUCH_JOB, "no_such_job", "there is no such job", "`schedctl jobs --all` lists them.")    \
     X(NO_SUCH_NODE, "no_such_node", "there is no such node", "`schedctl nodes` lists them.")      \

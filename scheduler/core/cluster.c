@@ -18,6 +18,12 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
     case INPUT_NODE_FENCE:
         node_command(c, in);
         break;
+    case INPUT_RULE_SET:
+        policy_set(c, in);
+        break;
+    case INPUT_RULE_REMOVE:
+        policy_remove(c, in);
+        break;
     case INPUT_RECOVER:
         recover(c, &in->caller);
         break;

@@ -127,8 +127,22 @@ const char *job_label(struct cluster *c, const struct job *j)
         c->out.field##_count = n;                                              \
     } while (0)
 
+static void copy_rules(struct cluster *c)
+{
+    struct rule *rows = arena_alloc(&c->arena, c->dirty_rules.count * sizeof *rows + 1);
+    for (size_t i = 0; i < c->dirty_rules.count; i++) {
+        const struct policy *p = c->dirty_rules.items[i];
+        memcpy(&rows[i], p->row, rule_size(p->row->kind));
+    }
+    c->out.rules = rows;
+    c->out.rules_count = c->dirty_rules.count;
+}
+
 const struct outcome *cluster_outcome(struct cluster *c)
 {
+    copy_rules(c);
+    COPY_DIRTY(struct tally, c->dirty_tallies, tallies);
+    c->out.tallies_gone = c->tallies_gone;
     COPY_DIRTY(struct job, c->dirty_jobs, jobs);
     COPY_DIRTY(struct node, c->dirty_nodes, nodes);
     COPY_DIRTY(struct placement, c->dirty_parts, placements);

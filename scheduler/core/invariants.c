@@ -112,8 +112,36 @@ static void check_job(const struct cluster *c, const struct job *j)
     CHECK(job_state_ended(j->state) == (j->ended_at_ms != 0));
 }
 
+static void check_membership(const struct cluster *c, const struct job *j)
+{
+    struct member m = member_of(c, j);
+    CHECK(m.queue && m.queue->row->kind == RULE_QUEUE && m.qos && m.qos->row->kind == RULE_QOS);
+    CHECK(m.user && m.user->row->kind == RULE_USER && m.user->parent &&
+          m.user->parent->row->id == j->account.v);
+}
+
+static void check_policies(struct cluster *c)
+{
+    const struct job *j;
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    if (tally_counts_job(j))
+        check_membership(c, j);
+    tally_sum(c);
+    for (const struct tally *t = c->policies.tallies; t; t = t->by_id.next) {
+        CHECK(policy_by_id(c, t->rule));
+        CHECKF(tally_is_sum(t), "tally %" PRId64 " of %" PRId64 " is not what jobs make it",
+               t->rule, t->uid);
+    }
+    for (size_t i = 0; i < c->policies.count; i++) {
+        const struct policy *p = c->policies.by_id[i];
+        CHECK(!p || policy_find(c, p->row->kind, p->key) == p);
+        CHECK(!p || !policy_is_level(p->row->kind) || p->tally);
+    }
+}
+
 void cluster_check(const struct cluster *c)
 {
+    check_policies((struct cluster *)c);
     size_t parts = 0, queued = 0, in_queue = 0;
     for (size_t i = 0; i < c->nodes_count; i++)
         check_node(c, c->nodes[i], &parts);

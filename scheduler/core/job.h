@@ -78,6 +78,10 @@ struct job {
     struct request_id request_id;
     uint32_t owner_uid, owner_gid;
     struct request req;
+    struct queue_id queue;
+    struct account_id account; // the one of `user`
+    struct user_id user;
+    struct qos_id qos;
     int32_t priority; // higher first
     int32_t max_attempts;
     bool held;
@@ -109,6 +113,8 @@ struct job {
     struct placement_list parts; // placements that exist, of any attempt
     bool queued;                 // is in the queue
     bool dirty;
+    bool tallied_running;      // as counted by tally_job()
+    int32_t tallied_submitted; //
     RB_ENTRY(job) queue_link;
     TAILQ_ENTRY(job) live_link; // in order of ids
 };
@@ -164,4 +170,8 @@ int job_queue_order(const struct job *a, const struct job *b);
     X(array_count, I64, array_count)                 \
     X(array_next, I64, array_next)                   \
     X(array_live, I64, array_live)                   \
-    X(array_failed, I64, array_failed)
+    X(array_failed, I64, array_failed)               \
+    X(queue, I64, queue.v)                           \
+    X(account, I64, account.v)                       \
+    X(user, I64, user.v)                             \
+    X(qos, I64, qos.v)

@@ -84,7 +84,17 @@ static enum considered consider(struct cluster *c, struct job *j)
         wake_by(c, j->not_before_ms);
         return CONSIDERED_ASIDE;
     }
+    struct reason limit;
+    const char *detail;
+    if (!limit_start(c, j, 0, &limit, &detail)) {
+        job_set_reason(c, j, limit, detail);
+        return CONSIDERED_ASIDE;
+    }
     if (fit(c, &j->req, FIT_FREE, &f, &count)) {
+        if (!limit_start(c, j, (int64_t)count, &limit, &detail)) {
+            job_set_reason(c, j, limit, detail);
+            return CONSIDERED_ASIDE;
+        }
         int32_t port = port_find(c, f[0].node);
         if (!port) {
             struct reason r = {REASON_RESOURCES_PORTS, f[0].node->id, c->limits.port_count, 0, 0};
@@ -126,6 +136,8 @@ void pass(struct cluster *c)
     c->pass_wanted = false;
     if (c->meta.recovery_hold)
         return;
+    if (!c->pass_at)
+        limit_pass_begin(c);
     struct job *j = c->pass_at ? c->pass_at : RB_MIN(job_queue, &c->queue);
     c->pass_at = NULL;
     if (!usable_nodes(c)) {

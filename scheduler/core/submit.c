@@ -28,7 +28,8 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
     return NULL;
 }
 
-static struct job *make(struct cluster *c, const struct input_submit *in)
+static struct job *make(struct cluster *c, const struct input_submit *in, const struct request *req,
+                        const struct member *m)
 {
     struct job row = {
         .id = {c->meta.next_job++},
@@ -37,7 +38,11 @@ static struct job *make(struct cluster *c, const struct input_submit *in)
         .request_id = in->request_id,
         .owner_uid = in->owner_uid,
         .owner_gid = in->owner_gid,
-        .req = in->req,
+        .req = *req,
+        .queue = {(uint32_t)m->queue->row->id},
+        .account = {(uint32_t)m->user->parent->row->id},
+        .user = {(uint32_t)m->user->row->id},
+        .qos = {(uint32_t)m->qos->row->id},
         .priority = in->priority,
         .max_attempts = in->max_attempts   ? in->max_attempts
                         : in->req.lease_ms ? 3
@@ -104,7 +109,12 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
         reply_refuse(c, who, r, NULL);
         return;
     }
-    struct job *j = make(c, in);
+    struct request req;
+    struct member m;
+    if (!admit(c, who, in, &req, &m))
+        return;
+    struct job *j = make(c, in, &req, &m);
+    tally_job(c, j);
     job_mark(c, j);
     narrate(c, j);
     if (!j->held)

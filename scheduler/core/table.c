@@ -74,7 +74,8 @@ struct job *job_add(struct cluster *c, const struct job *row)
     j->detail = row->detail ? xstrdup(row->detail) : NULL;
     j->verdict_detail = row->verdict_detail ? xstrdup(row->verdict_detail) : NULL;
     TAILQ_INIT(&j->parts);
-    j->queued = j->dirty = false;
+    j->queued = j->dirty = j->tallied_running = false;
+    j->tallied_submitted = 0;
     struct job *before = TAILQ_LAST(&c->jobs, job_list);
     while (before && before->id.v > j->id.v)
         before = TAILQ_PREV(before, job_list, live_link);
@@ -158,11 +159,12 @@ struct placement *part_add(struct cluster *c, const struct placement *row)
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_INSERT_TAIL(&j->parts, p, job_link);
+    tally_part(c, j, p, 1);
     c->parts_count++;
     return p;
 }
 
-static void forget_dirty(struct pointers *v, void *p)
+void pointers_forget(struct pointers *v, const void *p)
 {
     for (size_t i = 0; i < v->count; i++)
         if (v->items[i] == p)
@@ -181,8 +183,9 @@ void part_remove(struct cluster *c, struct placement *p)
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_REMOVE(&j->parts, p, job_link);
+    tally_part(c, j, p, -1);
     if (p->dirty)
-        forget_dirty(&c->dirty_parts, p);
+        pointers_forget(&c->dirty_parts, p);
     size_t count = c->out.placements_gone_count;
     VEC_RESERVE(c->gone, count, c->cap.gone);
     c->gone[count] = p->id;
@@ -235,6 +238,7 @@ static void clear_marks(struct cluster *c)
 void cluster_turn_begin(struct cluster *c)
 {
     clear_marks(c);
+    policies_turn_begin(c);
     retire_all(c);
     c->meta_dirty = false;
     c->out = (struct outcome){0};
@@ -256,6 +260,7 @@ void cluster_free(struct cluster *c)
     if (!c)
         return;
     cluster_turn_begin(c);
+    c->policies.started = false;
     for (size_t i = 0; i < c->nodes_count; i++) {
         struct placement *p;
         while ((p = TAILQ_FIRST(&c->nodes[i]->parts)))
@@ -273,6 +278,7 @@ void cluster_free(struct cluster *c)
     index_free(&c->jobs_by_id);
     index_free(&c->jobs_by_uid);
     index_free(&c->jobs_by_request);
+    policies_fini(c);
     free(c->nodes);
     free(c->fit_scratch);
     free(c->kept);

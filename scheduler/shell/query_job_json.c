@@ -23,7 +23,10 @@ void query_job_sql(const char *hint, const char *where, struct text *ret)
     text_add(ret, "SELECT ");
     store_select_list(&store_tables[TABLE_JOB], "j", ret);
     text_addf(ret,
-              ", s.name, s.queue, s.cwd, rn.name FROM job j %s LEFT JOIN spec s ON s.hash = j.spec "
+              ", s.name, (SELECT name FROM queue WHERE id = j.queue), s.cwd, rn.name, "
+              "(SELECT name FROM account WHERE id = j.account), "
+              "(SELECT name FROM qos WHERE id = j.qos) FROM job j %s "
+              "LEFT JOIN spec s ON s.hash = j.spec "
               "LEFT JOIN node rn ON rn.id = j.reason_node %s",
               hint, where);
 }
@@ -149,7 +152,6 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
 {
     struct job j;
     const char *wrong = job_read(row, 0, &j);
-    const char *queue = (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 1);
     int rc = 0;
     if (wrong)
         goto out;
@@ -161,7 +163,9 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
     char job_uid[24];
     snprintf(job_uid, sizeof job_uid, "%016" PRIx64, j.uid.v);
     put_str(t, "job_uid", job_uid);
-    put_str(t, "queue", queue && *queue ? queue : "main");
+    put_str(t, "queue", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 1));
+    put_str(t, "account", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 4));
+    put_str(t, "qos", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 5));
     put_str(t, "state", job_state_word(j.state));
     put_int(t, "attempt", j.attempt);
     put_int(t, "tasks", j.req.tasks);

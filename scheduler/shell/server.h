@@ -90,6 +90,14 @@ void api_request(struct server *s, struct http_req *r);
 void api_reply(struct server *s, const struct effect *e);
 void api_error(struct server *s, uint64_t handle, int status, const char *code, const char *message,
                const char *hint);
+// Shared with api_rules.c.
+struct caller api_caller(const struct http_req *r);
+void api_wrong_method(struct server *s, const struct http_req *r);
+// The body as an object; answers and returns NULL otherwise. An empty one is {}.
+json_t *api_body(struct server *s, const struct http_req *r);
+// ---- api_rules.c ----
+// False: the path is another one.
+bool api_rules(struct server *s, const struct http_req *r);
 // Answers a request for output; job: the durable answer about it.
 void api_logs(struct server *s, const struct http_req *r, const json_t *job);
 
@@ -105,7 +113,8 @@ int api_parameter_user(const struct http_req *r, const char *name, int64_t *ret,
 // ---- translate.c ----
 struct submission {
     struct input_submit submit;
-    uint8_t *spec; // packed JobSpec, owned
+    char *queue, *account, *qos; // of submit, owned
+    uint8_t *spec;               // packed JobSpec, owned
     size_t spec_len;
 };
 int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,
@@ -123,6 +132,8 @@ enum read_kind {
     READ_NODES,
     READ_NODE,
     READ_ALL_EVENTS,
+    READ_RULES,
+    READ_LIMITS,
     READ_RESOLVE, // only find the job, then `then`
 };
 struct read {
@@ -133,6 +144,8 @@ struct read {
     struct job_filter filter;
     struct metrics_question metrics;
     char *filter_state, *filter_name;
+    enum rule_kind rule;
+    char *queue, *qos; // of READ_LIMITS
     struct job_id job;
     bool pending_element, ended;
     uint64_t after;

@@ -21,9 +21,12 @@ void store_batch_free(struct store_batch *b)
     HASH_CLEAR(hh, b->jobs);
     HASH_CLEAR(hh, b->nodes);
     HASH_CLEAR(hh, b->placements);
+    HASH_CLEAR(hh, b->rules);
+    HASH_CLEAR(hh, b->tallies);
     HASH_CLEAR(hh, b->specs);
     HASH_CLEAR(hh, b->inventories);
     free(b->gone);
+    free(b->tallies_gone);
     free(b->tasks);
     free(b->events);
     arena_free(&b->arena);
@@ -63,6 +66,30 @@ static void add_placement_gone(struct store_batch *b, uint64_t id)
     b->gone[b->gone_count++] = id;
 }
 
+static void add_tally_gone(struct store_batch *b, uint64_t id)
+{
+    struct store_slot *slot;
+    HASH_FIND(hh, b->tallies, &id, sizeof id, slot);
+    if (slot)
+        slot->row = NULL;
+    VEC_RESERVE(b->tallies_gone, b->tallies_gone_count, b->tallies_gone_cap);
+    b->tallies_gone[b->tallies_gone_count++] = id;
+}
+
+static void add_policies(struct store_batch *b, const struct outcome *o)
+{
+    for (size_t i = 0; i < o->rules_count; i++) {
+        const struct rule *r = &o->rules[i];
+        memcpy(slot_row(b, &b->rules, (uint64_t)r->id, rule_size(r->kind)), r, rule_size(r->kind));
+    }
+    for (size_t i = 0; i < o->tallies_gone_count; i++)
+        add_tally_gone(b, o->tallies_gone[i]);
+    for (size_t i = 0; i < o->tallies_count; i++) {
+        const struct tally *t = &o->tallies[i];
+        *(struct tally *)slot_row(b, &b->tallies, (uint64_t)t->id, sizeof *t) = *t;
+    }
+}
+
 static void add_event(struct store_batch *b, const struct event *from)
 {
     if (from->kind == EVENT_NOTE)
@@ -75,6 +102,7 @@ static void add_event(struct store_batch *b, const struct event *from)
 
 void store_batch_add(struct store_batch *b, const struct outcome *o)
 {
+    add_policies(b, o);
     for (size_t i = 0; i < o->jobs_count; i++)
         add_job(b, &o->jobs[i]);
     for (size_t i = 0; i < o->nodes_count; i++)

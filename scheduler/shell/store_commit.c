@@ -56,17 +56,40 @@ static int write_slots(struct store *s, const struct store_batch *b, struct err 
     return 0;
 }
 
-static int delete_placements(struct store *s, const struct store_batch *b, struct err *err)
+static int delete_rows(struct store *s, const char *sql, const uint64_t *ids, size_t count,
+                       struct err *err)
 {
-    for (size_t i = 0; i < b->gone_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         sqlite3_stmt *stmt;
-        int rc = db_stmt(&s->db, "DELETE FROM placement WHERE id = ?", &stmt, err);
+        int rc = db_stmt(&s->db, sql, &stmt, err);
         if (rc)
             return rc;
-        sqlite3_bind_int64(stmt, 1, (int64_t)b->gone[i]);
+        sqlite3_bind_int64(stmt, 1, (int64_t)ids[i]);
         if ((rc = db_run(&s->db, stmt, err)))
             return rc;
     }
+    return 0;
+}
+
+static int delete_gone(struct store *s, const struct store_batch *b, struct err *err)
+{
+    static const char placement[] = "DELETE FROM placement WHERE id = ?";
+    static const char tally[] = "DELETE FROM tally WHERE id = ?";
+    int rc = delete_rows(s, placement, b->gone, b->gone_count, err);
+    return rc ? rc : delete_rows(s, tally, b->tallies_gone, b->tallies_gone_count, err);
+}
+
+static int write_policies(struct store *s, const struct store_batch *b, struct err *err)
+{
+    const struct store_slot *slot;
+    for (slot = b->rules; slot; slot = slot->hh.next) {
+        int rc = store_write_rule(s, slot->row, err);
+        if (rc)
+            return rc;
+    }
+    for (slot = b->tallies; slot; slot = slot->hh.next)
+        if (slot->row)
+            WRITE(TABLE_TALLY, tally_bind, slot->row);
     return 0;
 }
 
@@ -76,7 +99,8 @@ static int write_batch(struct store *s, const struct store_batch *b, struct err 
     for (const struct store_spec *spec = b->specs; spec; spec = spec->hh.next)
         if ((rc = store_write_spec(s, spec, err)))
             return rc;
-    if ((rc = write_slots(s, b, err)) || (rc = delete_placements(s, b, err)))
+    if ((rc = write_slots(s, b, err)) || (rc = write_policies(s, b, err)) ||
+        (rc = delete_gone(s, b, err)))
         return rc;
     for (size_t i = 0; i < b->tasks_count; i++)
         WRITE(TABLE_TASK, task_bind, &b->tasks[i]);

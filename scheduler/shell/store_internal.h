@@ -16,7 +16,7 @@
 #include <uthash.h>
 
 enum {
-    STORE_SCHEMA_VERSION = 3,
+    STORE_SCHEMA_VERSION = 4,
     STORE_APPLICATION_ID = 0x4d757374, // "Must"
     STORE_RESERVE_BYTES = 16 * 1024 * 1024,
     STORE_BUSY_MS = 10000,
@@ -73,14 +73,16 @@ enum store_table_id {
     TABLE_PLACEMENT,
     TABLE_TASK,
     TABLE_EVENT,
+    TABLE_TALLY,
     TABLE_COUNT
 };
 extern const struct store_table store_tables[TABLE_COUNT];
 
-// From version `from` to `from` + 1.
+// From version `from` to `from` + 1: all rows of the same version, in their order.
 struct store_upgrade {
     int from;
-    const char *sql;
+    const char *sql; // NULL: only the step
+    int (*step)(struct db *db, struct err *err);
 };
 struct store_schema {
     int version;
@@ -111,6 +113,7 @@ void job_bind(sqlite3_stmt *s, const struct job *row);
 void placement_bind(sqlite3_stmt *s, const struct placement *row);
 void task_bind(sqlite3_stmt *s, const struct task_row *row);
 void event_bind(sqlite3_stmt *s, const struct event *row);
+void tally_bind(sqlite3_stmt *s, const struct tally *row);
 
 // Read columns first, first + 1, ... NULL, or the name of the first column that makes no sense;
 // readable columns are filled either way. job.detail and verdict_detail are then the caller's.
@@ -118,6 +121,7 @@ const char *meta_read(sqlite3_stmt *s, int first, struct cluster_meta *ret);
 const char *node_read(sqlite3_stmt *s, int first, struct node *ret);
 const char *job_read(sqlite3_stmt *s, int first, struct job *ret);
 const char *placement_read(sqlite3_stmt *s, int first, struct placement *ret);
+const char *tally_read(sqlite3_stmt *s, int first, struct tally *ret);
 void job_row_clear(struct job *j);
 
 // Column counts, for what follows them in a SELECT.
@@ -134,7 +138,7 @@ struct store {
     char *dir, *reserve_path, *term_path;
     int64_t reserve_next_ms; // when store_has_room() tries again
     int lock_fd;
-    char *upsert[TABLE_COUNT];
+    char *upsert[TABLE_COUNT], *rule_upsert[RULE_KIND_COUNT];
 };
 
 // As store_open, through a named SQLite VFS (NULL: the default one) and another schema.
@@ -150,6 +154,17 @@ bool store_reserve_release(struct store *s);
 // Meta, nodes, jobs, placements into an empty cluster.
 int store_load_rows(struct store *s, struct cluster *c, struct cluster_meta *ret_meta,
                     int *ret_quarantined, struct err *err);
+
+// ---- the operators' rows (store_rules.c) ----
+
+int store_rules_create(struct db *db, struct err *err);
+void store_rule_upsert_sql(enum rule_kind k, struct text *ret);
+int store_write_rule(struct store *s, const struct rule *r, struct err *err);
+// All that hold, and the tallies, into a cluster that has its meta; what is damaged is told and
+// left out.
+int store_load_rules(struct db *db, struct cluster *c,
+                     void (*bad)(void *arg, const char *what, uint64_t id, const char *why),
+                     void *arg, struct err *err);
 
 // ---- the term file (store_term.c) ----
 
@@ -188,12 +203,13 @@ struct store_slot {
 };
 struct store_batch {
     struct arena arena;
-    struct store_slot *jobs, *nodes, *placements; // in order of first mention
+    struct store_slot *jobs, *nodes, *placements, *rules, *tallies; // in order of first mention
     struct store_spec *specs;
     struct store_inventory *inventories;
-    uint64_t *gone;
+    uint64_t *gone, *tallies_gone;
     struct task_row *tasks;
     struct event *events;
+    size_t tallies_gone_count, tallies_gone_cap;
     size_t gone_count, gone_cap, tasks_count, tasks_cap, events_count, events_cap;
     struct cluster_meta meta;
     bool meta_changed;

@@ -276,9 +276,9 @@ static void test_older_versions_are_brought_up(void **state)
 {
     (void)state;
     static const struct store_upgrade steps[] = {
-        {2, "ALTER TABLE t ADD COLUMN c INTEGER; UPDATE t SET c = b + 1"},
-        {1, "ALTER TABLE t ADD COLUMN b INTEGER; UPDATE t SET b = a + 1"},
-        {3, "UPDATE t SET a = 0; UPDATE missing SET a = 1"},
+        {2, "ALTER TABLE t ADD COLUMN c INTEGER; UPDATE t SET c = b + 1", NULL},
+        {1, "ALTER TABLE t ADD COLUMN b INTEGER; UPDATE t SET b = a + 1", NULL},
+        {3, "UPDATE t SET a = 0; UPDATE missing SET a = 1", NULL},
     };
     const struct store_schema v1 = {1, create_v1, NULL, 0}, v3 = {3, create_v3, steps, 2},
                               gap = {3, create_v3, steps, 1}, broken = {4, create_v3, steps, 3};
@@ -304,7 +304,11 @@ static void test_version_1_is_brought_up(void **state)
     (void)state;
     char *dir = make_database();
     run_sql(dir, "ALTER TABLE meta DROP COLUMN blocked; ALTER TABLE meta DROP COLUMN next_port;"
-                 "ALTER TABLE placement DROP COLUMN port; PRAGMA user_version = 1");
+                 "ALTER TABLE placement DROP COLUMN port; ALTER TABLE job DROP COLUMN queue;"
+                 "ALTER TABLE job DROP COLUMN account; ALTER TABLE job DROP COLUMN user;"
+                 "ALTER TABLE job DROP COLUMN qos; DROP TABLE tally; DROP TABLE settings;"
+                 "DROP TABLE qos; DROP TABLE account; DROP TABLE user; DROP TABLE queue;"
+                 "DROP TABLE reservation; PRAGMA user_version = 1");
     struct store *s = open_or_fail(dir);
     assert_int_equal(store_int(s, "PRAGMA user_version"), STORE_SCHEMA_VERSION);
     assert_int_equal(store_int(s, "SELECT blocked + next_port FROM meta"), 0);

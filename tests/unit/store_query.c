@@ -39,6 +39,7 @@ static struct job plain_job(uint64_t id, enum job_state state)
                         .request_id = {id, 7},
                         .owner_uid = 4294967294,
                         .req = {.tasks = 2, .cpus = 3, .gpus = 1, .memory_mib = 512},
+                        .queue = {3},
                         .state = state,
                         .submitted_at_ms = 1000 + (int64_t)id};
 }
@@ -115,6 +116,10 @@ static void fill_nodes(struct node n[4], struct placement p[4])
 
 static void fill(struct fixture *f)
 {
+    struct rule queue;
+    rule_init(&queue, RULE_QUEUE);
+    queue.id = 3;
+    snprintf(queue.queue.name, sizeof queue.queue.name, "gpu");
     struct job j[8];
     struct node n[4] = {0};
     struct placement p[4] = {0};
@@ -136,7 +141,9 @@ static void fill(struct fixture *f)
          .node = {2},
          .text = "job 3 placed"},
     };
-    struct outcome o = {.jobs = j,
+    struct outcome o = {.rules = &queue,
+                        .rules_count = 1,
+                        .jobs = j,
                         .jobs_count = 8,
                         .nodes = n,
                         .nodes_count = 4,

@@ -1,0 +1,250 @@
+// Counting: each job and each placement at every level that it belongs to, and nowhere else.
+#include "scheduler/core/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct tally *tally_find(const struct cluster *c, int64_t rule, int64_t uid)
+{
+    int64_t id = tally_id(rule, uid);
+    struct tally *t;
+    HASH_FIND(by_id, c->policies.tallies, &id, sizeof id, t);
+    return t;
+}
+
+void tally_mark(struct cluster *c, struct tally *t)
+{
+    if (!t->dirty)
+        pointers_push(&c->dirty_tallies, t);
+    t->dirty = true;
+}
+
+static void link_tally(struct cluster *c, struct tally *t)
+{
+    struct policy *p = policy_by_id(c, t->rule);
+    if (!p)
+        return;
+    if (t->uid < 0) {
+        p->tally = t;
+    } else {
+        t->next = p->users;
+        p->users = t;
+    }
+}
+
+struct tally *tally_add(struct cluster *c, const struct tally *row)
+{
+    struct tally *t = xmemdup(row, sizeof *row);
+    memset(t->closed, 0, sizeof t->closed);
+    t->dirty = false;
+    t->next = NULL;
+    HASH_ADD(by_id, c->policies.tallies, id, sizeof t->id, t);
+    link_tally(c, t);
+    return t;
+}
+
+struct tally *tally_get(struct cluster *c, int64_t rule, int64_t uid)
+{
+    struct tally *t = tally_find(c, rule, uid);
+    if (t)
+        return t;
+    t = tally_add(c, &(struct tally){.id = tally_id(rule, uid), .rule = rule, .uid = uid});
+    tally_mark(c, t);
+    return t;
+}
+
+void tally_drop(struct cluster *c, struct tally *t)
+{
+    pointers_forget(&c->dirty_tallies, t);
+    size_t count = c->out.tallies_gone_count;
+    VEC_RESERVE(c->tallies_gone, count, c->cap.tallies_gone);
+    c->tallies_gone[c->out.tallies_gone_count++] = (uint64_t)t->id;
+    HASH_DELETE(by_id, c->policies.tallies, t);
+    free(t);
+}
+
+// ---- levels ----
+
+static void level(struct levels *ls, struct policy *of, struct tally *t, const int64_t *limits,
+                  int count)
+{
+    CHECK(ls->count < LEVELS_MAX);
+    ls->items[ls->count++] = (struct level){of, t, limits, count};
+}
+
+void levels_of(struct cluster *c, const struct member *m, struct levels *ret)
+{
+    int64_t uid = m->user->row->user.uid;
+    ret->count = 0;
+    const struct rule *q = m->queue->row, *s = m->qos->row;
+    level(ret, m->queue, m->queue->tally, q->queue.limits, LIMIT_COUNT);
+    level(ret, m->queue, tally_get(c, q->id, uid), q->queue.user_limits, LIMIT_USER_COUNT);
+    level(ret, m->user, m->user->tally, m->user->row->user.limits, LIMIT_COUNT);
+    for (struct policy *a = m->user->parent; a; a = a->parent)
+        level(ret, a, a->tally, a->row->account.limits, LIMIT_COUNT);
+    level(ret, m->qos, m->qos->tally, s->qos.limits, LIMIT_COUNT);
+    level(ret, m->qos, tally_get(c, s->id, uid), s->qos.user_limits, LIMIT_USER_COUNT);
+}
+
+struct member member_of(const struct cluster *c, const struct job *j)
+{
+    return (struct member){.queue = policy_by_id(c, j->queue.v),
+                           .user = policy_by_id(c, j->user.v),
+                           .qos = policy_by_id(c, j->qos.v)};
+}
+
+// ---- jobs ----
+
+static int64_t submitted(const struct job *j)
+{
+    if (job_state_ended(j->state))
+        return 0;
+    if (j->array_count)
+        return j->cancelled ? 0 : j->array_count - j->array_next;
+    return 1;
+}
+
+static bool running(const struct job *j)
+{
+    return !j->array_count &&
+           (j->state == JOB_STARTING || j->state == JOB_RUNNING || j->state == JOB_STOPPING);
+}
+
+static void count_job(struct cluster *c, const struct job *j, int64_t more_submitted,
+                      int64_t more_running)
+{
+    struct levels ls;
+    struct member m = member_of(c, j);
+    levels_of(c, &m, &ls);
+    for (int i = 0; i < ls.count; i++) {
+        ls.items[i].tally->submitted_jobs += more_submitted;
+        ls.items[i].tally->running_jobs += more_running;
+        tally_mark(c, ls.items[i].tally);
+    }
+}
+
+void tally_job(struct cluster *c, struct job *j)
+{
+    int64_t s = submitted(j) - j->tallied_submitted, r = (int)running(j) - (int)j->tallied_running;
+    if (!c->policies.started || (!s && !r))
+        return;
+    count_job(c, j, s, r);
+    j->tallied_submitted += (int32_t)s;
+    j->tallied_running = running(j);
+}
+
+// ---- placements ----
+
+struct holding {
+    int64_t cores, gpus, memory_mib;
+};
+
+static struct holding holding_of(const struct placement *p)
+{
+    return (struct holding){.cores = (int64_t)coreset_count(&p->cores),
+                            .gpus = __builtin_popcountll(p->gpus),
+                            .memory_mib = p->memory_mib};
+}
+
+static void charge(struct tally *t, int use, int64_t rate, int64_t span)
+{
+    __int128 base = (__int128)t->base[use] - (__int128)rate * span;
+    t->rate[use] += rate;
+    t->base[use] = base > INT64_MAX ? INT64_MAX : base < INT64_MIN ? INT64_MIN : (int64_t)base;
+}
+
+static void count_part(struct cluster *c, const struct job *j, const struct placement *p, int sign)
+{
+    struct levels ls;
+    struct member m = member_of(c, j);
+    struct holding h = holding_of(p);
+    int64_t percent = m.qos->row->qos.usage_percent, span = usage_span(c);
+    levels_of(c, &m, &ls);
+    for (int i = 0; i < ls.count; i++) {
+        struct tally *t = ls.items[i].tally;
+        t->cores += sign * h.cores;
+        t->gpus += sign * h.gpus;
+        t->memory_mib += sign * h.memory_mib;
+        charge(t, USE_CORES, sign * h.cores * percent, span);
+        charge(t, USE_GPUS, sign * h.gpus * percent, span);
+        charge(t, USE_MEMORY, sign * (h.memory_mib * percent / 1024), span);
+        tally_mark(c, t);
+    }
+}
+
+void tally_part(struct cluster *c, const struct job *j, const struct placement *p, int sign)
+{
+    if (c->policies.started && j)
+        count_part(c, j, p, sign);
+}
+
+// ---- anew ----
+
+bool tally_counts_job(const struct job *j)
+{
+    return !job_state_ended(j->state) || !TAILQ_EMPTY(&j->parts);
+}
+
+static void sum_part(const struct placement *p, int64_t percent, struct tally_sum *s)
+{
+    struct holding h = holding_of(p);
+    s->counts[LIMIT_CORES] += h.cores;
+    s->counts[LIMIT_GPUS] += h.gpus;
+    s->counts[LIMIT_MEMORY] += h.memory_mib;
+    s->rate[USE_CORES] += h.cores * percent;
+    s->rate[USE_GPUS] += h.gpus * percent;
+    s->rate[USE_MEMORY] += h.memory_mib * percent / 1024;
+}
+
+void tally_sum(struct cluster *c)
+{
+    struct job *j;
+    for (struct tally *t = c->policies.tallies; t; t = t->by_id.next)
+        t->sum = (struct tally_sum){0};
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    {
+        if (!tally_counts_job(j))
+            continue;
+        struct levels ls;
+        struct member m = member_of(c, j);
+        struct tally_sum sum = {.counts = {running(j), submitted(j)}};
+        const struct placement *p;
+        TAILQ_FOREACH(p, &j->parts, job_link)
+        sum_part(p, m.qos->row->qos.usage_percent, &sum);
+        levels_of(c, &m, &ls);
+        for (int i = 0; i < ls.count; i++) {
+            struct tally_sum *to = &ls.items[i].tally->sum;
+            for (int k = 0; k < TALLY_COUNTS; k++)
+                to->counts[k] += sum.counts[k];
+            for (int u = 0; u < TALLY_USES; u++)
+                to->rate[u] += sum.rate[u];
+        }
+    }
+}
+
+bool tally_is_sum(const struct tally *t)
+{
+    return memcmp(t->counts, t->sum.counts, sizeof t->counts) == 0 &&
+           memcmp(t->rate, t->sum.rate, sizeof t->rate) == 0;
+}
+
+void tally_recount(struct cluster *c)
+{
+    int64_t span = usage_span(c);
+    struct job *j;
+    c->policies.started = true;
+    tally_sum(c);
+    for (struct tally *t = c->policies.tallies; t; t = t->by_id.next) {
+        if (tally_is_sum(t))
+            continue;
+        memcpy(t->counts, t->sum.counts, sizeof t->counts);
+        for (int u = 0; u < TALLY_USES; u++)
+            charge(t, u, t->sum.rate[u] - t->rate[u], span);
+        tally_mark(c, t);
+    }
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    {
+        j->tallied_submitted = (int32_t)submitted(j);
+        j->tallied_running = running(j);
+    }
+}
