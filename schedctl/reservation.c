@@ -28,8 +28,7 @@ const struct verb verb_reservation_create = {
     .text = "Settings: start (2027-01-04T08:00, now, +2h), duration or end, repeat (never, "
             "daily, weekly), nodes (n[1-4],login) or node_count, accounts and users who may "
             "use it, or maintenance=true. \"none\" takes a limit away.",
-    .examples = {{"reservation create upgrade start=+2h duration=4h nodes=n1 maintenance=true",
-                  "A new one."}},
+    .examples = {{"reservation create fix start=+2h duration=4h nodes=n1 users=ann", "A new one."}},
     .run = run_rule_create,
 };
 

@@ -37,9 +37,11 @@ void account_check(const struct cluster *c, const struct rule *row, const struct
         text_add(wrong, "account \"root\" is part of no other");
     else if (!root && !parent)
         text_addf(wrong, "account \"%s\" needs a parent; \"root\" is above all", row->account.name);
-    else if (old && parent && account_below(parent, old))
-        text_addf(wrong, "account \"%s\" would be part of itself: \"%s\" is %s it", old->key,
-                  parent->key, parent == old ? "" : "below");
+    else if (old && parent == old)
+        text_addf(wrong, "account \"%s\" would be part of itself", old->key);
+    else if (old && account_below(parent, old))
+        text_addf(wrong, "account \"%s\" would be part of itself: \"%s\" is below it", old->key,
+                  parent->key);
     else if (height(parent) + (old ? depth_below(c, old) : 1) > POLICY_DEPTH_MAX)
         text_addf(wrong, "accounts would be more than %d above each other", POLICY_DEPTH_MAX);
 }

@@ -90,8 +90,8 @@ enum { FAIR_SHARE_MS = 10000 };
 bool fair_share_refresh(struct cluster *c);
 
 // Used at this level up to now: core-, GPU- or GiB-milliseconds, faded.
-int64_t usage_of(struct cluster *c, const struct tally *t, enum tally_use use);
-// The same weighed by the settings: core_weight x core-ms + ...
+int64_t usage_of(const struct cluster *c, const struct tally *t, enum tally_use use);
+// Weighed by the settings: core_weight x core-ms + ..., in a scale of its own, for comparing.
 int64_t usage_cost(struct cluster *c, const struct tally *t);
 // 2^(-numerator / denominator) in 2^-63, for any numerator >= 0: within 2^-57.
 uint64_t usage_half(int64_t numerator, int64_t denominator);

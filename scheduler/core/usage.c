@@ -124,27 +124,33 @@ int64_t usage_span(struct cluster *c)
     return p->span_ms;
 }
 
-static int64_t risen(struct cluster *c, const struct tally *t, enum tally_use use)
+// At the end of what stands in the tally; nothing is changed.
+int64_t usage_of(const struct cluster *c, const struct tally *t, enum tally_use use)
 {
-    int64_t v = saturate((__int128)t->base[use] + (__int128)t->rate[use] * usage_span(c));
+    const struct settings_rule *s = policy_settings(c);
+    int64_t at_ms = usage_time(c), from_ms = s->usage_epoch_ms, base = t->base[use];
+    if (at_ms < from_ms)
+        at_ms = from_ms;
+    if (s->usage_period_ms && at_ms / s->usage_period_ms != from_ms / s->usage_period_ms) {
+        from_ms = at_ms / s->usage_period_ms * s->usage_period_ms;
+        base = 0;
+    }
+    int64_t v = rebased(s, base, t->rate[use], at_ms - from_ms) / 100;
     return v > 0 ? v : 0;
 }
 
-int64_t usage_of(struct cluster *c, const struct tally *t, enum tally_use use)
+static __int128 weighed(const struct tally *t, enum tally_use use, int64_t span_ms, int64_t weight)
 {
-    int64_t v = risen(c, t, use) / 100;
-    const struct settings_rule *s = policy_settings(c);
-    int64_t since = usage_time(c) - s->usage_epoch_ms;
-    if (!s->half_life_ms || since <= 0)
-        return v;
-    return (int64_t)times((uint64_t)v, usage_half(since, s->half_life_ms));
+    __int128 v = (__int128)t->base[use] + (__int128)t->rate[use] * span_ms;
+    return v > 0 ? v * weight : 0;
 }
 
 int64_t usage_cost(struct cluster *c, const struct tally *t)
 {
     const struct settings_rule *s = policy_settings(c);
-    __int128 v = (__int128)risen(c, t, USE_CORES) * s->core_weight +
-                 (__int128)risen(c, t, USE_GPUS) * s->gpu_weight +
-                 (__int128)risen(c, t, USE_MEMORY) * s->memory_weight;
+    int64_t span_ms = usage_span(c);
+    __int128 v = weighed(t, USE_CORES, span_ms, s->core_weight) +
+                 weighed(t, USE_GPUS, span_ms, s->gpu_weight) +
+                 weighed(t, USE_MEMORY, span_ms, s->memory_weight);
     return saturate(v / 1024); // only compared
 }

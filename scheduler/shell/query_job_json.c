@@ -22,13 +22,14 @@ void query_job_sql(const char *hint, const char *where, struct text *ret)
 {
     text_add(ret, "SELECT ");
     store_select_list(&store_tables[TABLE_JOB], "j", ret);
-    text_addf(ret,
-              ", s.name, (SELECT name FROM queue WHERE id = j.queue), s.cwd, rn.name, "
-              "(SELECT name FROM account WHERE id = j.account), "
-              "(SELECT name FROM qos WHERE id = j.qos) FROM job j %s "
-              "LEFT JOIN spec s ON s.hash = j.spec "
-              "LEFT JOIN node rn ON rn.id = j.reason_node %s",
-              hint, where);
+    text_addf(
+        ret,
+        ", s.name, coalesce((SELECT name FROM queue WHERE id = j.queue), s.queue), s.cwd, rn.name, "
+        "(SELECT name FROM account WHERE id = j.account), "
+        "(SELECT name FROM qos WHERE id = j.qos) FROM job j %s "
+        "LEFT JOIN spec s ON s.hash = j.spec "
+        "LEFT JOIN node rn ON rn.id = j.reason_node %s",
+        hint, where);
 }
 
 int query_rows(struct store_reader *r, sqlite3_stmt *stmt,
