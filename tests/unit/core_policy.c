@@ -74,7 +74,7 @@ static void accounts_are_a_tree(void **state)
     expect_reply(s, "ok");
     drop(s, RULE_ACCOUNT, "b");
     expect_reply(s, "ok");
-    char name[8], parent[16] = "parent=a";
+    char name[16], parent[32] = "parent=a";
     for (int i = 0; i < POLICY_DEPTH_MAX - 2; i++) {
         snprintf(name, sizeof name, "d%d", i);
         must_put(s, RULE_ACCOUNT, name, parent);
