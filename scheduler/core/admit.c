@@ -7,7 +7,8 @@ struct admission {
     struct cluster *c;
     const struct input_submit *in;
     const struct caller *who;
-    struct member m;
+    struct policy *queue, *user, *qos;
+    struct member *m;
     struct reason no;
     struct text detail;
 };
@@ -28,10 +29,10 @@ static bool unknown(struct admission *a, enum rule_kind k, const char *name)
 static bool take_queue(struct admission *a)
 {
     const char *name = a->in->queue ? a->in->queue : QUEUE_DEFAULT;
-    a->m.queue = policy_find(a->c, RULE_QUEUE, name);
-    if (!a->m.queue)
+    a->queue = policy_find(a->c, RULE_QUEUE, name);
+    if (!a->queue)
         return unknown(a, RULE_QUEUE, name);
-    if (strcmp(a->m.queue->row->queue.state, "closed") == 0) {
+    if (strcmp(a->queue->row->queue.state, "closed") == 0) {
         text_add(&a->detail, name);
         return refuse(a, REASON_QUEUE_CLOSED);
     }
@@ -69,7 +70,7 @@ static bool take_account(struct admission *a)
         u = user_default(c, a->in->owner_uid);
     if (!u && falls && (!name || strcmp(name, ACCOUNT_DEFAULT) == 0))
         u = user_join_default(c, a->in->owner_uid, a->in->owner_name);
-    a->m.user = u;
+    a->user = u;
     if (u)
         return true;
     text_addf(&a->detail, "user \"%s\" is not in %s%s%s", owner_name(a),
@@ -89,17 +90,17 @@ const char *qos_of_jobs(const struct policy *queue, const struct policy *user)
 
 static bool take_qos(struct admission *a)
 {
-    const char *name = a->in->qos ? a->in->qos : qos_of_jobs(a->m.queue, a->m.user);
-    a->m.qos = policy_find(a->c, RULE_QOS, name);
-    if (!a->m.qos)
+    const char *name = a->in->qos ? a->in->qos : qos_of_jobs(a->queue, a->user);
+    a->qos = policy_find(a->c, RULE_QOS, name);
+    if (!a->qos)
         return unknown(a, RULE_QOS, name);
-    const char *allowed = a->m.queue->row->queue.qos;
+    const char *allowed = a->queue->row->queue.qos;
     if (*allowed && !rule_list_has(allowed, name)) {
-        text_addf(&a->detail, "queue \"%s\" takes QoS %s, not \"%s\"", a->m.queue->key, allowed,
+        text_addf(&a->detail, "queue \"%s\" takes QoS %s, not \"%s\"", a->queue->key, allowed,
                   name);
         return refuse(a, REASON_NOT_ALLOWED);
     }
-    const struct policy *p = a->m.user->parent;
+    const struct policy *p = a->user->parent;
     while (p && !*p->row->account.qos)
         p = p->parent;
     if (!p || !a->in->qos || rule_list_has(p->row->account.qos, name))
@@ -111,29 +112,30 @@ static bool take_qos(struct admission *a)
 
 static bool queue_takes_account(struct admission *a)
 {
-    const char *list = a->m.queue->row->queue.accounts;
-    for (const struct policy *p = a->m.user->parent; *list && p; p = p->parent)
+    const char *list = a->queue->row->queue.accounts;
+    for (const struct policy *p = a->user->parent; *list && p; p = p->parent)
         if (rule_list_has(list, p->key))
             return true;
     if (!*list)
         return true;
-    text_addf(&a->detail, "queue \"%s\" is for accounts %s, not \"%s\"", a->m.queue->key, list,
-              a->m.user->parent->key);
+    text_addf(&a->detail, "queue \"%s\" is for accounts %s, not \"%s\"", a->queue->key, list,
+              a->user->parent->key);
     return refuse(a, REASON_NOT_ALLOWED);
 }
 
 static bool within_limits(struct admission *a, struct request *req)
 {
     int64_t jobs = a->in->array_count ? a->in->array_count : 1;
+    a->m = member_get(a->c, a->queue, a->user, a->qos);
     if (!req->time_limit_ms)
-        req->time_limit_ms = a->m.queue->row->queue.default_time_ms;
+        req->time_limit_ms = a->queue->row->queue.default_time_ms;
     if (!req->time_limit_ms)
-        req->time_limit_ms = limit_time_ms(a->c, &a->m);
-    return limit_submit(a->c, &a->m, req, jobs, &a->detail) || refuse(a, REASON_LIMIT);
+        req->time_limit_ms = limit_time_ms(a->m);
+    return limit_submit(a->c, a->m, req, jobs, &a->detail) || refuse(a, REASON_LIMIT);
 }
 
 bool admit(struct cluster *c, const struct caller *who, const struct input_submit *in,
-           struct request *req, struct member *ret)
+           struct request *req, struct member **ret)
 {
     struct admission a = {.c = c, .in = in, .who = who};
     *req = in->req;

@@ -112,20 +112,23 @@ static void check_job(const struct cluster *c, const struct job *j)
     CHECK(job_state_ended(j->state) == (j->ended_at_ms != 0));
 }
 
-static void check_membership(const struct cluster *c, const struct job *j)
+static void check_member(struct cluster *c, struct job *j)
 {
-    struct member m = member_of(c, j);
-    CHECK(m.queue && m.queue->row->kind == RULE_QUEUE && m.qos && m.qos->row->kind == RULE_QOS);
-    CHECK(m.user && m.user->row->kind == RULE_USER && m.user->parent &&
-          m.user->parent->row->id == j->account.v);
+    const struct policy *queue = policy_by_id(c, j->queue.v), *user = policy_by_id(c, j->user.v);
+    const struct policy *qos = policy_by_id(c, j->qos.v);
+    CHECK(queue && queue->row->kind == RULE_QUEUE && qos && qos->row->kind == RULE_QOS);
+    CHECK(user && user->row->kind == RULE_USER && user->parent &&
+          user->parent->row->id == j->account.v);
+    const struct member *m = member_of(c, j);
+    CHECK(m->queue == queue && m->user == user && m->qos == qos);
 }
 
 static void check_policies(struct cluster *c)
 {
-    const struct job *j;
+    struct job *j;
     TAILQ_FOREACH(j, &c->jobs, live_link)
     if (tally_counts_job(j))
-        check_membership(c, j);
+        check_member(c, j);
     tally_sum(c);
     for (const struct tally *t = c->policies.tallies; t; t = t->by_id.next) {
         CHECK(policy_by_id(c, t->rule));

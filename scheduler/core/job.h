@@ -71,6 +71,7 @@ struct request {
     bool pmix;             // tasks need PMIx: prepare on every node, then go
 };
 
+struct member;
 struct job {
     struct job_id id; // 0: a free slot
     struct job_uid uid;
@@ -113,6 +114,7 @@ struct job {
     struct placement_list parts; // placements that exist, of any attempt
     bool queued;                 // is in the queue
     bool dirty;
+    struct member *member;     // queue, user and QoS with where it counts; NULL: not looked up
     bool tallied_running;      // as counted by tally_job()
     int32_t tallied_submitted; //
     RB_ENTRY(job) queue_link;

@@ -213,12 +213,10 @@ static bool over_alone(const struct level *l, const struct need *n, enum limit_k
 bool limit_submit(struct cluster *c, const struct member *m, const struct request *r, int64_t jobs,
                   struct text *wrong)
 {
-    struct levels ls;
     struct need n = need_of(r, jobs, 0);
     bool deny = m->qos->row->qos.deny_on_limit;
-    levels_of(c, m, &ls);
-    for (int i = 0; i < ls.count; i++) {
-        const struct level *l = &ls.items[i];
+    for (int i = 0; i < m->levels.count; i++) {
+        const struct level *l = &m->levels.items[i];
         int64_t most = l->limits[LIMIT_SUBMITTED_JOBS];
         enum limit_kind k = LIMIT_SUBMITTED_JOBS;
         bool over = most != RULE_NONE && l->tally->submitted_jobs + jobs > most;
@@ -230,13 +228,11 @@ bool limit_submit(struct cluster *c, const struct member *m, const struct reques
     return true;
 }
 
-int64_t limit_time_ms(struct cluster *c, const struct member *m)
+int64_t limit_time_ms(const struct member *m)
 {
-    struct levels ls;
     int64_t least = 0;
-    levels_of(c, m, &ls);
-    for (int i = 0; i < ls.count; i++) {
-        const struct level *l = &ls.items[i];
+    for (int i = 0; i < m->levels.count; i++) {
+        const struct level *l = &m->levels.items[i];
         int64_t most = l->count == LIMIT_COUNT ? l->limits[LIMIT_JOB_TIME] : RULE_NONE;
         if (most > 0 && (!least || most < least))
             least = most;
@@ -282,23 +278,22 @@ static const char *in_arena(struct cluster *c, const struct text *t)
     return arena_strdup(&c->arena, text_str(t));
 }
 
-bool limit_start(struct cluster *c, const struct job *j, int64_t nodes, struct reason *ret,
+bool limit_start(struct cluster *c, struct job *j, int64_t nodes, struct reason *ret,
                  const char **ret_detail)
 {
     enum { LOOK_AGAIN_MS = 60000 };
-    struct levels ls;
-    struct member m = member_of(c, j);
+    const struct member *m = member_of(c, j);
+    const struct levels *ls = &m->levels;
     struct need n = need_of(&j->req, 0, nodes);
     enum limit_kind k = LIMIT_RUNNING_JOBS;
     AUTO(text) struct text t = {0};
-    levels_of(c, &m, &ls);
-    if (strcmp(m.queue->row->queue.state, "draining") == 0) {
+    if (strcmp(m->queue->row->queue.state, "draining") == 0) {
         *ret = (struct reason){.code = REASON_QUEUE_DRAINING};
-        *ret_detail = m.queue->key;
+        *ret_detail = m->queue->key;
         return false;
     }
-    for (int i = 0; i < ls.count; i++) {
-        const struct level *l = &ls.items[i];
+    for (int i = 0; i < ls->count; i++) {
+        const struct level *l = &ls->items[i];
         if (closed(c, l, &n, &k)) {
             text_addf(&t, "%s of ", word_of(l, k));
             limit_add_level(c, l->of, uid_of(l), &t);
@@ -307,8 +302,8 @@ bool limit_start(struct cluster *c, const struct job *j, int64_t nodes, struct r
             return false;
         }
     }
-    for (int i = 0; i < ls.count; i++) {
-        const struct level *l = &ls.items[i];
+    for (int i = 0; i < ls->count; i++) {
+        const struct level *l = &ls->items[i];
         if (!over_now(c, l, &n, &k))
             continue;
         if ((int)k < TALLY_COUNTS)
@@ -344,12 +339,11 @@ static void add_rows(struct cluster *c, const struct level *l, struct limit_rows
 void limits_of_user(struct cluster *c, const struct policy *user, const struct policy *queue,
                     const struct policy *qos, struct limit_row **ret, size_t *ret_count)
 {
-    struct levels ls;
-    struct member m = {(struct policy *)queue, (struct policy *)user, (struct policy *)qos};
+    const struct member *m =
+        member_get(c, (struct policy *)queue, (struct policy *)user, (struct policy *)qos);
     struct limit_rows rows = {0};
-    levels_of(c, &m, &ls);
-    for (int i = 0; i < ls.count; i++)
-        add_rows(c, &ls.items[i], &rows);
+    for (int i = 0; i < m->levels.count; i++)
+        add_rows(c, &m->levels.items[i], &rows);
     *ret = rows.items;
     *ret_count = rows.count;
 }

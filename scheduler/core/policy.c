@@ -181,6 +181,7 @@ void policy_drop(struct cluster *c, struct policy *p)
     struct rule *r = p->row;
     HASH_DELETE(by_name, ps->by_name[r->kind], p);
     ps->by_id[r->id - 1] = NULL;
+    members_drop(c, p);
     if (r->kind == RULE_USER)
         uid_remove(c, p);
     if (r->kind == RULE_QOS)
@@ -215,6 +216,7 @@ void policies_fini(struct cluster *c)
 {
     struct policies *ps = &c->policies;
     struct tally *t, *next;
+    members_drop(c, NULL);
     for (int k = 0; k < RULE_KIND_COUNT; k++)
         HASH_CLEAR(by_name, ps->by_name[k]);
     for (size_t i = 0; i < ps->count; i++)

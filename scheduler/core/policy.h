@@ -59,6 +59,7 @@ struct policies {
     struct policy *settings;
     struct policy *qos[POLICY_QOS_MAX]; // by index
     struct tally *tallies;
+    struct member *members;      // by the ids of queue, user and QoS
     bool started;                // counts are kept
     uint32_t pass;               // number of the pass, for tally.closed
     int64_t span_at_ms, span_ms; // S of that time

@@ -195,6 +195,8 @@ static void change(struct cluster *c, const struct input *in, struct policy *p)
     policy_resolve(c, p);
     if (to.kind == RULE_USER)
         user_set(c, p);
+    if (to.kind == RULE_ACCOUNT)
+        members_relevel(c);
     if (to.kind == RULE_ACCOUNT || to.kind == RULE_QOS)
         tally_recount(c);
     AUTO(text) struct text changes = {0};

@@ -113,6 +113,7 @@ static void adopt(struct cluster *c, struct job *j)
     j->account.v = (uint32_t)user->parent->row->id;
     j->queue.v = (uint32_t)policy_find(c, RULE_QUEUE, QUEUE_DEFAULT)->row->id;
     j->qos.v = (uint32_t)policy_find(c, RULE_QOS, QOS_DEFAULT)->row->id;
+    j->member = NULL;
     job_mark(c, j);
 }
 

@@ -206,10 +206,6 @@ void hold_enter(struct cluster *c, uint64_t term_seen, const char *why);
 
 // ---- queues, accounts, users, QoS: policy*.c, tally.c, limit.c, admit.c, usage.c ----
 
-// To what a job belongs; its account is the user's parent.
-struct member {
-    struct policy *queue, *user, *qos;
-};
 // Where a job counts, and the limits there: LIMIT_COUNT of them, or LIMIT_USER_COUNT of one user.
 struct level {
     struct policy *of;
@@ -222,8 +218,21 @@ struct levels {
     struct level items[LEVELS_MAX];
     int count;
 };
-struct member member_of(const struct cluster *c, const struct job *j);
-void levels_of(struct cluster *c, const struct member *m, struct levels *ret);
+// To what jobs belong: one for all with the same queue, user and QoS. Their account is the user's
+// parent.
+struct member {
+    uint32_t ids[3];
+    struct policy *queue, *user, *qos;
+    struct levels levels;
+    UT_hash_handle by_ids;
+};
+struct member *member_get(struct cluster *c, struct policy *queue, struct policy *user,
+                          struct policy *qos);
+struct member *member_of(struct cluster *c, struct job *j);
+// After the tree of accounts has changed.
+void members_relevel(struct cluster *c);
+// All that belong to what is removed.
+void members_drop(struct cluster *c, const struct policy *p);
 
 // Rows. policy_make() gives out the id.
 struct policy *policy_add(struct cluster *c, const struct rule *row);
@@ -270,7 +279,7 @@ void tally_mark(struct cluster *c, struct tally *t);
 // After a change of the job's state or of what its array has left.
 void tally_job(struct cluster *c, struct job *j);
 // p has been added (1) or is removed (-1); j NULL: it is of no job that is known.
-void tally_part(struct cluster *c, const struct job *j, const struct placement *p, int sign);
+void tally_part(struct cluster *c, struct job *j, const struct placement *p, int sign);
 // Does it belong to anything still? Else nothing of it counts any more.
 bool tally_counts_job(const struct job *j);
 // Everything anew from jobs and placements: when levels or percents have changed.
@@ -287,14 +296,14 @@ void usage_rebase(struct cluster *c, int64_t at_ms, bool forget);
 // May the submission enter? Then *ret is to what it belongs, and *req what it asks for with the
 // defaults of there; else it has been answered.
 bool admit(struct cluster *c, const struct caller *who, const struct input_submit *in,
-           struct request *req, struct member *ret);
+           struct request *req, struct member **ret);
 bool limit_submit(struct cluster *c, const struct member *m, const struct request *r, int64_t jobs,
                   struct text *wrong);
 // The least max_job_time that bounds it; 0: none does.
-int64_t limit_time_ms(struct cluster *c, const struct member *m);
+int64_t limit_time_ms(const struct member *m);
 // At the begin of a pass over the queue: no limit has stopped a job yet.
 void limit_pass_begin(struct cluster *c);
 // May the job start now, on so many nodes (0: not known yet)? If not: why; the detail lives until
 // the turn's end. Jobs asked for in a pass come in the order of the queue.
-bool limit_start(struct cluster *c, const struct job *j, int64_t nodes, struct reason *ret,
+bool limit_start(struct cluster *c, struct job *j, int64_t nodes, struct reason *ret,
                  const char **ret_detail);

@@ -110,10 +110,10 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
         return;
     }
     struct request req;
-    struct member m;
+    struct member *m;
     if (!admit(c, who, in, &req, &m))
         return;
-    struct job *j = make(c, in, &req, &m);
+    struct job *j = make(c, in, &req, m);
     tally_job(c, j);
     job_mark(c, j);
     narrate(c, j);

@@ -76,6 +76,7 @@ struct job *job_add(struct cluster *c, const struct job *row)
     TAILQ_INIT(&j->parts);
     j->queued = j->dirty = j->tallied_running = false;
     j->tallied_submitted = 0;
+    j->member = NULL;
     struct job *before = TAILQ_LAST(&c->jobs, job_list);
     while (before && before->id.v > j->id.v)
         before = TAILQ_PREV(before, job_list, live_link);

@@ -63,36 +63,6 @@ void tally_drop(struct cluster *c, struct tally *t)
     free(t);
 }
 
-// ---- levels ----
-
-static void level(struct levels *ls, struct policy *of, struct tally *t, const int64_t *limits,
-                  int count)
-{
-    CHECK(ls->count < LEVELS_MAX);
-    ls->items[ls->count++] = (struct level){of, t, limits, count};
-}
-
-void levels_of(struct cluster *c, const struct member *m, struct levels *ret)
-{
-    int64_t uid = m->user->row->user.uid;
-    ret->count = 0;
-    const struct rule *q = m->queue->row, *s = m->qos->row;
-    level(ret, m->queue, m->queue->tally, q->queue.limits, LIMIT_COUNT);
-    level(ret, m->queue, tally_get(c, q->id, uid), q->queue.user_limits, LIMIT_USER_COUNT);
-    level(ret, m->user, m->user->tally, m->user->row->user.limits, LIMIT_COUNT);
-    for (struct policy *a = m->user->parent; a; a = a->parent)
-        level(ret, a, a->tally, a->row->account.limits, LIMIT_COUNT);
-    level(ret, m->qos, m->qos->tally, s->qos.limits, LIMIT_COUNT);
-    level(ret, m->qos, tally_get(c, s->id, uid), s->qos.user_limits, LIMIT_USER_COUNT);
-}
-
-struct member member_of(const struct cluster *c, const struct job *j)
-{
-    return (struct member){.queue = policy_by_id(c, j->queue.v),
-                           .user = policy_by_id(c, j->user.v),
-                           .qos = policy_by_id(c, j->qos.v)};
-}
-
 // ---- jobs ----
 
 static int64_t submitted(const struct job *j)
@@ -110,16 +80,15 @@ static bool running(const struct job *j)
            (j->state == JOB_STARTING || j->state == JOB_RUNNING || j->state == JOB_STOPPING);
 }
 
-static void count_job(struct cluster *c, const struct job *j, int64_t more_submitted,
+static void count_job(struct cluster *c, struct job *j, int64_t more_submitted,
                       int64_t more_running)
 {
-    struct levels ls;
-    struct member m = member_of(c, j);
-    levels_of(c, &m, &ls);
-    for (int i = 0; i < ls.count; i++) {
-        ls.items[i].tally->submitted_jobs += more_submitted;
-        ls.items[i].tally->running_jobs += more_running;
-        tally_mark(c, ls.items[i].tally);
+    const struct levels *ls = &member_of(c, j)->levels;
+    for (int i = 0; i < ls->count; i++) {
+        struct tally *t = ls->items[i].tally;
+        t->submitted_jobs += more_submitted;
+        t->running_jobs += more_running;
+        tally_mark(c, t);
     }
 }
 
@@ -153,15 +122,13 @@ static void charge(struct tally *t, int use, int64_t rate, int64_t span)
     t->base[use] = base > INT64_MAX ? INT64_MAX : base < INT64_MIN ? INT64_MIN : (int64_t)base;
 }
 
-static void count_part(struct cluster *c, const struct job *j, const struct placement *p, int sign)
+static void count_part(struct cluster *c, struct job *j, const struct placement *p, int sign)
 {
-    struct levels ls;
-    struct member m = member_of(c, j);
+    const struct member *m = member_of(c, j);
     struct holding h = holding_of(p);
-    int64_t percent = m.qos->row->qos.usage_percent, span = usage_span(c);
-    levels_of(c, &m, &ls);
-    for (int i = 0; i < ls.count; i++) {
-        struct tally *t = ls.items[i].tally;
+    int64_t percent = m->qos->row->qos.usage_percent, span = usage_span(c);
+    for (int i = 0; i < m->levels.count; i++) {
+        struct tally *t = m->levels.items[i].tally;
         t->cores += sign * h.cores;
         t->gpus += sign * h.gpus;
         t->memory_mib += sign * h.memory_mib;
@@ -172,7 +139,7 @@ static void count_part(struct cluster *c, const struct job *j, const struct plac
     }
 }
 
-void tally_part(struct cluster *c, const struct job *j, const struct placement *p, int sign)
+void tally_part(struct cluster *c, struct job *j, const struct placement *p, int sign)
 {
     if (c->policies.started && j)
         count_part(c, j, p, sign);
@@ -205,15 +172,13 @@ void tally_sum(struct cluster *c)
     {
         if (!tally_counts_job(j))
             continue;
-        struct levels ls;
-        struct member m = member_of(c, j);
+        const struct member *m = member_of(c, j);
         struct tally_sum sum = {.counts = {running(j), submitted(j)}};
         const struct placement *p;
         TAILQ_FOREACH(p, &j->parts, job_link)
-        sum_part(p, m.qos->row->qos.usage_percent, &sum);
-        levels_of(c, &m, &ls);
-        for (int i = 0; i < ls.count; i++) {
-            struct tally_sum *to = &ls.items[i].tally->sum;
+        sum_part(p, m->qos->row->qos.usage_percent, &sum);
+        for (int i = 0; i < m->levels.count; i++) {
+            struct tally_sum *to = &m->levels.items[i].tally->sum;
             for (int k = 0; k < TALLY_COUNTS; k++)
                 to->counts[k] += sum.counts[k];
             for (int u = 0; u < TALLY_USES; u++)
