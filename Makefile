@@ -54,7 +54,7 @@ BLAS_LIBS := -lopenblas
 # ---- parts -------------------------------------------------------------------------------------
 # A part is a directory that becomes a static library; its main*.c stays out of it.
 PARTS := common proto scheduler/core scheduler/shell agent/core agent/host agent/inventory agent/shell agent/shepherd \
-    schedctl kernels
+    simulate schedctl kernels
 part_lib = $(B)/lib$(subst /,_,$(1)).a
 part_src = $(filter-out $(1)/main.c $(1)/plugin_%.c,$(wildcard $(1)/*.c))
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -75,13 +75,15 @@ L_host := $(call part_lib,agent/host)
 L_inventory := $(call part_lib,agent/inventory)
 L_ashell := $(call part_lib,agent/shell)
 L_shep := $(call part_lib,agent/shepherd)
+L_simulate := $(call part_lib,simulate)
 L_ctl := $(call part_lib,schedctl)
 L_ml := $(call part_lib,kernels)
 
 LIBS_scheduler := -lwebsockets -luv -lsqlite3 -lprotobuf-c -ljansson -lcrypto -ldl -lm
 LIBS_agent := -lz -lwebsockets -luv -lhwloc -lprotobuf-c -lcrypto -ldl
 LIBS_shepherd := -luv -lprotobuf-c -ljansson -ldl
-LIBS_schedctl := -lcurl -ljansson -lfyaml -lm
+LIBS_simulate := -lz -lm
+LIBS_schedctl := -lcurl -ljansson -lfyaml $(LIBS_simulate)
 LIBS_ml = $(MPI_LIBS) -ldnnl -lgomp $(BLAS_LIBS) -ljansson -lz -lm
 
 PROGRAMS := muster-scheduler muster-agent muster-shepherd muster-pmix.so schedctl muster-ml muster-report
@@ -99,7 +101,7 @@ $(B)/muster-pmix.so: $(B)/obj/agent/shepherd/plugin_pmix.o $(L_common)
 	$(Q)echo "  LINK $@"; $(CC) $(LDFLAGS) -shared -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PMIX_LIBS) -lhwloc
 $(B)/muster-report: $(B)/obj/agent/report/main.o $(L_common)
 	$(call link)
-$(B)/schedctl: $(B)/obj/schedctl/main.o $(L_ctl) $(L_common)
+$(B)/schedctl: $(B)/obj/schedctl/main.o $(L_ctl) $(L_simulate) $(L_score) $(L_common)
 	$(call link,$(LIBS_schedctl))
 $(B)/muster-ml: $(B)/obj/kernels/main.o $(L_ml) $(L_common)
 	$(call link,$(LIBS_ml))
@@ -137,7 +139,8 @@ AREA_agent := $(L_ashell) $(L_acore) $(L_host) $(L_inventory) $(L_proto) $(L_com
 AREA_host := $(L_host) $(L_common)
 AREA_inventory := $(L_inventory) $(L_common)
 AREA_shepherd := $(L_shep) $(L_acore) $(L_host) $(L_proto) $(L_common)
-AREA_schedctl := $(L_ctl) $(L_common)
+AREA_simulate := $(L_simulate) $(L_score) $(L_common)
+AREA_schedctl := $(L_ctl) $(L_simulate) $(L_score) $(L_common)
 AREA_ml := $(L_ml) $(L_common)
 AREALIBS_proto := -lprotobuf-c
 AREALIBS_store := $(LIBS_scheduler)
@@ -146,6 +149,7 @@ AREALIBS_acore := -lprotobuf-c -ljansson
 AREALIBS_agent := $(LIBS_agent)
 AREALIBS_shepherd := $(LIBS_shepherd)
 AREALIBS_inventory := -lhwloc -ldl
+AREALIBS_simulate := $(LIBS_simulate)
 AREALIBS_schedctl := $(LIBS_schedctl)
 AREALIBS_ml = $(LIBS_ml)
 area = $(firstword $(subst _, ,$(1)))
@@ -159,7 +163,7 @@ $(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
 # tests/fuzz/fuzz_NAME.c: with libFuzzer as build/fuzz/fuzz_NAME, over the kept corpus as
 # build/MODE/tests/fuzz_NAME.
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_LIBS := $(L_ctl) $(L_sshell) $(L_score) $(L_acore) $(L_proto) $(L_common)
+FUZZ_LIBS := $(L_ctl) $(L_simulate) $(L_sshell) $(L_score) $(L_acore) $(L_proto) $(L_common)
 FUZZ_LINK := $(LIBS_scheduler) $(LIBS_schedctl) -lcmocka
 $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_LIBS)
 	$(call link,-fsanitize=fuzzer $(FUZZ_LINK))
@@ -176,7 +180,7 @@ TAP := CMOCKA_MESSAGE_OUTPUT=TAP
 check: deps-test ## install what tests need, run them all
 	$(Q)$(MAKE) --no-print-directory tests-built
 	$(Q)$(TAP) tests/run-tests.py tests/model/run.py \
-	  $(patsubst %,build/debug/tests/%,$(UNIT) $(FUZZ)) $(wildcard tests/system/[0-9]*.py)
+	  $(patsubst %,build/debug/tests/%,$(UNIT) $(FUZZ)) $(wildcard tests/system/[0-9]*.py tests/trace/[0-9]*.py)
 tests-built:
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
 	$(Q)$(MAKE) --no-print-directory -j2 MODE=debug all unit-programs

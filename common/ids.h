@@ -8,6 +8,10 @@
 struct job_id {
     uint64_t v;
 };
+// Pending jobs that are alike but for their age; unique within one database.
+struct class_id {
+    uint64_t v;
+};
 // A node's number within one database; nodes are named by people.
 struct node_id {
     uint32_t v;

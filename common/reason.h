@@ -6,12 +6,13 @@
 // detail (a program's own message); "(s)" is a plural's, after the number before it.
 //
 //     struct reason r = {.code = REASON_RESOURCES, .a = 4, .b = 1};
-//     reason_text(&r, NULL, NULL, &text);      // "is next and waits ..."
+//     reason_text(&r, NULL, NULL, &text);      // "waits ..."
 #pragma once
 
 #include "common/ids.h"
 #include "common/text.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // Name, word (scripts match it; stable), template, hint (what the user can do; may be "").
@@ -20,22 +21,24 @@
     /* why a job waits */                                                                         \
     X(PRIORITY, "priority", "waits for its turn: jobs before it in the queue wait too", "")       \
     X(RESOURCES, "resources",                                                                     \
-      "is next and waits for free resources: it needs %a core(s) on %b node(s); %c are free "     \
+      "waits for free resources: it needs %a core(s) on %b node(s); %c are free "                 \
       "on usable nodes",                                                                          \
       "")                                                                                         \
     X(RESOURCES_GPUS, "resources_gpus",                                                           \
-      "is next and waits for free GPUs: it needs %a on %b node(s); %c are free on usable nodes",  \
-      "")                                                                                         \
+      "waits for free GPUs: it needs %a on %b node(s); %c are free on usable nodes", "")          \
     X(RESOURCES_MEMORY, "resources_memory",                                                       \
-      "is next and waits for free memory: it needs %a MiB on %b node(s); %c MiB are free on "     \
+      "waits for free memory: it needs %a MiB on %b node(s); %c MiB are free on "                 \
       "usable nodes",                                                                             \
       "")                                                                                         \
     X(RESOURCES_SCATTERED, "resources_scattered",                                                 \
-      "is next and waits: enough is free altogether (%c cores for its %a), but not as it needs "  \
+      "waits: enough is free altogether (%c cores for its %a), but not as it needs "              \
       "it, on %b node(s) with all of a task's resources together",                                \
       "")                                                                                         \
     X(RESOURCES_PORTS, "resources_ports",                                                         \
-      "is next and waits for a free port on node %n: all %a of its machine are held", "")         \
+      "waits for a free port on node %n: all %a of its machine are held", "")                     \
+    X(WOULD_DELAY, "would_delay",                                                                 \
+      "could start now, but would delay job %a, for which room is kept",                          \
+      "A time limit (--time) that ends before then lets a job fill in.")                          \
     X(NO_NODES, "no_nodes", "waits for nodes: none of the %a known is usable",                    \
       "See `schedctl nodes` for nodes that are down, unreachable or drained.")                    \
     X(NODES_UNUSABLE, "nodes_unusable",                                                           \
@@ -60,6 +63,10 @@
     X(UNSATISFIABLE, "unsatisfiable",                                                             \
       "can never run: needs %a node(s) with %b core(s); the cluster has %c",                      \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                \
+    X(UNSATISFIABLE_CONSTRAINT, "unsatisfiable_constraint",                                       \
+      "can never run: needs %a node(s) of this size for which its constraint holds; the cluster " \
+      "has %b",                                                                                   \
+      "Ask for other nodes, or submit with --allow-unsatisfiable to wait for new ones.")          \
     X(UNSATISFIABLE_TASKS, "unsatisfiable_tasks",                                                 \
       "can never run: needs %a task(s) of %b core(s) each; the cluster has room for %c",          \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                \
@@ -144,6 +151,12 @@ struct reason {
     struct node_id node;
     int64_t a, b, c;
 };
+
+// Is its detail that of a limit, known only to the scheduler's core (cluster_limit_text())?
+static inline bool reason_is_limit(enum reason_code code)
+{
+    return code == REASON_LIMIT_WAIT || code == REASON_LIMIT_TURN || code == REASON_QUEUE_DRAINING;
+}
 
 const char *reason_word(enum reason_code code);
 // The unfilled hint; "" if there is none.

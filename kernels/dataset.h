@@ -7,6 +7,8 @@
 #include "kernels/shape.h"
 
 enum { CLASSES_MAX = 1024 };
+// What to do when a file of a data set can't be opened.
+#define DATA_HINT "See --data in muster-ml train --help."
 
 struct dataset {
     size_t count, classes; // classes: largest label + 1

@@ -1,6 +1,6 @@
 #include "common/alloc.h"
+#include "common/gzfile.h"
 #include "kernels/dataset.h"
-#include "kernels/gzfile.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -65,7 +65,7 @@ static int read_file(const char *path, uint32_t magic, size_t dims, uint32_t *sh
     struct gzfile f;
     uint8_t header[4 * (1 + DIMS_MAX)];
     size_t len, size = 0;
-    int rc = gzfile_open(path, &f, err);
+    int rc = gzfile_open(path, DATA_HINT, &f, err);
     if (rc)
         return rc;
     rc = gzfile_read(&f, header, 4 * (1 + dims), &len, err);

@@ -1,10 +1,10 @@
 #include "kernels/textfile.h"
 
 #include "common/alloc.h"
+#include "common/gzfile.h"
 #include "common/text.h"
 #include "common/units.h"
 #include "kernels/dataset.h"
-#include "kernels/gzfile.h"
 #include "kernels/vocabulary.h"
 
 #include <stdio.h>
@@ -32,7 +32,7 @@ static int read_all(struct gzfile *f, struct text *ret, struct err *err)
 static int read_path(const char *path, struct text *ret, struct err *err)
 {
     struct gzfile f;
-    int rc = gzfile_open(path, &f, err);
+    int rc = gzfile_open(path, DATA_HINT, &f, err);
     if (rc)
         return rc;
     rc = read_all(&f, ret, err);

@@ -1,4 +1,5 @@
 #include "common/alloc.h"
+#include "common/units.h"
 #include "schedctl/ctl.h"
 #include "schedctl/jobname.h"
 #include "schedctl/present.h"
@@ -6,6 +7,128 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+static const char *verdict_sentence(const json_t *why)
+{
+    static const char *const sentences[][2] = {
+        {"never", "No nodes of this cluster could ever hold it."},
+        {"not_now", "The nodes that are usable now could not hold it, were they empty."},
+        {"resources", "It starts when enough of what others hold is free."},
+        {"turn", "There is room for it now."},
+    };
+    for (size_t i = 0; i < COUNT(sentences); i++)
+        if (strcmp(get_str(why, "verdict"), sentences[i][0]) == 0)
+            return sentences[i][1];
+    return "";
+}
+
+static void print_conditions(const json_t *why)
+{
+    static const struct column COLUMNS[] = {{"CONDITION", COLUMN_LEFT},
+                                            {"NODES", COLUMN_RIGHT},
+                                            {"TASKS", COLUMN_RIGHT},
+                                            {"ENOUGH", COLUMN_LEFT}};
+    AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(why, "conditions"), i, row)
+    {
+        table_cell(&t, "%s", get_str(row, "text"));
+        table_cell(&t, "%" PRId64, get_int(row, "nodes"));
+        table_cell(&t, "%" PRId64, get_int(row, "tasks"));
+        table_cell(&t, "%s",
+                   json_is_true(json_object_get(row, "fails"))    ? "no   <-"
+                   : json_is_true(json_object_get(row, "enough")) ? "yes"
+                                                                  : "no");
+    }
+    printf("\n");
+    table_print(&t);
+}
+
+static void print_holders(const json_t *why)
+{
+    static const struct column COLUMNS[] = {{"HELD BY", COLUMN_LEFT}, {"NODES", COLUMN_RIGHT},
+                                            {"CORES", COLUMN_RIGHT},  {"GPUS", COLUMN_RIGHT},
+                                            {"MEMORY", COLUMN_RIGHT}, {"UNTIL", COLUMN_LEFT}};
+    const json_t *holders = json_object_get(why, "holders");
+    if (!json_array_size(holders))
+        return;
+    AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
+    size_t i;
+    json_t *h;
+    json_array_foreach(holders, i, h)
+    {
+        AUTO(text) struct text memory = {0}, until = {0};
+        text_add_size_mib(&memory, get_int(h, "memory_mib"));
+        add_full_time(&until, get_int(h, "until"));
+        if (get_int(h, "job"))
+            table_cell(&t, "job %" PRId64, get_int(h, "job"));
+        else
+            table_cell(&t, "%s", "an unknown attempt");
+        table_cell(&t, "%" PRId64, get_int(h, "nodes"));
+        table_cell(&t, "%" PRId64, get_int(h, "cores"));
+        table_cell(&t, "%" PRId64, get_int(h, "gpus"));
+        table_cell(&t, "%s", get_int(h, "memory_mib") ? text_str(&memory) : "");
+        table_cell(&t, "%s", get_int(h, "until") ? text_str(&until) : "no time limit");
+    }
+    printf("\n");
+    table_print(&t);
+}
+
+// "-n 2 instead of 4"
+static void add_change(struct text *t, const char *key, int64_t v, int64_t was)
+{
+    static const struct {
+        const char *key, *option;
+    } options[] = {{"tasks", "--tasks"}, {"nodes", "--nodes"},       {"cpus", "--cpus"},
+                   {"gpus", "--gpus"},   {"memory_mib", "--memory"}, {"time_limit_ms", "--time"}};
+    AUTO(text) struct text now = {0}, before = {0};
+    for (size_t i = 0; i < COUNT(options); i++)
+        if (strcmp(key, options[i].key) == 0)
+            text_addf(t, "%s ", options[i].option);
+    if (strcmp(key, "memory_mib") == 0) {
+        text_addf(&now, "%" PRId64 "MiB", v);
+        text_addf(&before, "%" PRId64 "MiB", was);
+    } else if (strcmp(key, "time_limit_ms") == 0) {
+        text_addf(&now, "%" PRId64 "m", v / 60000);
+        if (was)
+            text_addf(&before, "%" PRId64 "m", was / 60000);
+    } else {
+        text_addf(&now, "%" PRId64, v);
+        text_addf(&before, "%" PRId64, was);
+    }
+    if (!v && strcmp(key, "nodes") == 0)
+        text_addf(t, "left out (instead of %s)", text_str(&before));
+    else
+        text_addf(t, "%s instead of %s", text_str(&now), before.len ? text_str(&before) : "none");
+}
+
+static void print_relaxations(const json_t *why)
+{
+    const json_t *list = json_object_get(why, "relaxations");
+    size_t i;
+    json_t *r, *v;
+    const char *key;
+    if (json_array_size(list))
+        printf("\nIt would start now (each tried on a copy of the cluster):\n");
+    json_array_foreach(list, i, r)
+    {
+        AUTO(text) struct text t = {0};
+        if (json_is_true(json_object_get(r, "released")))
+            text_add(&t, "if it were released");
+        if (json_is_true(json_object_get(r, "first")))
+            text_addf(&t, "%sif it were first in the queue", t.len ? ", and " : "");
+        int changes = 0;
+        json_object_foreach(json_object_get(r, "change"), key, v)
+        {
+            text_add(&t, changes++ ? " and " : t.len ? ", with " : "with ");
+            add_change(&t, key, json_integer_value(v),
+                       get_int(json_object_get(r, "instead_of"), key));
+        }
+        printf("  %s\n", text_str(&t));
+    }
+}
 
 static void print(const char *name, const json_t *why)
 {
@@ -20,8 +143,26 @@ static void print(const char *name, const json_t *why)
     printf("%s\n", text_str(&t));
     if (ahead > 0)
         printf("%" PRId64 " pending job%s before it\n", ahead, ahead == 1 ? " is" : "s are");
+    int64_t starts_at = get_int(why, "starts_at");
+    if (starts_at > 0) {
+        AUTO(text) struct text at = {0};
+        add_full_time(&at, starts_at);
+        printf("starts at the latest at %s, as long as running jobs keep their limits\n",
+               text_str(&at));
+    }
     if (*get_str(reason, "hint"))
         printf("%s\n", get_str(reason, "hint"));
+    if (!json_array_size(json_object_get(why, "conditions")))
+        return;
+    if (*verdict_sentence(why))
+        printf("%s\n", verdict_sentence(why));
+    AUTO(text) struct text start = {0};
+    add_full_time(&start, get_int(why, "expected_start"));
+    if (start.len)
+        printf("Expected start: %s, if what runs uses its time limits up.\n", text_str(&start));
+    print_conditions(why);
+    print_holders(why);
+    print_relaxations(why);
 }
 
 static int run_job_why(struct ctl *ctl)

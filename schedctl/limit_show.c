@@ -5,7 +5,6 @@
 #include "schedctl/present.h"
 #include "schedctl/table.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,15 +20,16 @@ static void amount_cell(struct table *t, const json_t *limit, const char *key)
 {
     const char *word = get_str(limit, "limit");
     size_t len = strlen(word);
+    double v = json_number_value(json_object_get(limit, key));
     AUTO(text) struct text value = {0};
     if (is_null(limit, key))
         text_add(&value, "");
-    else if (len > 4 && strcmp(word + len - 4, "_mib") == 0 && get_int(limit, key))
-        text_add_size_mib(&value, get_int(limit, key));
+    else if (len > 4 && strcmp(word + len - 4, "_mib") == 0 && v > 0)
+        text_add_size_mib(&value, (int64_t)v);
     else if (len > 3 && strcmp(word + len - 3, "_ms") == 0)
-        text_add_duration_ms(&value, get_int(limit, key));
+        text_add_duration_ms(&value, (int64_t)v);
     else
-        text_addf(&value, "%" PRId64, get_int(limit, key));
+        text_addf(&value, "%.10g", v);
     table_cell(t, "%s", text_str(&value));
 }
 

@@ -47,7 +47,7 @@ static void add_use_cells(struct table *t, const json_t *object)
     const json_t *use = json_object_get(object, "use");
     static const char *const keys[] = {"running_jobs", "submitted_jobs", "cores", "gpus"};
     for (size_t i = 0; i < COUNT(keys); i++)
-        table_cell(t, "%" PRId64, get_int(use, keys[i]));
+        table_cell(t, "%.10g", json_number_value(json_object_get(use, keys[i])));
     table_cell(t, "%.1f", json_number_value(json_object_get(use, "core_hours")));
     table_cell(t, "%.1f", json_number_value(json_object_get(use, "gpu_hours")));
 }

@@ -54,6 +54,7 @@
     X(reservation_remove) \
     X(limit_show)         \
     X(recover)            \
+    X(simulate)           \
     X(doctor)             \
     X(version)            \
     X(help)

@@ -1,4 +1,5 @@
 // From the journal, and from what lives on this machine, back to the core.
+#include "agent/core/traces.h"
 #include "agent/shell/node.h"
 
 #include "common/alloc.h"
@@ -107,15 +108,24 @@ static void load_rebooted(struct node *n, struct held *h)
     muster__end__free_unpacked(end, NULL);
 }
 
-// Its shepherd took the order and is gone: it left word of the end, or its tasks are swept.
-static void load_lost(struct node *n, struct held *h, const struct agent_order *order,
-                      int64_t deadline_ms)
+// Its shepherd took the order, is gone and left no word of the end: its tasks are swept.
+static void load_lost(struct node *n, const struct agent_order *order, int64_t deadline_ms)
 {
-    if (take_end_file(n, h))
-        load_ended(n, h);
-    else
-        agent_load_order(n->core, order, ATTEMPT_ENDING, deadline_ms,
-                         (struct reason){.code = REASON_SHEPHERD_LOST});
+    agent_load_order(n->core, order, ATTEMPT_ENDING, deadline_ms,
+                     (struct reason){.code = REASON_SHEPHERD_LOST});
+}
+
+_Static_assert((int)AGENT_LOCK_LEFT == (int)ATTEMPT_LOCK_LEFT &&
+                   (int)AGENT_LOCK_ORDERED == (int)ATTEMPT_LOCK_ORDERED,
+               "the core's names of a lock's states are the host's");
+
+static enum agent_lock look(struct node *n, struct attempt_id id, pid_t *ret_pid)
+{
+    enum attempt_lock_state lock = ATTEMPT_LOCK_ABSENT;
+    struct err err;
+    if (attempt_lock_look(n->run_dir, id, &lock, ret_pid, &err))
+        log_error("restore", "lock", "%s", err.message);
+    return (enum agent_lock)lock;
 }
 
 // An order without END: what became of it on this machine?
@@ -123,23 +133,31 @@ static void load_order(struct node *n, struct held *h)
 {
     struct agent_order order = order_of(h->launch);
     struct reason none = {0};
-    enum attempt_lock_state lock = ATTEMPT_LOCK_ABSENT;
+    struct agent_traces traces = {.other_boot = restored.other_boot};
     pid_t pid;
-    struct err err;
-    if (restored.other_boot) {
-        load_rebooted(n, h);
-        return;
+    int64_t deadline_ms = 0;
+    if (!traces.other_boot) {
+        deadline_ms = restore_deadline(n, h);
+        traces.lock = look(n, h->id, &pid);
+        traces.has_end = traces.lock == AGENT_LOCK_ORDERED && take_end_file(n, h);
     }
-    int64_t deadline = restore_deadline(n, h);
-    if (attempt_lock_look(n->run_dir, h->id, &lock, &pid, &err))
-        log_error("restore", "lock", "%s", err.message);
-    if (lock == ATTEMPT_LOCK_HELD) {
-        agent_load_order(n->core, &order, ATTEMPT_FORKED, deadline, none);
+    switch (agent_traces_tell(&traces)) {
+    case AGENT_TOLD_REBOOTED:
+        load_rebooted(n, h);
+        break;
+    case AGENT_TOLD_LIVES:
+        agent_load_order(n->core, &order, ATTEMPT_FORKED, deadline_ms, none);
         shepherd_connect(n, h);
-    } else if (lock == ATTEMPT_LOCK_ORDERED) {
-        load_lost(n, h, &order, deadline);
-    } else {
-        agent_load_order(n->core, &order, ATTEMPT_ORDERED, deadline, none);
+        break;
+    case AGENT_TOLD_ENDED:
+        load_ended(n, h);
+        break;
+    case AGENT_TOLD_LOST:
+        load_lost(n, &order, deadline_ms);
+        break;
+    case AGENT_TOLD_NOTHING:
+        agent_load_order(n->core, &order, ATTEMPT_ORDERED, deadline_ms, none);
+        break;
     }
 }
 
@@ -170,20 +188,24 @@ static void read_cluster(struct node *n)
 static void adopt_one(struct node *n, struct attempt_id id, const char *name)
 {
     struct agent_order order = {.id = id, .lease_ms = -1};
-    enum attempt_lock_state lock;
-    pid_t pid;
-    struct err err;
-    if (agent_find(n->core, id) || attempt_lock_look(n->run_dir, id, &lock, &pid, &err))
+    pid_t pid = 0;
+    if (agent_find(n->core, id))
         return;
-    if (lock == ATTEMPT_LOCK_HELD) {
-        log_warning("restore", "adopted", "a shepherd lives: %s, pid %d", name, (int)pid);
-        struct held *h = held_add(n, id);
+    struct agent_traces traces = {.lock = look(n, id, &pid)};
+    enum agent_told told = agent_traces_tell(&traces);
+    if (told == AGENT_TOLD_NOTHING)
+        return;
+    struct held *h = held_add(n, id);
+    log_warning("restore", "adopted", "a shepherd %s: %s, pid %d",
+                told == AGENT_TOLD_LIVES ? "lives" : "has lived", name, (int)pid);
+    if (told == AGENT_TOLD_LIVES) {
         agent_load_order(n->core, &order, ATTEMPT_FORKED, restore_deadline(n, h),
                          (struct reason){0});
         shepherd_connect(n, h);
-    } else if (lock == ATTEMPT_LOCK_ORDERED) {
-        log_warning("restore", "adopted", "a shepherd has lived: %s, pid %d", name, (int)pid);
-        load_lost(n, held_add(n, id), &order, AGENT_NEVER);
+    } else if (take_end_file(n, h)) {
+        load_ended(n, h);
+    } else {
+        load_lost(n, &order, AGENT_NEVER);
     }
 }
 

@@ -1,5 +1,6 @@
 // Links to this node's shepherds: abstract sockets, frames. A shepherd that does not answer is
 // looked for by its lock before anything follows from it.
+#include "agent/core/traces.h"
 #include "agent/shell/node.h"
 
 #include "common/alloc.h"
@@ -271,9 +272,15 @@ void shepherd_missing(struct node *n, struct held *h)
         held_retry(n, h, 1000);
         return;
     }
-    bool absent = lock == ATTEMPT_LOCK_ABSENT && h->tries < CONNECT_TRIES;
-    if (lock == ATTEMPT_LOCK_HELD || absent)
+    switch (agent_traces_missing((enum agent_lock)lock, h->tries >= CONNECT_TRIES)) {
+    case AGENT_MISSING_WAIT:
         held_retry(n, h, 20);
-    else
-        gone(n, h, lock == ATTEMPT_LOCK_ORDERED);
+        break;
+    case AGENT_MISSING_NEVER:
+        gone(n, h, false);
+        break;
+    case AGENT_MISSING_GONE:
+        gone(n, h, true);
+        break;
+    }
 }

@@ -14,6 +14,7 @@ struct job *array_next_element(struct cluster *c, struct job *array)
     row.array_first = row.array_count = row.array_next = row.array_live = row.array_failed = 0;
     row.state = JOB_PENDING;
     row.reason = (struct reason){0};
+    row.class_id.v = 0;
     row.detail = row.verdict_detail = NULL;
     row.started_at_ms = 0;
     meta_mark(c);

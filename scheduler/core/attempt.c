@@ -138,28 +138,18 @@ void attempt_launch_part(struct cluster *c, struct job *j, struct placement *p)
 static struct placement *part_make(struct cluster *c, struct job *j, const struct fit_node *f,
                                    int32_t index, int32_t first_rank, int32_t port)
 {
-    struct node *n = f->node;
-    struct coreset free_cores = coreset_first((unsigned)n->cores);
-    coreset_subtract(&free_cores, &n->used_cores);
     struct placement row = {
         .id = c->meta.next_placement++,
         .job = j->id,
         .uid = j->uid,
         .attempt = j->attempt,
-        .node = n->id,
+        .node = f->node->id,
         .index = index,
         .first_rank = first_rank,
-        .tasks = f->tasks,
-        .cores = coreset_lowest(&free_cores, (unsigned)(f->tasks * j->req.cpus)),
-        .memory_mib = f->tasks * j->req.memory_mib,
         .port = port,
         .lease_end_ms = INT64_MAX,
     };
-    for (int g = 0, want = f->tasks * j->req.gpus; want; g++)
-        if (!(n->used_gpus >> g & 1)) {
-            row.gpus |= UINT64_C(1) << g;
-            want--;
-        }
+    grant(c, &j->req, f, &row);
     return part_add(c, &row);
 }
 
@@ -214,6 +204,9 @@ void attempt_started(struct cluster *c, struct job *j, struct placement *p)
     j->attempts_used++;
     j->never_started = j->ports_taken = 0;
     job_mark(c, j);
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    if (p->attempt == j->attempt && !p->kill)
+        ends_reckon(c, p);
     if (j->array.v)
         array_element_started(c, j);
 }
@@ -263,6 +256,7 @@ void part_kill(struct cluster *c, struct placement *p)
     if (!p->kill) {
         p->kill = true;
         part_mark(c, p);
+        ends_within(c, p, j ? j->req.grace_ms : 0);
     }
     struct effect *e = effect_to(c, node_find(c, p->node), EFFECT_KILL);
     if (!e)

@@ -24,6 +24,9 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
     case INPUT_RULE_REMOVE:
         policy_remove(c, in);
         break;
+    case INPUT_QUEUEING:
+        queueing_set(c, &in->caller, &in->queueing);
+        break;
     case INPUT_RECOVER:
         recover(c, &in->caller);
         break;
@@ -40,7 +43,7 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
         heartbeat(c, &in->heartbeat);
         break;
     case INPUT_REPORT:
-        report(c, &in->report);
+        attempt_report(c, &in->report);
         break;
     case INPUT_END:
         end(c, &in->end);

@@ -18,6 +18,9 @@
 #include "scheduler/core/node.h"
 #include "scheduler/core/placement.h"
 #include "scheduler/core/policy.h"
+#include "scheduler/core/priority.h"
+#include "scheduler/core/queueing.h"
+#include "scheduler/core/selector.h"
 
 #include <stddef.h>
 
@@ -31,15 +34,13 @@ struct now {
 struct cluster_meta {
     struct cluster_id id;
     uint64_t term, nonce;
-    uint64_t next_job, next_node, next_placement, next_session, next_event;
+    uint64_t next_job, next_node, next_placement, next_session, next_event, next_class;
     bool recovery_hold;
     uint64_t term_seen; // highest term known to anyone (hold); 0: none above ours
-    // The pending job that the last pass stopped at: what follows it in the queue waits for its
-    // turn and was not looked at, so its own reason may be old. 0: the pass came to the end.
-    struct job_id blocked;
     // Where the search for a free port begins: ports go round, so that one that was just freed
     // rests.
     uint32_t next_port;
+    uint32_t next_selector;
 };
 #define META_COLUMNS(X)                    \
     X(cluster_id, I64, id.v)               \
@@ -52,8 +53,9 @@ struct cluster_meta {
     X(next_event, I64, next_event)         \
     X(recovery_hold, I64, recovery_hold)   \
     X(term_seen, I64, term_seen)           \
-    X(blocked, I64, blocked.v)             \
-    X(next_port, I64, next_port)
+    X(next_class, I64, next_class)         \
+    X(next_port, I64, next_port)           \
+    X(next_selector, I64, next_selector)
 
 // ---- inputs ----
 
@@ -67,8 +69,9 @@ enum input_kind {
     INPUT_NODE_FENCE,
     INPUT_RULE_SET, // a queue, account, user, QoS, reservation, or the settings
     INPUT_RULE_REMOVE,
-    INPUT_RECOVER, // operator: accept this database
-    INPUT_LINK_UP, // an agent connected: its name is known, nothing else
+    INPUT_QUEUEING, // operator: how the queue is ordered and filled, from now on
+    INPUT_RECOVER,  // operator: accept this database
+    INPUT_LINK_UP,  // an agent connected: its name is known, nothing else
     INPUT_LINK_DOWN,
     INPUT_HELLO,
     INPUT_HEARTBEAT,
@@ -91,8 +94,10 @@ struct input_submit {
     struct request_id request_id;
     struct spec_hash spec;
     uint32_t owner_uid, owner_gid;
-    struct request req;
+    struct request req;        // but for need and prefer:
+    const char *need, *prefer; // selectors (selector.h); NULL: none
     int32_t priority;
+    int32_t nice;
     int32_t max_attempts; // 0: 1 for on_lost wait, else 3
     bool held, allow_unsatisfiable;
     const char *queue, *account, *qos; // by name; NULL: the default one
@@ -116,7 +121,7 @@ struct reported_attempt {
     bool started;
     // What it holds there, for attempts that the database does not know.
     struct coreset cores;
-    uint64_t gpus;
+    uint64_t gpus; // whole
     int64_t memory_mib;
     int32_t port;
 };
@@ -131,6 +136,9 @@ struct input_hello {
     uint64_t request; // HELLO counts as the first heartbeat of the session
     int32_t cores, gpus;
     int64_t memory_mib;
+    // What the node says of itself, as in struct node; NULL, 0: nothing.
+    const char *labels, *gpu_model, *switch_path, *numa_cores, *gpu_numa;
+    int64_t gpu_memory_mib;
     const struct reported_attempt *attempts;
     size_t attempts_count;
 };
@@ -180,6 +188,7 @@ struct input {
             const char *name;
             const char *reason; // DRAIN, FENCE
         } node;                 // NODE_*
+        struct queueing queueing;
         struct {
             const struct rule *row; // whole; its id is the core's affair
             enum rule_mode mode;
@@ -271,6 +280,7 @@ struct effect {
     X(JOB_STOPPING, "job_stopping")         \
     X(JOB_CANCEL, "job_cancel")             \
     X(JOB_REQUEUED, "job_requeued")         \
+    X(JOB_WAITS, "job_waits")               \
     X(JOB_HELD, "job_held")                 \
     X(JOB_RELEASED, "job_released")         \
     X(JOB_ENDED, "job_ended")               \
@@ -289,6 +299,7 @@ struct effect {
     X(RULE_CREATED, "rule_created")         \
     X(RULE_CHANGED, "rule_changed")         \
     X(RULE_REMOVED, "rule_removed")         \
+    X(QUEUEING_SET, "queueing_set")         \
     X(QUARANTINED, "quarantined")           \
     X(RECOVERY_HOLD, "recovery_hold")       \
     X(RECOVERED, "recovered")               \
@@ -308,6 +319,9 @@ struct event {
     int64_t at_ms; // wall clock
     struct job_id job;
     uint32_t attempt;
+    // The class that the job is in; of JOB_WAITS: whose reason to wait this is from now on (0: the
+    // whole queue's), told of the first of its jobs.
+    struct class_id class_id;
     struct node_id node;
     // What was given out or returned by this event, so that the inventory can be recounted.
     struct coreset cores;
@@ -333,12 +347,17 @@ struct outcome {
     const struct rule *rules;        // removed ones too: their last row
     const struct tally *tallies;
     const uint64_t *tallies_gone;
+    const struct wait *waits;
+    const uint64_t *waits_gone;       // ids of classes that are no more
+    const struct selector *selectors; // new ones
     const struct task_row *tasks;
     const struct event *events;
     const struct effect *effects;
+    size_t jobs_count, nodes_count, placements_count, placements_gone_count, waits_count,
+        waits_gone_count, selectors_count, tasks_count, events_count, effects_count;
     size_t rules_count, tallies_count, tallies_gone_count;
-    size_t jobs_count, nodes_count, placements_count, placements_gone_count, tasks_count,
-        events_count, effects_count;
+    struct queueing queueing;
+    bool queueing_changed;
     struct cluster_meta meta;
     bool meta_changed;
     bool continue_wanted; // feed INPUT_CONTINUE before the turn's end or in the next turn
@@ -365,14 +384,17 @@ struct cluster_limits {
 struct cluster *cluster_new(const struct cluster_limits *limits);
 void cluster_free(struct cluster *c);
 
-// Loading, before the first step: meta, rules (but removed ones), tallies, nodes, jobs (only those
-// whose state is not an end, or that still have placements), placements, in this order. Copies;
-// `detail` strings are copied too. Returns 0, or E_CORRUPT for a record that contradicts the others
-// (it is left out).
+// Loading, before the first step: meta, queueing (if there is a row), rules (but removed ones),
+// tallies, nodes, the selectors that the jobs name, waits, jobs (only those whose state is not an
+// end, or that still have placements), placements, in this order. Copies; `detail` strings are
+// copied too. Returns 0, or E_CORRUPT for a record that contradicts the others (it is left out).
 void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta);
 int cluster_load_rule(struct cluster *c, const struct rule *row, struct err *err);
 int cluster_load_tally(struct cluster *c, const struct tally *row, struct err *err);
 int cluster_load_node(struct cluster *c, const struct node *row, struct err *err);
+int cluster_load_queueing(struct cluster *c, const struct queueing *row, struct err *err);
+int cluster_load_selector(struct cluster *c, const struct selector *row, struct err *err);
+int cluster_load_wait(struct cluster *c, const struct wait *row, struct err *err);
 int cluster_load_job(struct cluster *c, const struct job *row, struct err *err);
 int cluster_load_placement(struct cluster *c, const struct placement *row, struct err *err);
 // Ends loading: every lease counts as granted now; `same_boot` says that the scheduler's machine
@@ -400,6 +422,9 @@ const struct job *cluster_job(const struct cluster *c, struct job_id id);
 // The live job of which this attempt has task `rank` on the node; NULL: there is none.
 const struct job *cluster_task(const struct cluster *c, struct attempt_id attempt,
                                struct node_id node, int64_t rank);
+// Why this job waits, if it is in the queue: its class's reason, or the whole queue's; otherwise
+// its own.
+const struct reason *cluster_reason(const struct cluster *c, const struct job *j);
 const struct node *cluster_node(const struct cluster *c, struct node_id id);
 const struct node *cluster_node_by_name(const struct cluster *c, const char *name);
 // Walks every invariant; CHECKs.

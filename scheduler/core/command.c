@@ -71,9 +71,9 @@ static void release(struct cluster *c, const struct input *in, struct job *j)
     j->held = false;
     job_mark(c, j);
     job_set_reason(c, j, (struct reason){.code = REASON_PRIORITY}, NULL);
+    queue_insert(c, j);
     emit(c, EVENT_JOB_RELEASED, j, NULL, "job %s released by user %u", job_label(c, j),
          in->caller.uid);
-    queue_insert(c, j);
 }
 
 void job_command(struct cluster *c, const struct input *in)
@@ -106,6 +106,7 @@ void recover(struct cluster *c, const struct caller *who)
     c->meta.next_placement += floor_step;
     c->meta.next_session += floor_step;
     c->meta.next_event += floor_step;
+    c->meta.next_class += floor_step;
     c->meta.recovery_hold = false;
     c->meta.term_seen = 0;
     meta_mark(c);

@@ -28,10 +28,18 @@ static void add_cores(struct text *t, const char *name, const struct coreset *s)
     text_add_coreset(t, s);
 }
 
+static void add_shares(struct text *t, const char *name, const struct gpu_shares *s)
+{
+    AUTO(text) struct text list = {0};
+    text_add_shares(&list, s);
+    add_str(t, name, text_str(&list));
+}
+
 #define DUMP_I64(name, member) add_i64(t, #name, (int64_t)row->member);
 #define DUMP_STR(name, member) add_str(t, #name, row->member);
 #define DUMP_TEXT(name, member) add_str(t, #name, row->member);
 #define DUMP_HASH(name, member) add_hash(t, #name, &row->member);
+#define DUMP_SHARES(name, member) add_shares(t, #name, &row->member);
 #define DUMP_CORES(name, member) add_cores(t, #name, &row->member);
 #define DUMP_STATE(name, member) add_i64(t, #name, (int64_t)row->member);
 #define DUMP_REASON(name, member) add_str(t, #name, reason_word(row->member));
@@ -114,6 +122,67 @@ static void dump_jobs(const struct cluster *c, struct text *t)
         dump_job(j, t);
 }
 
+static void dump_wait(const struct wait *row, struct text *t)
+{
+    text_add(t, "wait");
+    WAIT_COLUMNS(DUMP)
+    text_addc(t, '\n');
+}
+
+static void dump_queueing(const struct queueing *row, struct text *t)
+{
+    text_add(t, "queueing");
+    QUEUEING_COLUMNS(DUMP)
+    text_addc(t, '\n');
+}
+
+static int wait_order(const void *a, const void *b)
+{
+    const struct wait *x = *(const struct wait *const *)a, *y = *(const struct wait *const *)b;
+    return x->id.v < y->id.v ? -1 : x->id.v > y->id.v;
+}
+
+static void dump_waits(const struct cluster *c, struct text *t)
+{
+    const struct wait **rows = xcalloc(c->classes_by_id.count + 1, sizeof(void *));
+    size_t count = 0;
+    struct class_order *queue = &((struct cluster *)c)->queue;
+    struct job_class *k;
+    RB_FOREACH(k, class_order, queue)
+    if (k->stored)
+        rows[count++] = &k->wait;
+    if (count)
+        qsort(rows, count, sizeof(void *), wait_order);
+    dump_wait(&c->queue_wait, t);
+    for (size_t i = 0; i < count; i++)
+        dump_wait(rows[i], t);
+    free(rows);
+}
+
+static int selector_order(const void *a, const void *b)
+{
+    const struct selector *x = *(const struct selector *const *)a;
+    const struct selector *y = *(const struct selector *const *)b;
+    return x->id.v < y->id.v ? -1 : x->id.v > y->id.v;
+}
+
+static void dump_selectors(const struct cluster *c, struct text *t)
+{
+    size_t count = HASH_CNT(by_id, c->selectors_by_id), i = 0;
+    const struct selector **all = xcalloc(count + 1, sizeof(void *)), *row;
+    for (row = c->selectors_by_id; row; row = row->by_id.next)
+        all[i++] = row;
+    if (i)
+        qsort(all, i, sizeof(void *), selector_order);
+    for (size_t k = 0; k < i; k++) {
+        row = all[k];
+        text_add(t, "selector");
+        SELECTOR_COLUMNS(DUMP)
+        text_addc(t, '\n');
+    }
+    free(all);
+}
+
 void cluster_dump(const struct cluster *c, struct text *t)
 {
     const struct cluster_meta *row = &c->meta;
@@ -124,6 +193,9 @@ void cluster_dump(const struct cluster *c, struct text *t)
     dump_tallies(c, t);
     for (size_t i = 0; i < c->nodes_count; i++)
         dump_node(c->nodes[i], t);
+    dump_queueing(&c->queueing, t);
+    dump_waits(c, t);
+    dump_selectors(c, t);
     dump_jobs(c, t);
     const struct placement **parts = xcalloc(c->parts_count + 1, sizeof(void *)), *p;
     size_t count = 0;

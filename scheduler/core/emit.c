@@ -16,12 +16,15 @@ void node_mark(struct cluster *c, struct node *n)
     if (!n->dirty)
         pointers_push(&c->dirty_nodes, n);
     n->dirty = true;
+    c->pass_wanted = true;
 }
 
 void part_mark(struct cluster *c, struct placement *p)
 {
-    if (!p->dirty)
-        pointers_push(&c->dirty_parts, p);
+    if (p->dirty)
+        return;
+    p->dirty_at = c->dirty_parts.count;
+    pointers_push(&c->dirty_parts, p);
     p->dirty = true;
 }
 
@@ -48,6 +51,7 @@ struct event *emit(struct cluster *c, enum event_kind kind, const struct job *j,
     if (j) {
         e->job = j->id;
         e->attempt = j->attempt;
+        e->class_id = j->class_id;
     }
     if (n)
         e->node = n->id;
@@ -103,9 +107,11 @@ void wake_by(struct cluster *c, int64_t at_ms)
 
 const char *reason_say(struct cluster *c, const struct reason *r, const char *detail)
 {
-    AUTO(text) struct text t = {0};
+    AUTO(text) struct text t = {0}, limit = {0};
     const struct node *n = node_find(c, r->node);
-    reason_text(r, n ? n->name : NULL, detail, &t);
+    if (reason_is_limit(r->code))
+        cluster_limit_text(c, r, &limit);
+    reason_text(r, n ? n->name : NULL, limit.len ? text_str(&limit) : detail, &t);
     return arena_strdup(&c->arena, text_str(&t));
 }
 
@@ -138,21 +144,40 @@ static void copy_rules(struct cluster *c)
     c->out.rules_count = c->dirty_rules.count;
 }
 
+// The rows of classes, that of the whole queue among them.
+static void copy_waits(struct cluster *c)
+{
+    struct wait *rows = arena_alloc(&c->arena, (c->dirty_classes.count + 1) * sizeof *rows);
+    size_t n = 0;
+    if (c->queue_wait_dirty)
+        rows[n++] = c->queue_wait;
+    for (size_t i = 0; i < c->dirty_classes.count; i++)
+        if (c->dirty_classes.items[i])
+            rows[n++] = ((const struct job_class *)c->dirty_classes.items[i])->wait;
+    c->out.waits = rows;
+    c->out.waits_count = n;
+    c->out.waits_gone = c->waits_gone;
+}
+
 const struct outcome *cluster_outcome(struct cluster *c)
 {
     copy_rules(c);
     COPY_DIRTY(struct tally, c->dirty_tallies, tallies);
     c->out.tallies_gone = c->tallies_gone;
+    copy_waits(c);
     COPY_DIRTY(struct job, c->dirty_jobs, jobs);
     COPY_DIRTY(struct node, c->dirty_nodes, nodes);
     COPY_DIRTY(struct placement, c->dirty_parts, placements);
     c->out.placements_gone = c->gone;
+    c->out.selectors = c->selectors_new;
     c->out.tasks = c->tasks;
     c->out.events = c->events;
     c->out.effects = c->effects;
+    c->out.queueing = c->queueing;
+    c->out.queueing_changed = c->queueing_dirty;
     c->out.meta = c->meta;
     c->out.meta_changed = c->meta_dirty;
-    c->out.continue_wanted = c->pass_wanted;
+    c->out.continue_wanted = c->pass_wanted || c->pass.running;
     c->out.wake_at_ms = c->tick_at_ms;
     return &c->out;
 }

@@ -1,6 +1,7 @@
 // An agent introduces itself: is it the node's own, and what of the node's work does it know?
 #include "scheduler/core/state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void refuse(struct cluster *c, struct node *n, enum reason_code code)
@@ -37,9 +38,58 @@ static bool other_machine(const struct node *n, const struct input_hello *h)
             strcmp(n->inc.machine_id, h->inc.machine_id) != 0);
 }
 
-// Does the agent know of something that this database, were it the newest, had to know?
-static const char *knows_more(struct cluster *c, const struct input_hello *h)
+// A newer attempt than this database gave is known on the node: this database is old, and what
+// became of the job since it cannot tell. No attempt that it knows counts, no number comes twice,
+// and whether the job runs once more is for people to decide.
+static void overtaken(struct cluster *c, struct job *j, const struct node *n, uint32_t number)
 {
+    struct placement *p;
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    if (!p->over) {
+        p->over = true;
+        part_mark(c, p);
+    }
+    emit(c, EVENT_JOB_HELD, j, n, "job %s is held: node %s knows attempt %u, this database %u",
+         job_label(c, j), n->name, number, j->attempt);
+    j->attempt = number;
+    job_mark(c, j);
+    if (job_state_ended(j->state))
+        return;
+    if (j->cancelled) {
+        job_end(c, j, JOB_CANCELLED, j->verdict, j->verdict_detail);
+        return;
+    }
+    if (j->state != JOB_PENDING)
+        job_move(c, j, JOB_PENDING);
+    if (j->queued)
+        queue_remove(c, j);
+    j->held = true;
+    j->started_at_ms = 0;
+    j->exit_code = 0;
+    job_set_reason(c, j, (struct reason){.code = REASON_HELD}, NULL);
+}
+
+static const char *knows_newer_attempt(struct cluster *c, const struct node *n,
+                                       const struct input_hello *h)
+{
+    const char *first = NULL;
+    for (size_t i = 0; i < h->attempts_count; i++) {
+        const struct attempt_id *id = &h->attempts[i].id;
+        struct job *j = id->cluster.v == c->meta.id.v ? job_find_uid(c, id->job) : NULL;
+        if (!j || id->number <= j->attempt)
+            continue;
+        if (!first)
+            first = arena_printf(&c->arena, "an agent knows attempt %u of job %s, this database %u",
+                                 id->number, job_label(c, j), j->attempt);
+        overtaken(c, j, n, id->number);
+    }
+    return first;
+}
+
+// Does the agent know of something that this database, were it the newest, had to know?
+static const char *knows_more(struct cluster *c, const struct node *n, const struct input_hello *h)
+{
+    const char *attempt = knows_newer_attempt(c, n, h);
     if (h->term_seen > c->meta.term)
         return arena_printf(&c->arena,
                             "an agent has seen term %" PRIu64 ", this database is at %" PRIu64,
@@ -47,14 +97,7 @@ static const char *knows_more(struct cluster *c, const struct input_hello *h)
     if (h->term_seen == c->meta.term && h->nonce_seen && h->nonce_seen != c->meta.nonce)
         return arena_printf(&c->arena, "an agent has seen another start of term %" PRIu64,
                             h->term_seen);
-    for (size_t i = 0; i < h->attempts_count; i++) {
-        const struct reported_attempt *a = &h->attempts[i];
-        const struct job *j = a->id.cluster.v == c->meta.id.v ? job_find_uid(c, a->id.job) : NULL;
-        if (j && a->id.number > j->attempt)
-            return arena_printf(&c->arena, "an agent knows attempt %u of job %s, this database %u",
-                                a->id.number, job_label(c, j), j->attempt);
-    }
-    return NULL;
+    return attempt;
 }
 
 static const struct reported_attempt *listed(const struct input_hello *h, const struct placement *p)
@@ -97,7 +140,7 @@ static void quarantine(struct cluster *c, struct node *n, const struct reported_
         .cores = a->cores,
         .gpus = a->gpus & ~n->used_gpus,
         .memory_mib = a->memory_mib,
-        .port = port_held(n, a->port) ? 0 : a->port,
+        .port = a->port < 1 || a->port > UINT16_MAX || port_held(n, a->port) ? 0 : a->port,
         .state = PLACEMENT_QUARANTINED,
         .started = a->started,
         .lease_end_ms = INT64_MAX,
@@ -106,8 +149,13 @@ static void quarantine(struct cluster *c, struct node *n, const struct reported_
     meta_mark(c);
     part_mark(c, part_add(c, &row));
     struct reason r = {.code = REASON_QUARANTINED, .node = n->id};
-    emit(c, EVENT_QUARANTINED, NULL, n, "%s (job uid %016" PRIx64 ", attempt %u): left alone",
-         reason_say(c, &r, NULL), a->id.job.v, a->id.number);
+    struct event *e =
+        emit(c, EVENT_QUARANTINED, NULL, n, "%s (job uid %016" PRIx64 ", attempt %u): left alone",
+             reason_say(c, &r, NULL), a->id.job.v, a->id.number);
+    e->attempt = a->id.number;
+    e->cores = row.cores;
+    e->gpus = row.gpus;
+    e->memory_mib = row.memory_mib;
 }
 
 // The agent lists it: agree, end it, or leave it alone.
@@ -154,6 +202,32 @@ static void reconcile(struct cluster *c, struct node *n, const struct input_hell
         reconcile_listed(c, n, &h->attempts[i]);
 }
 
+#define TAKE_TEXT(to, from) snprintf((to), sizeof(to), "%s", (from) ? (from) : "")
+
+// What the node has and says of itself.
+static void take_description(struct cluster *c, struct node *n, const struct input_hello *h)
+{
+    struct node was = *n;
+    n->cores = h->cores < 0 ? 0 : h->cores > CORESET_MAX ? CORESET_MAX : h->cores;
+    n->gpus = h->gpus < 0 ? 0 : h->gpus > NODE_GPUS_MAX ? NODE_GPUS_MAX : h->gpus;
+    n->memory_mib = h->memory_mib < 0 ? 0 : h->memory_mib;
+    TAKE_TEXT(n->labels, h->labels);
+    TAKE_TEXT(n->gpu_model, h->gpu_model);
+    TAKE_TEXT(n->switch_path, h->switch_path);
+    TAKE_TEXT(n->numa_cores, h->numa_cores);
+    TAKE_TEXT(n->gpu_numa, h->gpu_numa);
+    n->gpu_memory_mib = h->gpu_memory_mib < 0 ? 0 : h->gpu_memory_mib;
+    node_learn_numa(n);
+    node_hang(c, n);
+    selectors_judge_node(c, n);
+    bool other = n->cores != was.cores || n->gpus != was.gpus || n->memory_mib != was.memory_mib ||
+                 n->gpu_memory_mib != was.gpu_memory_mib || strcmp(n->labels, was.labels) != 0 ||
+                 strcmp(n->gpu_model, was.gpu_model) != 0 ||
+                 strcmp(n->switch_path, was.switch_path) != 0;
+    c->hardware_gen += other;
+    c->usable_gen += other;
+}
+
 static void take_link(struct cluster *c, struct node *n, const struct input_hello *h)
 {
     if (n->link && n->link != n->new_link) {
@@ -166,7 +240,8 @@ static void take_link(struct cluster *c, struct node *n, const struct input_hell
     n->link = n->new_link;
     n->session = n->new_session;
     n->new_link = n->new_session = 0;
-    n->ready = true;
+    n->ready = false; // until what it says of itself is taken over
+    node_recount(c, n);
     n->fenced = false;
     n->refused = REASON_NONE;
     n->request = h->request;
@@ -178,9 +253,8 @@ static void take_link(struct cluster *c, struct node *n, const struct input_hell
     n->inc = h->inc;
     if (moved)
         machine_join(c, n);
-    n->cores = h->cores < 0 ? 0 : h->cores > CORESET_MAX ? CORESET_MAX : h->cores;
-    n->gpus = h->gpus < 0 ? 0 : h->gpus > NODE_GPUS_MAX ? NODE_GPUS_MAX : h->gpus;
-    n->memory_mib = h->memory_mib < 0 ? 0 : h->memory_mib;
+    take_description(c, n, h);
+    n->ready = true;
     node_recount(c, n);
     node_mark(c, n);
 }
@@ -208,7 +282,7 @@ void hello(struct cluster *c, const struct input_hello *h)
         refuse(c, n, REASON_NODE_CLONED);
         return;
     }
-    const char *more = knows_more(c, h);
+    const char *more = knows_more(c, n, h);
     if (more)
         hold_enter(c, h->term_seen, more);
     if (c->meta.recovery_hold)

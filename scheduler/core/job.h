@@ -16,6 +16,8 @@
 #include "common/ids.h"
 #include "common/reason.h"
 #include "scheduler/core/placement.h"
+#include "scheduler/core/selector.h"
+#include "scheduler/core/wait.h"
 
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
@@ -47,6 +49,7 @@ enum {
     JOB_TASKS_MAX = 65536,
     JOB_ARRAY_MAX = 1000000,
     JOB_ATTEMPTS_MAX = 1000,
+    JOB_NICE_MAX = 1000000,
 };
 
 // SHA-256 of the specification's bytes.
@@ -60,16 +63,26 @@ struct request_id {
 
 // What one attempt needs. Every task asks for the same.
 struct request {
-    int32_t tasks;         // 1 .. JOB_TASKS_MAX
-    int32_t nodes;         // exactly so many, tasks spread evenly; 0: as few as hold them
-    int32_t cpus;          // cores a task, >= 1
-    int32_t gpus;          // whole GPUs a task
-    int64_t memory_mib;    // a task; 0: not accounted and not limited
-    int64_t time_limit_ms; // 0: none
-    int64_t grace_ms;      // between SIGTERM and SIGKILL
-    int64_t lease_ms;      // on_lost requeue:T; 0: on_lost wait
-    bool pmix;             // tasks need PMIx: prepare on every node, then go
+    int32_t tasks;          // 1 .. JOB_TASKS_MAX
+    int32_t nodes;          // exactly so many, tasks spread evenly; 0: as few as hold them
+    int32_t cpus;           // cores a task that no other has
+    int32_t cpu_milli;      // 0 .. 999 thousandths of a core more, of cores that others share
+    int32_t gpus;           // whole GPUs a task
+    int32_t gpu_milli;      // or 1 .. 999 thousandths of one GPU; 0: none
+    int64_t memory_mib;     // a task; 0: not accounted and not limited
+    int32_t tasks_per_node; // at most so many; 0: as many as fit
+    bool exclusive;         // nodes that no other job has a part on, whole
+    bool spread; // one task a node, round and round, instead of as few nodes as hold them
+    struct selector_id need;   // nodes that it holds for alone; 0: any
+    struct selector_id prefer; // these first
+    int64_t time_limit_ms;     // 0: none
+    int64_t grace_ms;          // between SIGTERM and SIGKILL
+    int64_t lease_ms;          // on_lost requeue:T; 0: on_lost wait
+    bool pmix;                 // tasks need PMIx: prepare on every node, then go
 };
+
+// The first thing wrong with it, or NULL.
+const char *request_wrong(const struct request *r);
 
 struct member;
 struct job {
@@ -84,6 +97,7 @@ struct job {
     struct user_id user;
     struct qos_id qos;
     int32_t priority; // higher first
+    int32_t nice;     // higher later: what the owner gives away
     int32_t max_attempts;
     bool held;
     bool allow_unsatisfiable;
@@ -99,6 +113,8 @@ struct job {
     int32_t exit_code;     // of the first task that failed; 128 + signal; 0
     int64_t submitted_at_ms, started_at_ms, ended_at_ms; // wall clock; 0: not yet
 
+    struct class_id class_id; // whose reason is its own while it waits; 0: it is not in the queue
+
     // Arrays. count > 0: this record is an array. array.v > 0: this is an element of that job.
     struct job_id array;
     int64_t element; // its index
@@ -112,17 +128,20 @@ struct job {
     int32_t never_started;       // attempts in a row that started nothing
     int32_t ports_taken;         // of these, ended because another program had their port
     struct placement_list parts; // placements that exist, of any attempt
-    bool queued;                 // is in the queue
+    bool queued;                 // is in the queue, in a class or delayed
     bool dirty;
-    struct member *member;     // queue, user and QoS with where it counts; NULL: not looked up
-    bool tallied_running;      // as counted by tally_job()
-    int32_t tallied_submitted; //
-    RB_ENTRY(job) queue_link;
+    struct member *member;      // queue, user and QoS with where it counts; NULL: not looked up
+    bool tallied_running;       // as counted by tally_job()
+    int32_t tallied_submitted;  //
+    bool reserved;              // room is kept for it (backfill.h)
+    struct job_class *in_class; // NULL: delayed, or not queued
+    RB_ENTRY(job) queue_link;   // in its class, or among the delayed
     TAILQ_ENTRY(job) live_link; // in order of ids
 };
 
-// Which of two pending jobs is considered first: negative: a.
-int job_queue_order(const struct job *a, const struct job *b);
+// Which of two jobs of equal priority was first: negative: a. An array's requeued elements come
+// before its next one.
+int job_age_order(const struct job *a, const struct job *b);
 
 // The stored columns: name, kind (I64 any integer or bool, SPEC, REQID, STR), member.
 #define JOB_COLUMNS(X)                               \
@@ -142,7 +161,15 @@ int job_queue_order(const struct job *a, const struct job *b);
     X(grace_ms, I64, req.grace_ms)                   \
     X(lease_ms, I64, req.lease_ms)                   \
     X(pmix, I64, req.pmix)                           \
+    X(cpu_milli, I64, req.cpu_milli)                 \
+    X(gpu_milli, I64, req.gpu_milli)                 \
+    X(tasks_per_node, I64, req.tasks_per_node)       \
+    X(exclusive, I64, req.exclusive)                 \
+    X(spread, I64, req.spread)                       \
+    X(need, I64, req.need.v)                         \
+    X(prefer, I64, req.prefer.v)                     \
     X(priority, I64, priority)                       \
+    X(nice, I64, nice)                               \
     X(max_attempts, I64, max_attempts)               \
     X(held, I64, held)                               \
     X(allow_unsatisfiable, I64, allow_unsatisfiable) \
@@ -166,6 +193,7 @@ int job_queue_order(const struct job *a, const struct job *b);
     X(submitted_at_ms, I64, submitted_at_ms)         \
     X(started_at_ms, I64, started_at_ms)             \
     X(ended_at_ms, I64, ended_at_ms)                 \
+    X(class, I64, class_id.v)                        \
     X(array, I64, array.v)                           \
     X(element, I64, element)                         \
     X(array_first, I64, array_first)                 \

@@ -9,21 +9,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+// In the units of tallies: thousandths of cores and GPUs.
 struct need {
     int64_t counts[TALLY_COUNTS];
-    int64_t gpus, nodes, time_ms; // nodes 0: not known yet
+    int64_t nodes, time_ms; // nodes 0: not known yet
 };
 
-static struct need need_of(const struct request *r, int64_t jobs, int64_t nodes)
+static struct need need_of(const struct request *r, int64_t jobs)
 {
-    struct need n = {.gpus = (int64_t)r->tasks * r->gpus,
-                     .nodes = nodes ? nodes : r->nodes,
-                     .time_ms = r->time_limit_ms};
+    struct need n = {.nodes = r->nodes, .time_ms = r->time_limit_ms};
     n.counts[LIMIT_RUNNING_JOBS] = 1;
     n.counts[LIMIT_SUBMITTED_JOBS] = jobs;
-    n.counts[LIMIT_CORES] = (int64_t)r->tasks * r->cpus;
-    n.counts[LIMIT_GPUS] = n.gpus;
+    n.counts[LIMIT_CORES] = r->tasks * ((int64_t)r->cpus * 1000 + r->cpu_milli);
+    n.counts[LIMIT_GPUS] = r->tasks * ((int64_t)r->gpus * 1000 + r->gpu_milli);
     n.counts[LIMIT_MEMORY] = r->tasks * r->memory_mib;
+    return n;
+}
+
+// On these nodes; a job that has nodes to itself holds them whole.
+static struct need need_on(const struct request *r, const struct fit_node *f, size_t count)
+{
+    struct need n = need_of(r, 0);
+    n.nodes = count ? (int64_t)count : n.nodes;
+    if (!r->exclusive || !count)
+        return n;
+    n.counts[LIMIT_CORES] = n.counts[LIMIT_GPUS] = n.counts[LIMIT_MEMORY] = 0;
+    for (size_t i = 0; i < count; i++) {
+        n.counts[LIMIT_CORES] += (int64_t)f[i].node->cores * 1000;
+        n.counts[LIMIT_GPUS] += (int64_t)f[i].node->gpus * 1000;
+        n.counts[LIMIT_MEMORY] += f[i].node->memory_mib;
+    }
     return n;
 }
 
@@ -35,6 +50,18 @@ static int64_t gpu_hours(struct cluster *c, const struct tally *t)
 static int64_t used_of(struct cluster *c, const struct tally *t, enum limit_kind k)
 {
     return (int)k < TALLY_COUNTS ? t->counts[k] : k == LIMIT_GPU_HOURS ? gpu_hours(c, t) : 0;
+}
+
+static bool is_milli(enum limit_kind k)
+{
+    return k == LIMIT_CORES || k == LIMIT_GPUS || k == LIMIT_JOB_CORES || k == LIMIT_JOB_GPUS;
+}
+
+// The limit in the units of tallies; RULE_NONE: there is none.
+static int64_t most_at(const struct level *l, enum limit_kind k)
+{
+    int64_t v = l->limits[k];
+    return v != RULE_NONE && is_milli(k) ? v * 1000 : v;
 }
 
 static int64_t asked(const struct need *n, enum limit_kind k)
@@ -49,7 +76,7 @@ static int64_t asked(const struct need *n, enum limit_kind k)
     case LIMIT_JOB_CORES:
         return n->counts[LIMIT_CORES];
     case LIMIT_JOB_GPUS:
-        return n->gpus;
+        return n->counts[LIMIT_GPUS];
     case LIMIT_JOB_NODES:
         return n->nodes;
     case LIMIT_JOB_TIME:
@@ -83,14 +110,17 @@ void limit_add_level(const struct cluster *c, const struct policy *of, int64_t u
     policy_add_title(of->row, ret);
 }
 
+// In the units of tallies.
 static void add_amount(enum limit_kind k, int64_t v, struct text *ret)
 {
     if (k == LIMIT_MEMORY)
         text_add_size_mib(ret, v);
     else if (k == LIMIT_JOB_TIME)
         text_add_duration_ms(ret, v);
+    else if (!is_milli(k) || v % 1000 == 0)
+        text_addf(ret, "%" PRId64, is_milli(k) ? v / 1000 : v);
     else
-        text_addf(ret, "%" PRId64, v);
+        text_addf(ret, "%" PRId64 ".%03" PRId64, v / 1000, v % 1000);
 }
 
 struct top {
@@ -157,26 +187,32 @@ static int64_t uid_of(const struct level *l)
     return l->tally->uid;
 }
 
+static void add_limit(struct cluster *c, const struct level *l, enum limit_kind k, struct text *ret)
+{
+    text_addf(ret, "%s of ", word_of(l, k));
+    limit_add_level(c, l->of, uid_of(l), ret);
+}
+
 // "max_gpus of account "physics" is 8: 6 are used (ann 5, ben 1) and it needs 4"
-static void say(struct cluster *c, const struct level *l, enum limit_kind k, const struct need *n,
+static void say(struct cluster *c, const struct level *l, enum limit_kind k, int64_t need,
                 struct text *ret)
 {
     AUTO(text) struct text top = {0};
-    text_addf(ret, "%s of ", word_of(l, k));
-    limit_add_level(c, l->of, uid_of(l), ret);
+    int64_t used = used_of(c, l->tally, k);
+    add_limit(c, l, k, ret);
     text_add(ret, " is ");
-    add_amount(k, l->limits[k], ret);
+    add_amount(k, most_at(l, k), ret);
     if (k >= LIMIT_JOB_CORES) {
         text_add(ret, " and it asks for ");
-        if (k == LIMIT_JOB_TIME && !n->time_ms)
+        if (k == LIMIT_JOB_TIME && need == INT64_MAX)
             text_add(ret, "more: it has no time limit");
         else
-            add_amount(k, asked(n, k), ret);
+            add_amount(k, need, ret);
         return;
     }
     text_add(ret, ": ");
-    add_amount(k, used_of(c, l->tally, k), ret);
-    text_add(ret, k == LIMIT_MEMORY || used_of(c, l->tally, k) == 1 ? " is used" : " are used");
+    add_amount(k, used, ret);
+    text_add(ret, k == LIMIT_MEMORY || used == (is_milli(k) ? 1000 : 1) ? " is used" : " are used");
     if (uid_of(l) < 0 && l->of->row->kind != RULE_USER)
         limit_add_top(c, l->of, k, &top);
     if (top.len)
@@ -184,7 +220,43 @@ static void say(struct cluster *c, const struct level *l, enum limit_kind k, con
     if (k == LIMIT_GPU_HOURS)
         return;
     text_add(ret, " and it needs ");
-    add_amount(k, asked(n, k), ret);
+    add_amount(k, need, ret);
+}
+
+// A reason names a limit: the level and which one (a), whose (b), and how much is needed (c).
+static struct reason reason_of(enum reason_code code, const struct level *l, enum limit_kind k,
+                               int64_t need)
+{
+    return (struct reason){.code = code, .a = l->of->row->id << 8 | k, .b = uid_of(l), .c = need};
+}
+
+static const int64_t *limits_at(const struct rule *r, bool of_user)
+{
+    return r->kind == RULE_QUEUE     ? (of_user ? r->queue.user_limits : r->queue.limits)
+           : r->kind == RULE_ACCOUNT ? r->account.limits
+           : r->kind == RULE_USER    ? r->user.limits
+                                     : (of_user ? r->qos.user_limits : r->qos.limits);
+}
+
+void cluster_limit_text(struct cluster *c, const struct reason *r, struct text *ret)
+{
+    struct policy *of = policy_by_id(c, r->a >> 8);
+    enum limit_kind k = (enum limit_kind)(r->a & 255);
+    if (!of || !of->tally || k >= LIMIT_COUNT)
+        return; // it has been removed since
+    bool of_user = r->b >= 0;
+    if (r->code == REASON_QUEUE_DRAINING) {
+        text_add(ret, of->key);
+        return;
+    }
+    if (of_user && (int)k >= LIMIT_USER_COUNT)
+        return;
+    struct level l = {of, of_user ? tally_get(c, of->row->id, r->b) : of->tally,
+                      limits_at(of->row, of_user), of_user ? LIMIT_USER_COUNT : LIMIT_COUNT};
+    if (r->code == REASON_LIMIT_TURN || l.limits[k] == RULE_NONE)
+        add_limit(c, &l, k, ret);
+    else
+        say(c, &l, k, r->c, ret);
 }
 
 // ---- checks ----
@@ -192,7 +264,7 @@ static void say(struct cluster *c, const struct level *l, enum limit_kind k, con
 static bool over_job_limit(const struct level *l, const struct need *n, enum limit_kind *ret)
 {
     for (enum limit_kind k = LIMIT_JOB_CORES; k < (enum limit_kind)l->count; k++)
-        if (l->limits[k] != RULE_NONE && asked(n, k) > l->limits[k]) {
+        if (l->limits[k] != RULE_NONE && asked(n, k) > most_at(l, k)) {
             *ret = k;
             return true;
         }
@@ -203,7 +275,7 @@ static bool over_job_limit(const struct level *l, const struct need *n, enum lim
 static bool over_alone(const struct level *l, const struct need *n, enum limit_kind *ret)
 {
     for (enum limit_kind k = LIMIT_RUNNING_JOBS; k <= LIMIT_MEMORY; k++)
-        if (k != LIMIT_SUBMITTED_JOBS && l->limits[k] != RULE_NONE && asked(n, k) > l->limits[k]) {
+        if (k != LIMIT_SUBMITTED_JOBS && l->limits[k] != RULE_NONE && asked(n, k) > most_at(l, k)) {
             *ret = k;
             return true;
         }
@@ -213,7 +285,7 @@ static bool over_alone(const struct level *l, const struct need *n, enum limit_k
 bool limit_submit(struct cluster *c, const struct member *m, const struct request *r, int64_t jobs,
                   struct text *wrong)
 {
-    struct need n = need_of(r, jobs, 0);
+    struct need n = need_of(r, jobs);
     bool deny = m->qos->row->qos.deny_on_limit;
     for (int i = 0; i < m->levels.count; i++) {
         const struct level *l = &m->levels.items[i];
@@ -222,7 +294,7 @@ bool limit_submit(struct cluster *c, const struct member *m, const struct reques
         bool over = most != RULE_NONE && l->tally->submitted_jobs + jobs > most;
         if (!over && !over_job_limit(l, &n, &k) && !(deny && over_alone(l, &n, &k)))
             continue;
-        say(c, l, k, &n, wrong);
+        say(c, l, k, asked(&n, k), wrong);
         return false;
     }
     return true;
@@ -251,12 +323,12 @@ static bool over_now(struct cluster *c, const struct level *l, const struct need
 {
     for (enum limit_kind k = LIMIT_RUNNING_JOBS; k <= LIMIT_MEMORY; k++)
         if (k != LIMIT_SUBMITTED_JOBS && l->limits[k] != RULE_NONE && asked(n, k) &&
-            l->tally->counts[k] + asked(n, k) > l->limits[k]) {
+            l->tally->counts[k] + asked(n, k) > most_at(l, k)) {
             *ret = k;
             return true;
         }
     *ret = LIMIT_GPU_HOURS;
-    if (n->gpus && l->limits[LIMIT_GPU_HOURS] != RULE_NONE &&
+    if (n->counts[LIMIT_GPUS] && l->limits[LIMIT_GPU_HOURS] != RULE_NONE &&
         gpu_hours(c, l->tally) >= l->limits[LIMIT_GPU_HOURS])
         return true;
     return over_job_limit(l, n, ret);
@@ -273,35 +345,23 @@ static bool closed(struct cluster *c, const struct level *l, const struct need *
     return false;
 }
 
-static const char *in_arena(struct cluster *c, const struct text *t)
-{
-    return arena_strdup(&c->arena, text_str(t));
-}
-
-bool limit_start(struct cluster *c, struct job *j, int64_t nodes, struct reason *ret,
-                 const char **ret_detail)
+bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, size_t count,
+                 struct reason *ret)
 {
     enum { LOOK_AGAIN_MS = 60000 };
     const struct member *m = member_of(c, j);
     const struct levels *ls = &m->levels;
-    struct need n = need_of(&j->req, 0, nodes);
+    struct need n = need_on(&j->req, f, count);
     enum limit_kind k = LIMIT_RUNNING_JOBS;
-    AUTO(text) struct text t = {0};
     if (strcmp(m->queue->row->queue.state, "draining") == 0) {
-        *ret = (struct reason){.code = REASON_QUEUE_DRAINING};
-        *ret_detail = m->queue->key;
+        *ret = (struct reason){.code = REASON_QUEUE_DRAINING, .a = m->queue->row->id << 8, .b = -1};
         return false;
     }
-    for (int i = 0; i < ls->count; i++) {
-        const struct level *l = &ls->items[i];
-        if (closed(c, l, &n, &k)) {
-            text_addf(&t, "%s of ", word_of(l, k));
-            limit_add_level(c, l->of, uid_of(l), &t);
-            *ret = (struct reason){.code = REASON_LIMIT_TURN};
-            *ret_detail = in_arena(c, &t);
+    for (int i = 0; i < ls->count; i++)
+        if (closed(c, &ls->items[i], &n, &k)) {
+            *ret = reason_of(REASON_LIMIT_TURN, &ls->items[i], k, 0);
             return false;
         }
-    }
     for (int i = 0; i < ls->count; i++) {
         const struct level *l = &ls->items[i];
         if (!over_now(c, l, &n, &k))
@@ -310,9 +370,7 @@ bool limit_start(struct cluster *c, struct job *j, int64_t nodes, struct reason 
             l->tally->closed[k] = c->policies.pass;
         if (k == LIMIT_GPU_HOURS)
             wake_by(c, c->now.boot_ms + LOOK_AGAIN_MS);
-        say(c, l, k, &n, &t);
-        *ret = (struct reason){.code = REASON_LIMIT_WAIT};
-        *ret_detail = in_arena(c, &t);
+        *ret = reason_of(REASON_LIMIT_WAIT, l, k, asked(&n, k));
         return false;
     }
     return true;
@@ -331,8 +389,9 @@ static void add_rows(struct cluster *c, const struct level *l, struct limit_rows
         if (l->limits[k] == RULE_NONE)
             continue;
         VEC_RESERVE(ret->items, ret->count, ret->cap);
-        ret->items[ret->count++] = (struct limit_row){
-            l->of, uid_of(l), k, word_of(l, k), l->limits[k], used_of(c, l->tally, k)};
+        int64_t used = used_of(c, l->tally, k) * (is_milli(k) ? 1 : 1000);
+        ret->items[ret->count++] =
+            (struct limit_row){l->of, uid_of(l), k, word_of(l, k), l->limits[k], used};
     }
 }
 
@@ -348,14 +407,6 @@ void limits_of_user(struct cluster *c, const struct policy *user, const struct p
     *ret_count = rows.count;
 }
 
-static const int64_t *limits_at(const struct rule *r)
-{
-    return r->kind == RULE_QUEUE     ? r->queue.limits
-           : r->kind == RULE_ACCOUNT ? r->account.limits
-           : r->kind == RULE_USER    ? r->user.limits
-                                     : r->qos.limits;
-}
-
 static int uid_order(const void *a, const void *b)
 {
     const struct tally *x = *(const struct tally *const *)a, *y = *(const struct tally *const *)b;
@@ -365,8 +416,7 @@ static int uid_order(const void *a, const void *b)
 // Those who use nothing are left out: anybody may come.
 static void add_user_rows(struct cluster *c, struct policy *p, struct limit_rows *ret)
 {
-    const struct rule *r = p->row;
-    const int64_t *limits = r->kind == RULE_QUEUE ? r->queue.user_limits : r->qos.user_limits;
+    const int64_t *limits = limits_at(p->row, true);
     struct pointers users = {0};
     for (struct tally *t = p->users; t; t = t->next)
         if (t->submitted_jobs || gpu_hours(c, t))
@@ -385,7 +435,7 @@ void limits_of_all(struct cluster *c, struct limit_row **ret, size_t *ret_count)
         struct policy *p = c->policies.by_id[i];
         if (!p || !p->tally)
             continue;
-        add_rows(c, &(struct level){p, p->tally, limits_at(p->row), LIMIT_COUNT}, &rows);
+        add_rows(c, &(struct level){p, p->tally, limits_at(p->row, false), LIMIT_COUNT}, &rows);
         if (p->row->kind == RULE_QUEUE || p->row->kind == RULE_QOS)
             add_user_rows(c, p, &rows);
     }

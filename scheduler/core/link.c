@@ -4,8 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
+// Whoever holds the place of the link that is to be greeted has not said HELLO yet, and could not
+// be told from the new one when it does: it is closed, and tries again.
+static void close_unheard(struct cluster *c, struct node *n)
+{
+    struct effect *e = effect_add(c, EFFECT_CLOSE);
+    e->node = n->id;
+    e->link = n->new_link;
+    e->session = n->new_session;
+    e->close.reason = (struct reason){.code = REASON_NONE};
+}
+
 void link_welcome(struct cluster *c, struct node *n, uint64_t link)
 {
+    if (n->new_link && n->new_link != link)
+        close_unheard(c, n);
     n->new_link = link;
     n->new_session = c->meta.next_session++;
     meta_mark(c);
@@ -44,6 +57,7 @@ void node_unreachable(struct cluster *c, struct node *n, const char *why)
     if (n->unreachable_since_ms)
         return;
     n->unreachable_since_ms = c->now.boot_ms;
+    node_recount(c, n);
     node_mark(c, n);
     emit(c, EVENT_NODE_UNREACHABLE, NULL, n, "node %s is unreachable: %s", n->name, why);
 }
@@ -58,6 +72,7 @@ void link_down(struct cluster *c, uint64_t link)
             continue;
         n->link = 0;
         n->ready = false;
+        node_recount(c, n);
         node_unreachable(c, n, "its agent's link was closed");
     }
 }
@@ -103,6 +118,7 @@ void heartbeat(struct cluster *c, const struct input_heartbeat *h)
     n->heard_ms = c->now.boot_ms;
     if (n->unreachable_since_ms) {
         n->unreachable_since_ms = 0;
+        node_recount(c, n);
         node_mark(c, n);
         emit(c, EVENT_NODE_UP, NULL, n, "node %s is heard again", n->name);
         c->pass_wanted = true;

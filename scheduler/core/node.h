@@ -32,8 +32,9 @@ enum node_state {
 
 enum {
     NODE_NAME_MAX = 63,
-    NODE_GPUS_MAX = 64,
-    NODES_MAX = 65535,
+    NODES_MAX = 262144,
+    NODE_LABELS_MAX = 255,
+    NODE_NUMA_MAX = 16,
     NODE_REASON_MAX = 255,
 };
 
@@ -52,6 +53,14 @@ struct node {
     int32_t cores;    // cores 0 .. cores-1 may be given out
     int32_t gpus;     // likewise
     int64_t memory_mib;
+    // What it says of itself; "" and 0: nothing.
+    char labels[NODE_LABELS_MAX + 1]; // "zone=a,spot"
+    char gpu_model[64];
+    int64_t gpu_memory_mib; // of each
+    char switch_path[96];   // "spine1/rack3": the switches above it, from the top
+    char numa_cores[96];    // cores of each NUMA domain, in order of their numbers: "32,32"
+    char gpu_numa[NODE_GPUS_MAX + 1]; // the domain of each GPU, a hexadecimal digit: "00001111"
+
     bool drain;
     bool fenced;                      // down: declared off, not seen since
     char reason[NODE_REASON_MAX + 1]; // of drain or fence
@@ -60,10 +69,18 @@ struct node {
     int64_t unreachable_since_ms; // boot clock of the scheduler's machine; 0: reachable
 
     // Not stored: rebuilt or of this link.
-    struct coreset used_cores;
-    uint64_t used_gpus; // bit g: GPU g
+    struct coreset used_cores; // the shared ones too
+    struct coreset pool_cores; // shared: all that placements here share
+    int32_t pool_used_milli;
+    uint64_t used_gpus; // bit g: GPU g, whole or a share of it
+    uint16_t gpu_used_milli[NODE_GPUS_MAX];
     int64_t used_memory_mib;
+    uint16_t numa_end[NODE_NUMA_MAX]; // one past the last core of each NUMA domain
+    uint8_t numa_count;
+    uint16_t *ports; // given out here, unordered
+    uint16_t ports_count, ports_cap;
     int32_t parts_count;          // placements here, quarantined ones too
+    struct branch *leaf;          // where it hangs
     struct node *next_on_machine; // a ring of the nodes that share a machine, and so its ports
     struct placement_list parts;
     uint64_t link;     // the shell's handle; 0: none
@@ -82,19 +99,25 @@ enum node_state node_state(const struct node *n);
 const char *node_state_word(enum node_state s);
 
 // name, kind (I64; TEXT: a fixed char array), member
-#define NODE_COLUMNS(X)                 \
-    X(id, I64, id.v)                    \
-    X(name, TEXT, name)                 \
-    X(machine_id, TEXT, inc.machine_id) \
-    X(boot_id, TEXT, inc.boot_id)       \
-    X(state_id, I64, inc.state_id)      \
-    X(session, I64, session)            \
-    X(cores, I64, cores)                \
-    X(gpus, I64, gpus)                  \
-    X(memory_mib, I64, memory_mib)      \
-    X(drain, I64, drain)                \
-    X(fenced, I64, fenced)              \
-    X(reason, TEXT, reason)             \
-    X(reason_uid, I64, reason_uid)      \
-    X(reason_at_ms, I64, reason_at_ms)  \
+#define NODE_COLUMNS(X)                    \
+    X(id, I64, id.v)                       \
+    X(name, TEXT, name)                    \
+    X(machine_id, TEXT, inc.machine_id)    \
+    X(boot_id, TEXT, inc.boot_id)          \
+    X(state_id, I64, inc.state_id)         \
+    X(session, I64, session)               \
+    X(cores, I64, cores)                   \
+    X(gpus, I64, gpus)                     \
+    X(memory_mib, I64, memory_mib)         \
+    X(labels, TEXT, labels)                \
+    X(gpu_model, TEXT, gpu_model)          \
+    X(gpu_memory_mib, I64, gpu_memory_mib) \
+    X(switch_path, TEXT, switch_path)      \
+    X(numa_cores, TEXT, numa_cores)        \
+    X(gpu_numa, TEXT, gpu_numa)            \
+    X(drain, I64, drain)                   \
+    X(fenced, I64, fenced)                 \
+    X(reason, TEXT, reason)                \
+    X(reason_uid, I64, reason_uid)         \
+    X(reason_at_ms, I64, reason_at_ms)     \
     X(unreachable_since_ms, I64, unreachable_since_ms)

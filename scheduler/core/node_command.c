@@ -5,6 +5,7 @@
 
 static void set_reason(struct cluster *c, struct node *n, const struct input *in)
 {
+    node_recount(c, n);
     snprintf(n->reason, sizeof n->reason, "%s", in->node.reason ? in->node.reason : "");
     n->reason_uid = in->caller.uid;
     n->reason_at_ms = c->now.wall_ms;

@@ -1,39 +1,16 @@
-// A pass over the queue: jobs in order; the first that could run on the usable nodes but finds too
-// little free keeps what follows waiting, so that nothing starves. A job that needs nodes that are
-// not usable now stands aside. Bounded: a pass that uses up its budget asks to be continued.
+// A pass over the queue: classes in order of rank; the first that could run on the usable nodes but
+// finds too little free keeps what follows waiting, so that nothing starves. A class that needs
+// nodes that are not usable now stands aside. Bounded: a pass that uses up its budget asks to be
+// continued, and goes on where it was.
 #include "scheduler/core/state.h"
 
-struct total {
-    int64_t cores, gpus, memory_mib;
-};
-
-static struct total free_total(const struct cluster *c)
-{
-    struct total free = {0};
-    for (size_t i = 0; i < c->nodes_count; i++) {
-        const struct room *m = &c->rooms.of[i];
-        if (!node_usable(c->nodes[i]))
-            continue;
-        free.cores += m->cores;
-        free.gpus += m->gpus;
-        free.memory_mib += m->memory_mib;
-    }
-    return free;
-}
-
-static int64_t usable_nodes(const struct cluster *c)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < c->nodes_count; i++)
-        n += node_usable(c->nodes[i]);
-    return n;
-}
+enum { NODES_AN_EVALUATION = 64 }; // so many nodes looked at cost as much as a candidate
 
 // Names the first resource of which there is too little altogether.
-static void explain_blocked(struct cluster *c, struct job *j)
+static void explain_blocked(struct cluster *c, struct job_class *k)
 {
-    const struct request *q = &j->req;
-    struct total free = free_total(c);
+    const struct request *q = &k->first->req;
+    const struct total free = c->free;
     struct reason r = {.code = REASON_RESOURCES_SCATTERED,
                        .a = (int64_t)q->tasks * q->cpus,
                        .b = q->nodes ? q->nodes : 1,
@@ -50,24 +27,24 @@ static void explain_blocked(struct cluster *c, struct job *j)
         r.a = memory_mib;
         r.c = free.memory_mib;
     }
-    job_set_reason(c, j, r, NULL);
+    class_say(c, k, r);
 }
 
-static void explain_aside(struct cluster *c, struct job *j)
+static void explain_aside(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
     size_t count;
     struct reason r;
-    if (fit(c, &j->req, FIT_ALL, &f, &count)) {
+    if (fit(c, &k->first->req, FIT_ALL, &f, &count)) {
         r = (struct reason){.code = REASON_NODES_UNUSABLE,
                             .a = (int64_t)count,
-                            .b = usable_nodes(c),
+                            .b = c->free.nodes,
                             .c = (int64_t)c->nodes_count};
     } else {
-        r = fit_shortage(c, &j->req);
+        r = fit_shortage(c, &k->first->req);
         r.code = REASON_UNSATISFIABLE_WAIT;
     }
-    job_set_reason(c, j, r, NULL);
+    class_say(c, k, r);
 }
 
 enum considered {
@@ -76,87 +53,249 @@ enum considered {
     CONSIDERED_BLOCKED, // what follows waits
 };
 
-static enum considered consider(struct cluster *c, struct job *j)
+static enum considered place(struct cluster *c, struct job_class *k, const struct fit_node *f,
+                             size_t count)
+{
+    int32_t port = port_find(c, f[0].node);
+    if (!port) {
+        struct reason r = {REASON_RESOURCES_PORTS, f[0].node->id, c->limits.port_count, 0, 0};
+        class_say(c, k, r);
+        return CONSIDERED_BLOCKED;
+    }
+    struct job *j = k->first;
+    struct job *placed = j->array_count ? array_next_element(c, j) : j;
+    if (placed->queued)
+        queue_remove(c, placed);
+    attempt_place(c, placed, f, count, port);
+    return CONSIDERED_PLACED;
+}
+
+// Would the class fit on the usable nodes if they were empty? Asked once for a set of nodes.
+static bool fits_usable(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
     size_t count;
-    if (j->not_before_ms > c->now.boot_ms) {
-        wake_by(c, j->not_before_ms);
-        return CONSIDERED_ASIDE;
+    if (k->usable_at != c->usable_gen) {
+        uint64_t before = c->looked;
+        k->usable = fit(c, &k->first->req, FIT_USABLE, &f, &count);
+        k->usable_at = c->usable_gen;
+        c->pass.cost += (int64_t)(c->looked - before);
+        if (!k->usable)
+            explain_aside(c, k);
+    } else if (!k->usable && k->wait.reason.code == REASON_PRIORITY) {
+        explain_aside(c, k);
     }
-    struct reason limit;
-    const char *detail;
-    if (!limit_start(c, j, 0, &limit, &detail)) {
-        job_set_reason(c, j, limit, detail);
-        return CONSIDERED_ASIDE;
+    return k->usable;
+}
+
+// Rises whenever something that had too little room may have more.
+static uint64_t stamp(const struct cluster *c)
+{
+    return grown_end(c) + c->plan.changes;
+}
+
+// Room for the job, its own promise aside.
+static bool find_room(struct cluster *c, struct job *j, const struct fit_node **f, size_t *count)
+{
+    uint64_t before = c->looked;
+    plan_hide(c, j);
+    bool found = fit(c, &j->req, FIT_FREE, f, count);
+    plan_show(c, j);
+    if (!found && !j->reserved && plan_outrank(c, j))
+        found = fit(c, &j->req, FIT_FREE, f, count);
+    c->pass.cost += (int64_t)(c->looked - before);
+    return found;
+}
+
+// The job waits for room: some is kept for it, if it is among the first to wait.
+static void reserve(struct cluster *c, struct job *j)
+{
+    if (j->reserved) {
+        plan_visit(c, j, &c->pass.cost);
+    } else if ((int64_t)c->plan.visited < c->queueing.reservations) {
+        plan_outrank(c, j);
+        plan_add(c, j, &c->pass.cost);
     }
-    if (fit(c, &j->req, FIT_FREE, &f, &count)) {
-        if (!limit_start(c, j, (int64_t)count, &limit, &detail)) {
-            job_set_reason(c, j, limit, detail);
-            return CONSIDERED_ASIDE;
-        }
-        int32_t port = port_find(c, f[0].node);
-        if (!port) {
-            struct reason r = {REASON_RESOURCES_PORTS, f[0].node->id, c->limits.port_count, 0, 0};
-            job_set_reason(c, j, r, NULL);
-            return CONSIDERED_BLOCKED;
-        }
-        struct job *placed = j->array_count ? array_next_element(c, j) : j;
-        if (placed->queued)
-            queue_remove(c, placed);
-        attempt_place(c, placed, f, count, port);
-        return CONSIDERED_PLACED;
+}
+
+static bool comes_before(const struct cluster *c, const struct job *a, const struct job *b)
+{
+    int64_t x = rank_of(c, a), y = rank_of(c, b);
+    return x != y ? x > y : job_age_order(a, b) < 0;
+}
+
+// The next of its class may be among the first to wait as well.
+static void add_second(struct cluster *c, struct job *j)
+{
+    struct job *next = RB_NEXT(job_queue, &j->in_class->jobs, j);
+    bool among = j->reserved && (int64_t)c->plan.visited < c->queueing.reservations;
+    if (!next || (!next->reserved && !among))
+        return;
+    VEC_RESERVE(c->pass.seconds, c->pass.seconds_count, c->pass.seconds_cap);
+    size_t i = c->pass.seconds_count++;
+    for (; i && comes_before(c, c->pass.seconds[i - 1], next); i--)
+        c->pass.seconds[i] = c->pass.seconds[i - 1];
+    c->pass.seconds[i] = next;
+}
+
+void pass_forget(struct cluster *c, const struct job *j)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < c->pass.seconds_count; i++)
+        if (c->pass.seconds[i] != j)
+            c->pass.seconds[kept++] = c->pass.seconds[i];
+    c->pass.seconds_count = kept;
+}
+
+static void explain_waiting(struct cluster *c, struct job_class *k, bool room)
+{
+    struct reason r = {.code = REASON_PRIORITY};
+    if (!c->pass.blocked) {
+        explain_blocked(c, k);
+        return;
     }
-    if (fit(c, &j->req, FIT_USABLE, &f, &count)) {
-        explain_blocked(c, j);
-        return CONSIDERED_BLOCKED;
+    if (room && !k->first->reserved && c->plan.count) {
+        r.code = REASON_WOULD_DELAY;
+        r.a = (int64_t)plan_first(c)->id.v;
     }
-    explain_aside(c, j);
+    class_say(c, k, r);
+}
+
+// A limit keeps it, or its queue starts nothing: no room is kept for it, and others may go on.
+static enum considered stand_aside(struct cluster *c, struct job_class *k, struct reason why)
+{
+    plan_drop(c, k->first);
+    class_say(c, k, why);
     return CONSIDERED_ASIDE;
 }
 
-static void pass_over(struct cluster *c, struct job *blocked)
+static enum considered consider(struct cluster *c, struct job_class *k)
 {
-    queue_set_blocked(c, blocked ? blocked->id : (struct job_id){0});
-    c->pass_wanted = false;
+    const struct fit_node *f;
+    size_t count;
+    struct job *j = k->first;
+    struct reason limit;
+    c->pass.cost += NODES_AN_EVALUATION;
+    k->pass = c->pass.number;
+    if (!limit_start(c, j, NULL, 0, &limit))
+        return stand_aside(c, k, limit);
+    bool room = class_may_fit(c, k, &c->pass.cost);
+    if (room && k->refused_at != stamp(c)) {
+        if (find_room(c, j, &f, &count)) {
+            if (!limit_start(c, j, f, count, &limit))
+                return stand_aside(c, k, limit);
+            plan_drop(c, j);
+            return place(c, k, f, count);
+        }
+        k->refused_at = stamp(c);
+    }
+    if (!fits_usable(c, k)) {
+        plan_drop(c, j);
+        return CONSIDERED_ASIDE;
+    }
+    reserve(c, j);
+    if (!j->reserved)
+        class_say_start(c, k, 0);
+    explain_waiting(c, k, room);
+    c->pass.blocked++;
+    add_second(c, j);
+    return CONSIDERED_BLOCKED;
 }
 
-// No agent is there: one reason for all, said once.
-static void explain_no_nodes(struct cluster *c)
+static void pass_begin(struct cluster *c)
 {
-    struct job *first = RB_MIN(job_queue, &c->queue);
-    struct reason r = {.code = REASON_NO_NODES, .a = (int64_t)c->nodes_count};
-    if (first)
-        job_set_reason(c, first, r, NULL);
-    pass_over(c, first);
+    c->pass.number++;
+    limit_pass_begin(c);
+    c->pass.running = true;
+    c->pass.at = RB_MIN(class_order, &c->queue);
+    c->pass.blocked = c->pass.depth = 0;
+    c->pass.seconds_count = 0;
+    c->plan.visited = 0;
+    c->pass.again = false;
+}
+
+// Those that this pass did not come to wait for their turn.
+static void pass_end(struct cluster *c)
+{
+    struct job_class *k, *next;
+    TAILQ_FOREACH_SAFE(k, &c->told, told_link, next)
+    if (k->pass != c->pass.number)
+        class_say(c, k, (struct reason){.code = REASON_PRIORITY});
+    c->pass.running = false;
+    c->pass.at = NULL;
+    c->pass.seconds_count = 0;
+    plan_end(c);
+    grown_cut(c);
+}
+
+// A second job of a class waits like the first.
+static void walk_second(struct cluster *c)
+{
+    struct job *j = c->pass.seconds[--c->pass.seconds_count];
+    c->pass.cost += NODES_AN_EVALUATION;
+    reserve(c, j);
+    add_second(c, j);
+}
+
+// The class that the pass is at. False: nothing behind it may be considered.
+static bool walk_class(struct cluster *c)
+{
+    struct job_class *k = c->pass.at, *next = RB_NEXT(class_order, &c->queue, k);
+    struct class_id id = k->wait.id;
+    c->pass.at = next;
+    enum considered what = consider(c, k);
+    if (what == CONSIDERED_BLOCKED && !c->queueing.reservations)
+        return false;
+    if (c->pass.blocked && c->pass.depth++ >= c->queueing.depth)
+        return false;
+    // If its class has more, the next of them comes before or after the first of the next class.
+    k = what == CONSIDERED_PLACED ? class_find(c, id) : NULL;
+    if (k && (!c->pass.at || class_order_compare(k, c->pass.at) < 0))
+        c->pass.at = k;
+    return true;
+}
+
+// Goes on until the end of the queue, a class that blocks it, or the budget.
+static void walk(struct cluster *c)
+{
+    int64_t budget = (int64_t)c->limits.pass_budget * NODES_AN_EVALUATION;
+    c->pass.cost = 0;
+    while (c->pass.at || c->pass.seconds_count) {
+        if (c->pass.cost >= budget)
+            return;
+        const struct job *second =
+            c->pass.seconds_count ? c->pass.seconds[c->pass.seconds_count - 1] : NULL;
+        if (second && (!c->pass.at || comes_before(c, second, c->pass.at->first)))
+            walk_second(c);
+        else if (!walk_class(c))
+            break;
+    }
+    pass_end(c);
 }
 
 void pass(struct cluster *c)
 {
-    c->pass_wanted = false;
-    if (c->meta.recovery_hold)
-        return;
-    if (!c->pass_at)
-        limit_pass_begin(c);
-    struct job *j = c->pass_at ? c->pass_at : RB_MIN(job_queue, &c->queue);
-    c->pass_at = NULL;
-    if (!usable_nodes(c)) {
-        explain_no_nodes(c);
+    if (c->meta.recovery_hold) {
+        c->pass_wanted = c->pass.running = false;
         return;
     }
-    for (int32_t budget = c->limits.pass_budget; j; budget--) {
-        if (!budget) {
-            c->pass_at = j;
-            c->pass_wanted = true;
-            return;
-        }
-        struct job *next = RB_NEXT(job_queue, &c->queue, j);
-        enum considered what = consider(c, j);
-        if (what == CONSIDERED_BLOCKED)
-            break;
-        // An array stays in the queue while it has elements left.
-        if (what == CONSIDERED_ASIDE || !j->array_count || !j->queued)
-            j = next;
+    queue_due(c);
+    if (!c->pass.running && !ranks_refresh(c)) {
+        c->pass_wanted = true;
+        return;
     }
-    pass_over(c, j);
+    // What changed while a pass was under way is for the next one.
+    bool again = c->pass.running && c->pass_wanted;
+    if (!c->free.nodes) {
+        struct reason r = {.code = REASON_NO_NODES, .a = (int64_t)c->nodes_count};
+        if (!RB_EMPTY(&c->queue))
+            queue_say(c, r);
+        c->pass_wanted = c->pass.running = false;
+        return;
+    }
+    queue_say(c, (struct reason){0});
+    if (!c->pass.running)
+        pass_begin(c);
+    walk(c);
+    c->pass_wanted = again || c->pass.again;
 }

@@ -13,6 +13,7 @@
 #include "common/reason.h"
 
 #include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,11 +24,18 @@
     X(RUNNING, "running")        \
     X(QUARANTINED, "quarantined") /* an attempt that the database does not know */
 
+enum { NODE_GPUS_MAX = 64 };
+
 enum placement_state {
 #define X(name, word) PLACEMENT_##name,
     PLACEMENT_STATE_TABLE(X)
 #undef X
         PLACEMENT_STATE_COUNT
+};
+
+// Thousandths of each GPU; all zero: the GPUs are held whole.
+struct gpu_shares {
+    uint16_t milli[NODE_GPUS_MAX];
 };
 
 struct placement {
@@ -38,8 +46,11 @@ struct placement {
     struct node_id node;
     int32_t index; // of the node within the attempt, 0 ..
     int32_t first_rank, tasks;
-    struct coreset cores;
-    uint64_t gpus;
+    struct coreset cores; // no other placement has them
+    struct coreset pool;  // shared with the others that have a part of a core
+    int32_t cpu_milli;    // thousandths of cores there
+    uint64_t gpus;        // bit g: GPU g, whole or a share of it
+    struct gpu_shares shares;
     int64_t memory_mib;
     int32_t port; // MASTER_PORT, on the node of rank 0; 0: none
     enum placement_state state;
@@ -50,6 +61,9 @@ struct placement {
     // Not stored.
     int64_t lease_end_ms; // boot clock; INT64_MAX: never
     bool dirty;
+    int64_t ends_ms; // boot clock: expected end at the latest; INT64_MAX: not known
+    RB_ENTRY(placement) end_link;
+    size_t dirty_at; // where it stands among the changed ones
     TAILQ_ENTRY(placement) job_link, node_link;
 };
 
@@ -57,7 +71,17 @@ TAILQ_HEAD(placement_list, placement);
 
 const char *placement_state_word(enum placement_state s);
 
-// name, kind (I64, STATE, CORES: cpulist text), member
+// Held of GPU g, in thousandths.
+static inline int32_t placement_gpu_milli(const struct placement *p, int g)
+{
+    if (!(p->gpus >> g & 1))
+        return 0;
+    return p->shares.milli[g] ? p->shares.milli[g] : 1000;
+}
+void text_add_shares(struct text *t, const struct gpu_shares *s); // "0:500,3:250"
+bool shares_parse(const char *list, struct gpu_shares *ret);
+
+// name, kind (I64, STATE, CORES: cpulist text, SHARES), member
 #define PLACEMENT_COLUMNS(X)       \
     X(id, I64, id)                 \
     X(job, I64, job.v)             \
@@ -68,7 +92,10 @@ const char *placement_state_word(enum placement_state s);
     X(first_rank, I64, first_rank) \
     X(tasks, I64, tasks)           \
     X(cores, CORES, cores)         \
+    X(pool, CORES, pool)           \
+    X(cpu_milli, I64, cpu_milli)   \
     X(gpus, I64, gpus)             \
+    X(gpu_shares, SHARES, shares)  \
     X(memory_mib, I64, memory_mib) \
     X(port, I64, port)             \
     X(state, STATE, state)         \

@@ -208,7 +208,7 @@ void policies_turn_begin(struct cluster *c)
     }
     for (size_t i = 0; i < c->dirty_tallies.count; i++)
         if (c->dirty_tallies.items[i])
-            ((struct tally *)c->dirty_tallies.items[i])->dirty = false;
+            ((struct tally *)c->dirty_tallies.items[i])->dirty_at = 0;
     c->dirty_rules.count = c->dirty_tallies.count = 0;
 }
 

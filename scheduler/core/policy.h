@@ -107,8 +107,8 @@ struct limit_row {
     const struct policy *of;
     int64_t uid; // of whom; -1: of all
     enum limit_kind kind;
-    const char *limit; // its word
-    int64_t most, used;
+    const char *limit;        // its word
+    int64_t most, used_milli; // thousandths
 };
 // All that bound jobs of this user in this queue and QoS. Appended to a malloc'ed array.
 void limits_of_user(struct cluster *c, const struct policy *user, const struct policy *queue,
@@ -120,6 +120,8 @@ const char *qos_of_jobs(const struct policy *queue, const struct policy *user);
 // "account \"physics\"", "user \"ann\" in queue \"gpu\""
 void limit_add_level(const struct cluster *c, const struct policy *of, int64_t uid,
                      struct text *ret);
+// What a reason that a job waits at a limit says of it now: its detail. Nothing if it is gone.
+void cluster_limit_text(struct cluster *c, const struct reason *r, struct text *ret);
 // The name of a user; in digits where none is known.
 void limit_add_user(const struct cluster *c, int64_t uid, struct text *ret);
 // "ann 6, ben 2": who uses most of it, at most three.

@@ -81,10 +81,10 @@ static void check_references(const struct cluster *c, const struct rule *row, st
 
 static void settings_check(const struct rule *row, struct text *wrong)
 {
-    static const int64_t least_ms = 10000, most_ms = INT64_C(366) * 86400000;
+    static const int64_t least_ms = 10000, most_ms = INT64_C(100) * 86400000;
     const struct settings_rule *s = &row->settings;
     if (s->half_life_ms && (s->half_life_ms < least_ms || s->half_life_ms > most_ms))
-        text_add(wrong, "half_life must be 10s to 366d, or none");
+        text_add(wrong, "half_life must be 10s to 100d, or none");
     else if (s->usage_period_ms && s->usage_period_ms < least_ms)
         text_add(wrong, "usage_period must be at least 10s, or none");
 }

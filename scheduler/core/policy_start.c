@@ -106,6 +106,8 @@ static void adopt(struct cluster *c, struct job *j)
     if (user && user->row->kind == RULE_USER && queue && queue->row->kind == RULE_QUEUE && qos &&
         qos->row->kind == RULE_QOS && user->parent->row->id == j->account.v)
         return;
+    if (j->queued)
+        queue_remove(c, j); // the start puts it back
     user = policy_of_uid(c, j->owner_uid);
     if (!user)
         user = user_join_default(c, j->owner_uid, NULL);

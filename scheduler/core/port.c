@@ -42,32 +42,49 @@ void machine_leave(struct cluster *c, struct node *n)
     }
 }
 
+void port_take(struct node *n, int32_t port)
+{
+    if (!port)
+        return;
+    if (n->ports_count == n->ports_cap) {
+        n->ports_cap = (uint16_t)(n->ports_cap ? n->ports_cap * 2 : 4);
+        n->ports = xreallocarray(n->ports, n->ports_cap, sizeof *n->ports);
+    }
+    n->ports[n->ports_count++] = (uint16_t)port;
+}
+
+void port_return(struct node *n, int32_t port)
+{
+    for (int i = 0; port && i < n->ports_count; i++)
+        if (n->ports[i] == port) {
+            n->ports[i] = n->ports[--n->ports_count];
+            return;
+        }
+}
+
 bool port_held(const struct node *n, int32_t port)
 {
     const struct node *mate = n;
     if (!port)
         return false;
     do {
-        const struct placement *p;
-        TAILQ_FOREACH(p, &mate->parts, node_link)
-        if (p->port == port)
-            return true;
+        for (int i = 0; i < mate->ports_count; i++)
+            if (mate->ports[i] == port)
+                return true;
     } while ((mate = mate->next_on_machine) != n);
     return false;
 }
 
-int32_t port_find(const struct cluster *c, const struct node *n)
+// All that the machine holds: when the next in turn is not free.
+static int32_t find_among(const struct cluster *c, const struct node *n)
 {
     uint32_t first = (uint32_t)c->limits.port_first, count = (uint32_t)c->limits.port_count;
     uint64_t held[PORTS_MAX / 64];
     const struct node *mate = n;
-    CHECK(count && first + count <= PORTS_MAX);
     memset(held, 0, (count + 63) / 64 * sizeof *held);
     do {
-        const struct placement *p;
-        TAILQ_FOREACH(p, &mate->parts, node_link)
-        {
-            uint32_t i = (uint32_t)p->port - first;
+        for (int k = 0; k < mate->ports_count; k++) {
+            uint32_t i = (uint32_t)mate->ports[k] - first;
             if (i < count)
                 held[i / 64] |= UINT64_C(1) << i % 64;
         }
@@ -78,4 +95,12 @@ int32_t port_find(const struct cluster *c, const struct node *n)
             return (int32_t)(first + i);
     }
     return 0;
+}
+
+int32_t port_find(const struct cluster *c, const struct node *n)
+{
+    uint32_t first = (uint32_t)c->limits.port_first, count = (uint32_t)c->limits.port_count;
+    CHECK(count && first + count <= PORTS_MAX);
+    int32_t next = (int32_t)(first + c->meta.next_port % count);
+    return port_held(n, next) ? find_among(c, n) : next;
 }

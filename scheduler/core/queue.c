@@ -1,5 +1,5 @@
-// The pending jobs in the order in which they are considered: priority, then submission; the
-// requeued elements of an array before the array's next element.
+// The queue: pending jobs in their classes, the classes by the rank of their first jobs; and beside
+// them the delayed, which may not be placed before a time.
 #include "scheduler/core/state.h"
 
 static int compare(int64_t a, int64_t b)
@@ -7,43 +7,71 @@ static int compare(int64_t a, int64_t b)
     return a < b ? -1 : a > b;
 }
 
-int job_queue_order(const struct job *a, const struct job *b)
+int job_age_order(const struct job *a, const struct job *b)
 {
-    if (a->priority != b->priority)
-        return a->priority > b->priority ? -1 : 1;
     uint64_t ka = a->array.v ? a->array.v : a->id.v, kb = b->array.v ? b->array.v : b->id.v;
     if (ka != kb)
         return ka < kb ? -1 : 1;
     return compare(a->array.v ? a->element : INT64_MAX, b->array.v ? b->element : INT64_MAX);
 }
 
-RB_GENERATE(job_queue, job, queue_link, job_queue_order)
-
-void queue_set_blocked(struct cluster *c, struct job_id job)
+int job_delayed_order(const struct job *a, const struct job *b)
 {
-    if (c->meta.blocked.v == job.v)
-        return;
-    c->meta.blocked = job;
-    meta_mark(c);
+    if (a->not_before_ms != b->not_before_ms)
+        return compare(a->not_before_ms, b->not_before_ms);
+    return a->id.v < b->id.v ? -1 : a->id.v > b->id.v;
 }
+
+RB_GENERATE(job_delayed, job, queue_link, job_delayed_order)
 
 void queue_insert(struct cluster *c, struct job *j)
 {
     CHECK(!j->queued && !j->cancelled &&
           (j->array_count ? j->array_next < j->array_count : j->state == JOB_PENDING));
-    RB_INSERT(job_queue, &c->queue, j);
     j->queued = true;
-    c->pass_wanted = true;
+    if (j->not_before_ms > c->now.boot_ms) {
+        RB_INSERT(job_delayed, &c->delayed, j);
+        wake_by(c, j->not_before_ms);
+    } else {
+        class_join(c, j);
+        c->pass_wanted = true;
+    }
 }
 
 void queue_remove(struct cluster *c, struct job *j)
 {
     CHECK(j->queued);
-    if (c->pass_at == j)
-        c->pass_at = RB_NEXT(job_queue, &c->queue, j);
-    RB_REMOVE(job_queue, &c->queue, j);
+    plan_drop(c, j);
+    pass_forget(c, j);
+    if (j->in_class)
+        class_leave(c, j);
+    else
+        RB_REMOVE(job_delayed, &c->delayed, j);
     j->queued = false;
-    if (c->meta.blocked.v == j->id.v)
-        queue_set_blocked(c, (struct job_id){0});
     c->pass_wanted = true;
+}
+
+void queue_due(struct cluster *c)
+{
+    struct job *j;
+    while ((j = RB_MIN(job_delayed, &c->delayed)) && j->not_before_ms <= c->now.boot_ms) {
+        RB_REMOVE(job_delayed, &c->delayed, j);
+        class_join(c, j);
+        c->pass_wanted = true;
+    }
+    if (j)
+        wake_by(c, j->not_before_ms);
+    if (!RB_EMPTY(&c->queue) && ranks_due(c))
+        c->pass_wanted = true;
+    if (c->plan.wake_ms && c->plan.wake_ms <= c->now.boot_ms)
+        c->pass_wanted = true;
+    else if (c->plan.wake_ms)
+        wake_by(c, c->plan.wake_ms);
+}
+
+const struct reason *cluster_reason(const struct cluster *c, const struct job *j)
+{
+    if (!j->in_class)
+        return &j->reason;
+    return c->queue_wait.reason.code ? &c->queue_wait.reason : &j->in_class->wait.reason;
 }

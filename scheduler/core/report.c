@@ -49,7 +49,7 @@ void part_heard(struct cluster *c, struct node *n, struct placement *p,
     attempt_progress(c, j);
 }
 
-void report(struct cluster *c, const struct input_report *in)
+void attempt_report(struct cluster *c, const struct input_report *in)
 {
     struct node *n = node_find(c, in->node);
     if (!n || !n->ready || n->session != in->session || c->meta.recovery_hold ||

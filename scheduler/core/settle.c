@@ -47,8 +47,6 @@ void job_end(struct cluster *c, struct job *j, enum job_state state, struct reas
 static void requeue(struct cluster *c, struct job *j)
 {
     const char *why = reason_say(c, &j->verdict, j->verdict_detail);
-    emit(c, EVENT_JOB_REQUEUED, j, NULL, "job %s waits for its next attempt: %s", job_label(c, j),
-         why);
     if (j->started_at_ms) {
         j->not_before_ms = 0;
     } else if (j->verdict.code == REASON_PORT_TAKEN) {
@@ -65,6 +63,8 @@ static void requeue(struct cluster *c, struct job *j)
     j->started_at_ms = 0;
     j->exit_code = 0;
     queue_insert(c, j);
+    emit(c, EVENT_JOB_REQUEUED, j, NULL, "job %s waits for its next attempt: %s", job_label(c, j),
+         why);
 }
 
 static enum job_state end_state(const struct reason *verdict)
@@ -132,6 +132,7 @@ void part_judge_over(struct cluster *c, struct placement *p, struct reason why)
     if (current && !waits)
         attempt_started(c, j, p); // it may have run
     p->over = true;
+    ends_reckon(c, p);
     part_mark(c, p);
     emit(c, EVENT_PART_OVER, j, node_find(c, p->node), "job %s attempt %u counts as over on %s: %s",
          job_label(c, j), p->attempt, node_find(c, p->node)->name, reason_say(c, &why, NULL));

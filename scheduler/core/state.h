@@ -10,8 +10,11 @@
 #include "common/arena.h"
 #include "common/check.h"
 #include "common/index.h"
+#include "scheduler/core/backfill.h"
+#include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
 #include "scheduler/core/room.h"
+#include "scheduler/core/topology.h"
 
 #include <inttypes.h>
 
@@ -20,16 +23,41 @@ enum {
     SILENT_HEARTBEATS = 4,    // a node silent for so many is unreachable
     RETRY_FIRST_MS = 1000,    // delay before an attempt after one that started nothing, doubling
     RETRY_LAST_MS = 60000,
+    OVERDUE_MS = 60000,  // a job that has overstayed its limit for so long ends at no known time
+    WHOLE_MAX = 4096,    // answers of whole.c
     PORT_TRIES_MAX = 10, // attempts in a row whose port another program had
 };
 
-RB_HEAD(job_queue, job);
 TAILQ_HEAD(job_list, job);
-RB_PROTOTYPE(job_queue, job, queue_link, job_queue_order)
+RB_HEAD(job_delayed, job);
+RB_PROTOTYPE(job_delayed, job, queue_link, job_delayed_order)
+RB_HEAD(placement_ends, placement);
+RB_PROTOTYPE(placement_ends, placement, end_link, placement_ends_order)
+int placement_ends_order(const struct placement *a, const struct placement *b);
+int job_delayed_order(const struct job *a, const struct job *b);
 
 struct pointers {
     void **items;
     size_t count, cap;
+};
+
+enum fit_view {
+    FIT_FREE,   // what is free on usable nodes
+    FIT_USABLE, // usable nodes as if empty
+    FIT_ALL,    // every node known, as if empty
+};
+
+// An answer of whole.c.
+struct whole {
+    struct request shape;
+    enum fit_view view;
+    bool known;
+    uint64_t generation;
+    size_t count;
+};
+
+struct total {
+    int64_t cores, gpus, memory_mib, nodes;
 };
 
 struct cluster {
@@ -40,36 +68,84 @@ struct cluster {
 
     struct job_list jobs; // in order of ids
     struct index jobs_by_id, jobs_by_uid, jobs_by_request;
-    struct job_queue queue;
-    struct fit_node *fit_scratch; // one an node: what fit() returns, until its next call
-    struct node **nodes;          // by id - 1
+    struct class_order queue;   // the classes by rank
+    struct job_delayed delayed; // pending jobs that must not start yet, by their time
+    struct index classes_by_key, classes_by_id;
+    struct class_list classes; // all
+    struct class_list told;    // classes that wait for something else than their turn
+    struct wait queue_wait;    // row 0
+    bool queue_wait_dirty;
+    struct queueing queueing;
+    int64_t cores_count; // of all nodes, as of the ranks
+    bool queueing_dirty;
+    struct {
+        int64_t boot_ms, wall_ms; // the moment up to which ages are reckoned
+        bool stale;               // weights have changed
+        uint64_t hardware;        // generation of nodes that cores_count is of
+        struct job_class *at;     // where ranks_refresh() goes on; NULL: it is done
+    } ranked;
+    struct waits_loaded *waits_loaded; // rows of waits, until the start
+    struct fit_node *fit_scratch;      // one an node: what fit() returns, until its next call
+    struct node **nodes;               // by id - 1
     size_t nodes_count, nodes_cap;
-    struct rooms rooms;       // what is free, by node
-    const struct kept **kept; // by node id - 1: what the queue promised, soonest first; the
-                              // promises are the queue's, who writes them at each pass
+    struct rooms rooms; // what is free, by node
+    struct room_index index;
+    struct topology topology;
+    struct total free; // of the usable nodes
+    uint64_t looked;   // nodes that fit() looked at, ever
+    // hardware_gen rises when a node has come or is another one, usable_gen with it and when a
+    // node becomes usable or stops being it.
+    uint64_t hardware_gen, usable_gen;
+    struct whole *whole;             // WHOLE_MAX answers, by hash of the shape
+    uint32_t *fit_stamps, fit_stamp; // by node id - 1: chosen in this answer
+    const struct kept **kept;        // by node id - 1: what the queue promised, soonest first; the
+                                     // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
     struct policies policies;
+    struct placement_ends ends; // by expected end: ends.c
+    struct plan plan;           // reservations of jobs that wait: backfill.c
+    struct selector *selectors_by_id, *selectors_by_text;
 
-    bool pass_wanted;
-    struct job *pass_at; // where an unfinished pass goes on; NULL: from the head
-    int64_t tick_at_ms;  // not later than the next thing that time alone brings
-    uint64_t dropped;    // messages of foreign sessions and the like
+    // Which nodes gained room: grown.c.
+    struct {
+        size_t *nodes; // indices, in order of their gain
+        size_t count, cap;
+        uint64_t base; // number of the first that is kept; they are counted from 1
+    } grown;
+
+    bool pass_wanted; // something changed since the last pass began
+    struct {
+        uint64_t number;
+        bool running;
+        bool again;           // something can start that the pass had passed
+        struct job_class *at; // where it goes on; NULL: it is over
+        int64_t cost;         // of this step, in nodes looked at
+        int64_t blocked;      // jobs that found too little room
+        int64_t depth;        // classes looked at since the first of them
+        struct job *
+            *seconds; // not the first of their classes, but next for a reservation; last first
+        size_t seconds_count, seconds_cap;
+    } pass;
+    int64_t tick_at_ms; // not later than the next thing that time alone brings
+    uint64_t dropped;   // messages of foreign sessions and the like
 
     // The turn.
     struct arena arena;
-    struct pointers dirty_jobs, dirty_nodes, dirty_parts, dirty_rules, dirty_tallies, retired;
+    struct pointers dirty_jobs, dirty_nodes, dirty_parts, dirty_classes, dirty_rules, dirty_tallies,
+        retired;
     struct outcome out;
     struct {
-        size_t events, effects, tasks, gone, tallies_gone;
+        size_t events, effects, tasks, gone, waits_gone, selectors, tallies_gone;
     } cap;
     struct event *events;
     struct effect *effects;
     struct task_row *tasks;
-    uint64_t *gone, *tallies_gone;
+    uint64_t *gone, *waits_gone, *tallies_gone;
+    struct selector *selectors_new;
 };
 
-// ---- tables (table.c) ----
+// ---- tables (table.c, part.c) ----
 struct job *job_find(const struct cluster *c, struct job_id id);
 struct job *job_find_uid(const struct cluster *c, struct job_uid uid);
 struct job *job_find_request(const struct cluster *c, struct request_id id);
@@ -78,8 +154,12 @@ struct job *job_add(struct cluster *c, const struct job *row);
 void job_retire(struct cluster *c, struct job *j);
 struct node *node_find(const struct cluster *c, struct node_id id);
 struct node *node_find_name(const struct cluster *c, const char *name);
+// On the switch of its path; the node must not be counted as usable.
+void node_hang(struct cluster *c, struct node *n);
 struct node *node_add(struct cluster *c, const struct node *row);
 struct placement *part_add(struct cluster *c, const struct placement *row);
+// Does the row hold something of the node that is held?
+bool part_conflicts(const struct node *n, const struct placement *row);
 // Returns what it held; p is gone.
 void part_remove(struct cluster *c, struct placement *p);
 struct placement *part_find(const struct cluster *c, const struct node *n, struct job_uid uid,
@@ -87,8 +167,19 @@ struct placement *part_find(const struct cluster *c, const struct node *n, struc
 // Is this placement of the job's newest attempt, and does it still count?
 bool part_current(const struct job *j, const struct placement *p);
 void pointers_push(struct pointers *v, void *p);
-// Its place becomes NULL.
-void pointers_forget(struct pointers *v, const void *p);
+
+// ---- selectors (selectors.c) ----
+// The id of the text's selector, made when there is none. NULL, or what is wrong with it. What no
+// job comes to hold must be forgotten in the same step.
+const char *selector_get(struct cluster *c, const char *text, struct selector_id *ret);
+void selector_forget_unused(struct cluster *c, struct selector_id id);
+void selector_hold(struct cluster *c, struct selector_id id); // a live job names it
+void selector_release(struct cluster *c, struct selector_id id);
+const struct selector *selector_find(const struct cluster *c, struct selector_id id);
+// NULL holds for every node.
+bool selector_has(const struct selector *s, const struct node *n);
+void selectors_judge_node(struct cluster *c, const struct node *n);
+void selectors_fini(struct cluster *c);
 
 // ---- marks and words (emit.c) ----
 void job_mark(struct cluster *c, struct job *j);
@@ -113,24 +204,43 @@ const char *job_label(struct cluster *c, const struct job *j);
 // ---- deciding ----
 void submit(struct cluster *c, const struct caller *who, const struct input_submit *in); // submit.c
 void queue_insert(struct cluster *c, struct job *j);                                     // queue.c
-// Where the pass stopped; 0: it came to the end.
-void queue_set_blocked(struct cluster *c, struct job_id job);
 void queue_remove(struct cluster *c, struct job *j);
+// Delayed jobs whose time has come enter their classes.
+void queue_due(struct cluster *c);
 void pass(struct cluster *c); // pass.c
+// The job leaves the queue while a pass may be under way.
+void pass_forget(struct cluster *c, const struct job *j);
+
+// Priority: priority.c, queueing.c.
+int64_t rank_of(const struct cluster *c, const struct job *j);
+void ranks_stale(struct cluster *c);
+// Have the ranks to be reckoned anew? If not, wakes when they have.
+bool ranks_due(struct cluster *c);
+// Does it, in steps; false: not done yet.
+bool ranks_refresh(struct cluster *c);
+void queueing_set(struct cluster *c, const struct caller *who, const struct queueing *to);
+
+// Which nodes gained room: grown.c. The log's numbers rise for ever; those below grown.base are
+// gone.
+void node_grew(struct cluster *c, const struct node *n);
+uint64_t grown_end(const struct cluster *c); // one after the last
+size_t grown_node(const struct cluster *c, uint64_t at);
+void grown_cut(struct cluster *c); // if it has become long
+
+// The stored row of a class whose first job is being loaded; NULL: it has none.
+const struct wait *pending_wait(const struct cluster *c, struct class_id id); // load.c
+void waits_loaded_free(struct cluster *c);
 
 // Where tasks go: fit.c.
 struct fit_node {
     struct node *node;
     int32_t capacity; // tasks that fit
     int32_t tasks;    // tasks given
-};
-enum fit_view {
-    FIT_FREE,   // what is free on usable nodes
-    FIT_USABLE, // usable nodes as if empty
-    FIT_ALL,    // every node known, as if empty
+    int32_t gpu;      // 1 + the GPU for its one share; 0: any
 };
 // Chooses nodes for the whole gang, in order of name; *ret lives until the next call. False if
-// it does not fit. FIT_FREE leaves what is kept for others (struct kept).
+// it does not fit. FIT_FREE leaves what is kept for others (struct kept). The other two views say
+// how many nodes it would take, not which: *ret is NULL.
 bool fit(struct cluster *c, const struct request *r, enum fit_view view,
          const struct fit_node **ret, size_t *ret_count);
 // The same on the usable nodes with these rooms, what is kept for others included.
@@ -140,14 +250,25 @@ bool fit_in(struct cluster *c, const struct request *r, const struct rooms *room
 int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct request *r,
                      enum fit_view view);
 bool node_usable(const struct node *n);
-// The node's room is counted again: after every change of what it has or holds.
+// What r may take of the node now: `store` has NODE_GPUS_MAX numbers for it to use.
+struct room_view fit_room(const struct cluster *c, const struct node *n, const struct request *r,
+                          uint16_t *store);
+// The node's room is counted again: after every change of what it has or holds, of its link and of
+// the operators' wishes for it.
 void node_recount(struct cluster *c, struct node *n);
 // Why nothing known could hold it.
 struct reason fit_shortage(struct cluster *c, const struct request *r);
 
+// What a part of these tasks holds: grant.c. Writes tasks, cores, GPUs, memory into *p.
+void grant(const struct cluster *c, const struct request *r, const struct fit_node *f,
+           struct placement *p);
+void node_learn_numa(struct node *n);
+
 // Ports of machines: port.c.
 void machine_join(struct cluster *c, struct node *n);  // by its machine id
 void machine_leave(struct cluster *c, struct node *n); // alone from now on
+void port_take(struct node *n, int32_t port);
+void port_return(struct node *n, int32_t port);
 bool port_held(const struct node *n, int32_t port);
 // The next free one in turn of the node's machine; 0: all are held.
 int32_t port_find(const struct cluster *c, const struct node *n);
@@ -198,7 +319,7 @@ void part_heard(struct cluster *c, struct node *n, struct placement *p,
 // those that h lists as ended.
 void node_parts_over(struct cluster *c, struct node *n, struct reason why,
                      const struct input_hello *h);
-void report(struct cluster *c, const struct input_report *in);
+void attempt_report(struct cluster *c, const struct input_report *in);
 void end(struct cluster *c, const struct input_end *in);
 void tick(struct cluster *c);
 void node_unreachable(struct cluster *c, struct node *n, const char *why);
@@ -303,7 +424,7 @@ bool limit_submit(struct cluster *c, const struct member *m, const struct reques
 int64_t limit_time_ms(const struct member *m);
 // At the begin of a pass over the queue: no limit has stopped a job yet.
 void limit_pass_begin(struct cluster *c);
-// May the job start now, on so many nodes (0: not known yet)? If not: why; the detail lives until
-// the turn's end. Jobs asked for in a pass come in the order of the queue.
-bool limit_start(struct cluster *c, struct job *j, int64_t nodes, struct reason *ret,
-                 const char **ret_detail);
+// May the job start now, on these nodes (count 0: not known yet)? If not: why. Jobs asked for in a
+// pass come in the order of the queue.
+bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, size_t count,
+                 struct reason *ret);

@@ -1,26 +1,24 @@
 #include "common/units.h"
 #include "scheduler/core/state.h"
 
+// A thousand years: sums of a few durations and a time stay far from the ends of 64 bits.
+static const int64_t DURATION_MAX_MS = INT64_C(31557600000) * 1000;
+
 // The first thing wrong with the request, or NULL.
 static const char *malformed(const struct cluster *c, const struct input_submit *in)
 {
     const struct request *r = &in->req;
-    if (r->tasks < 1 || r->tasks > JOB_TASKS_MAX)
-        return "tasks must be 1 to 65536";
-    if (r->nodes < 0 || r->nodes > r->tasks)
-        return "nodes must be at most the number of tasks";
-    if (r->cpus < 1 || r->cpus > CORESET_MAX)
-        return "cpus must be 1 to 1024";
-    if (r->gpus < 0 || r->gpus > NODE_GPUS_MAX)
-        return "gpus must be 0 to 64";
-    if (r->memory_mib < 0 || r->memory_mib > INT64_C(1) << 40)
-        return "memory is out of range";
-    if (r->time_limit_ms < 0 || r->grace_ms < 0)
-        return "a duration is negative";
+    const char *wrong = request_wrong(r);
+    if (wrong)
+        return wrong;
+    if (r->time_limit_ms > DURATION_MAX_MS || r->grace_ms > DURATION_MAX_MS)
+        return "a duration is longer than a thousand years";
     if (r->lease_ms && r->lease_ms < c->limits.min_lease_ms)
         return "on_lost requeue:T needs T of at least 10s";
     if (in->max_attempts < 0 || in->max_attempts > JOB_ATTEMPTS_MAX)
         return "max_attempts must be 1 to 1000";
+    if (in->nice < -JOB_NICE_MAX || in->nice > JOB_NICE_MAX)
+        return "nice must be -1000000 to 1000000";
     if (in->array_count < 0 || in->array_count > JOB_ARRAY_MAX || in->array_first < 0)
         return "an array has at most 1000000 elements";
     if (in->uid.v == 0 || job_find_uid(c, in->uid))
@@ -28,11 +26,10 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
     return NULL;
 }
 
-static struct job *make(struct cluster *c, const struct input_submit *in, const struct request *req,
-                        const struct member *m)
+static struct job row_of(const struct cluster *c, const struct input_submit *in,
+                         const struct request *req, const struct member *m)
 {
-    struct job row = {
-        .id = {c->meta.next_job++},
+    return (struct job){
         .uid = in->uid,
         .spec = in->spec,
         .request_id = in->request_id,
@@ -44,6 +41,7 @@ static struct job *make(struct cluster *c, const struct input_submit *in, const 
         .user = {(uint32_t)m->user->row->id},
         .qos = {(uint32_t)m->qos->row->id},
         .priority = in->priority,
+        .nice = in->nice,
         .max_attempts = in->max_attempts   ? in->max_attempts
                         : in->req.lease_ms ? 3
                                            : 1,
@@ -54,8 +52,6 @@ static struct job *make(struct cluster *c, const struct input_submit *in, const 
         .array_count = in->array_count,
         .reason = {.code = in->held ? REASON_HELD : REASON_PRIORITY},
     };
-    meta_mark(c);
-    return job_add(c, &row);
 }
 
 static void narrate(struct cluster *c, const struct job *j)
@@ -101,23 +97,38 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
                      NULL);
         return;
     }
-    const struct fit_node *f;
-    size_t count;
-    if (!in->allow_unsatisfiable && !fit(c, &in->req, FIT_ALL, &f, &count)) {
-        struct reason r = fit_shortage(c, &in->req);
-        emit(c, EVENT_NOTE, NULL, NULL, "submission refused: %s", reason_say(c, &r, NULL));
-        reply_refuse(c, who, r, NULL);
-        return;
-    }
     struct request req;
     struct member *m;
     if (!admit(c, who, in, &req, &m))
         return;
-    struct job *j = make(c, in, &req, m);
+    wrong = selector_get(c, in->need, &req.need);
+    if (!wrong)
+        wrong = selector_get(c, in->prefer, &req.prefer);
+    struct job row = row_of(c, in, &req, m);
+    const struct fit_node *f;
+    size_t count;
+    struct reason r = {.code = REASON_BAD_REQUEST};
+    bool fits = !wrong && (in->allow_unsatisfiable || class_known_to_fit(c, &row) ||
+                           fit(c, &req, FIT_ALL, &f, &count));
+    if (!fits) {
+        if (!wrong) {
+            r = fit_shortage(c, &req);
+            emit(c, EVENT_NOTE, NULL, NULL, "submission refused: %s", reason_say(c, &r, NULL));
+        }
+        selector_forget_unused(c, req.need);
+        selector_forget_unused(c, req.prefer);
+        reply_refuse(c, who, r, wrong);
+        return;
+    }
+    row.id.v = c->meta.next_job++;
+    meta_mark(c);
+    struct job *j = job_add(c, &row);
     tally_job(c, j);
     job_mark(c, j);
-    narrate(c, j);
     if (!j->held)
         queue_insert(c, j);
+    if (!in->allow_unsatisfiable)
+        class_fits(c, j);
+    narrate(c, j);
     reply_ok(c, who, j->id);
 }

@@ -1,5 +1,4 @@
-// The tables: jobs by id, uid and request id; nodes by id and name; placements in the lists of
-// their job and node. What a placement holds is added to its node here and nowhere else.
+// The tables: jobs by id, uid and request id; nodes by id and name. Placements: part.c.
 #include "scheduler/core/state.h"
 
 #include <stdlib.h>
@@ -77,6 +76,8 @@ struct job *job_add(struct cluster *c, const struct job *row)
     j->queued = j->dirty = j->tallied_running = false;
     j->tallied_submitted = 0;
     j->member = NULL;
+    j->in_class = NULL;
+    j->reserved = false;
     struct job *before = TAILQ_LAST(&c->jobs, job_list);
     while (before && before->id.v > j->id.v)
         before = TAILQ_PREV(before, job_list, live_link);
@@ -88,6 +89,8 @@ struct job *job_add(struct cluster *c, const struct job *row)
     index_add(&c->jobs_by_uid, j, hash_uid);
     if (has_request(j) && !job_find_request(c, j->request_id))
         index_add(&c->jobs_by_request, j, hash_request);
+    selector_hold(c, j->req.need);
+    selector_hold(c, j->req.prefer);
     return j;
 }
 
@@ -107,6 +110,8 @@ static void job_free(struct cluster *c, struct job *j)
 void job_retire(struct cluster *c, struct job *j)
 {
     CHECK(job_state_ended(j->state) && TAILQ_EMPTY(&j->parts));
+    selector_release(c, j->req.need);
+    selector_release(c, j->req.prefer);
     pointers_push(&c->retired, j);
 }
 
@@ -122,6 +127,18 @@ struct node *node_find_name(const struct cluster *c, const char *name)
     return n;
 }
 
+void node_hang(struct cluster *c, struct node *n)
+{
+    struct branch *leaf = topology_leaf(&c->topology, n->switch_path);
+    if (leaf == n->leaf)
+        return;
+    CHECK(c->index.keys[n->id.v - 1] == INDEX_NONE);
+    if (n->leaf)
+        topology_unhang(n->leaf, n->id.v);
+    topology_hang(leaf, n->id.v);
+    n->leaf = leaf;
+}
+
 struct node *node_add(struct cluster *c, const struct node *row)
 {
     struct node *n = xmemdup(row, sizeof *row);
@@ -133,88 +150,18 @@ struct node *node_add(struct cluster *c, const struct node *row)
     c->fit_scratch = xreallocarray(c->fit_scratch, c->nodes_cap, sizeof *c->fit_scratch);
     c->kept = xreallocarray(c->kept, c->nodes_cap, sizeof *c->kept);
     c->kept[n->id.v - 1] = NULL;
-    rooms_add(&c->rooms, room_of(n));
+    c->fit_stamps = xreallocarray(c->fit_stamps, c->nodes_cap, sizeof *c->fit_stamps);
+    c->fit_stamps[n->id.v - 1] = 0;
+    rooms_add(&c->rooms);
+    index_grow(&c->index);
+    n->leaf = NULL;
+    node_hang(c, n);
+    c->hardware_gen++;
+    c->usable_gen++;
+    node_recount(c, n);
+    selectors_judge_node(c, n);
     HASH_ADD(by_name, c->nodes_by_name, name, strlen(n->name), n);
     return n;
-}
-
-void node_recount(struct cluster *c, struct node *n)
-{
-    c->rooms.of[n->id.v - 1] = room_of(n);
-}
-
-struct placement *part_add(struct cluster *c, const struct placement *row)
-{
-    struct placement *p = xmemdup(row, sizeof *row);
-    struct node *n = node_find(c, p->node);
-    CHECK(n);
-    CHECK(!coreset_intersects(&n->used_cores, &p->cores) && !(n->used_gpus & p->gpus));
-    CHECK(!port_held(n, p->port));
-    p->dirty = false;
-    coreset_union(&n->used_cores, &p->cores);
-    n->used_gpus |= p->gpus;
-    n->used_memory_mib += p->memory_mib;
-    TAILQ_INSERT_TAIL(&n->parts, p, node_link);
-    n->parts_count++;
-    node_recount(c, n);
-    struct job *j = p->job.v ? job_find(c, p->job) : NULL;
-    if (j)
-        TAILQ_INSERT_TAIL(&j->parts, p, job_link);
-    tally_part(c, j, p, 1);
-    c->parts_count++;
-    return p;
-}
-
-void pointers_forget(struct pointers *v, const void *p)
-{
-    for (size_t i = 0; i < v->count; i++)
-        if (v->items[i] == p)
-            v->items[i] = NULL;
-}
-
-void part_remove(struct cluster *c, struct placement *p)
-{
-    struct node *n = node_find(c, p->node);
-    coreset_subtract(&n->used_cores, &p->cores);
-    n->used_gpus &= ~p->gpus;
-    n->used_memory_mib -= p->memory_mib;
-    TAILQ_REMOVE(&n->parts, p, node_link);
-    n->parts_count--;
-    node_recount(c, n);
-    struct job *j = p->job.v ? job_find(c, p->job) : NULL;
-    if (j)
-        TAILQ_REMOVE(&j->parts, p, job_link);
-    tally_part(c, j, p, -1);
-    if (p->dirty)
-        pointers_forget(&c->dirty_parts, p);
-    size_t count = c->out.placements_gone_count;
-    VEC_RESERVE(c->gone, count, c->cap.gone);
-    c->gone[count] = p->id;
-    c->out.placements_gone_count++;
-    c->parts_count--;
-    c->pass_wanted = true;
-    free(p);
-}
-
-struct placement *part_find(const struct cluster *c, const struct node *n, struct job_uid uid,
-                            uint32_t attempt)
-{
-    struct placement *p;
-    const struct job *j = job_find_uid(c, uid);
-    if (j)
-        TAILQ_FOREACH(p, &j->parts, job_link)
-    if (p->attempt == attempt && p->node.v == n->id.v)
-        return p;
-    TAILQ_FOREACH(p, &n->parts, node_link)
-    if (!p->job.v && p->uid.v == uid.v && p->attempt == attempt)
-        return p;
-    return NULL;
-}
-
-bool part_current(const struct job *j, const struct placement *p)
-{
-    return p->attempt == j->attempt && !p->over && !job_state_ended(j->state) &&
-           j->state != JOB_PENDING;
 }
 
 static void retire_all(struct cluster *c)
@@ -230,10 +177,14 @@ static void clear_marks(struct cluster *c)
         ((struct job *)c->dirty_jobs.items[i])->dirty = false;
     for (size_t i = 0; i < c->dirty_nodes.count; i++)
         ((struct node *)c->dirty_nodes.items[i])->dirty = false;
+    for (size_t i = 0; i < c->dirty_classes.count; i++)
+        if (c->dirty_classes.items[i])
+            ((struct job_class *)c->dirty_classes.items[i])->dirty_at = 0;
     for (size_t i = 0; i < c->dirty_parts.count; i++)
         if (c->dirty_parts.items[i])
             ((struct placement *)c->dirty_parts.items[i])->dirty = false;
     c->dirty_jobs.count = c->dirty_nodes.count = c->dirty_parts.count = 0;
+    c->dirty_classes.count = 0;
 }
 
 void cluster_turn_begin(struct cluster *c)
@@ -241,7 +192,7 @@ void cluster_turn_begin(struct cluster *c)
     clear_marks(c);
     policies_turn_begin(c);
     retire_all(c);
-    c->meta_dirty = false;
+    c->meta_dirty = c->queue_wait_dirty = c->queueing_dirty = false;
     c->out = (struct outcome){0};
     arena_reset(&c->arena);
 }
@@ -250,9 +201,18 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
 {
     struct cluster *c = xcalloc(1, sizeof *c);
     c->limits = *limits;
+    c->whole = xcalloc(WHOLE_MAX, sizeof *c->whole);
     c->tick_at_ms = INT64_MAX;
     TAILQ_INIT(&c->jobs);
     RB_INIT(&c->queue);
+    RB_INIT(&c->delayed);
+    RB_INIT(&c->ends);
+    TAILQ_INIT(&c->told);
+    TAILQ_INIT(&c->classes);
+    c->queueing = QUEUEING_DEFAULT;
+    c->ranked.stale = true;
+    c->grown.base = 1;
+    c->usable_gen = 1;
     return c;
 }
 
@@ -262,6 +222,8 @@ void cluster_free(struct cluster *c)
         return;
     cluster_turn_begin(c);
     c->policies.started = false;
+    plan_clear(c);
+    plan_free(c);
     for (size_t i = 0; i < c->nodes_count; i++) {
         struct placement *p;
         while ((p = TAILQ_FIRST(&c->nodes[i]->parts)))
@@ -269,8 +231,11 @@ void cluster_free(struct cluster *c)
     }
     HASH_CLEAR(by_name, c->nodes_by_name);
     HASH_CLEAR(by_machine, c->nodes_by_machine);
-    for (size_t i = 0; i < c->nodes_count; i++)
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        free(c->nodes[i]->ports);
         free(c->nodes[i]);
+    }
+    classes_free(c);
     struct job *j;
     while ((j = TAILQ_FIRST(&c->jobs))) {
         j->queued = false;
@@ -283,7 +248,11 @@ void cluster_free(struct cluster *c)
     free(c->nodes);
     free(c->fit_scratch);
     free(c->kept);
+    free(c->fit_stamps);
+    free(c->whole);
     rooms_fini(&c->rooms);
+    index_fini(&c->index);
+    topology_fini(&c->topology);
     free(c->dirty_jobs.items);
     free(c->dirty_nodes.items);
     free(c->dirty_parts.items);
@@ -292,6 +261,12 @@ void cluster_free(struct cluster *c)
     free(c->effects);
     free(c->tasks);
     free(c->gone);
+    free(c->waits_gone);
+    free(c->dirty_classes.items);
+    free(c->grown.nodes);
+    free(c->pass.seconds);
+    waits_loaded_free(c);
+    selectors_fini(c);
     arena_free(&c->arena);
     free(c);
 }

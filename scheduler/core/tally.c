@@ -14,9 +14,10 @@ struct tally *tally_find(const struct cluster *c, int64_t rule, int64_t uid)
 
 void tally_mark(struct cluster *c, struct tally *t)
 {
-    if (!t->dirty)
-        pointers_push(&c->dirty_tallies, t);
-    t->dirty = true;
+    if (t->dirty_at)
+        return;
+    pointers_push(&c->dirty_tallies, t);
+    t->dirty_at = c->dirty_tallies.count;
 }
 
 static void link_tally(struct cluster *c, struct tally *t)
@@ -36,7 +37,7 @@ struct tally *tally_add(struct cluster *c, const struct tally *row)
 {
     struct tally *t = xmemdup(row, sizeof *row);
     memset(t->closed, 0, sizeof t->closed);
-    t->dirty = false;
+    t->dirty_at = 0;
     t->next = NULL;
     HASH_ADD(by_id, c->policies.tallies, id, sizeof t->id, t);
     link_tally(c, t);
@@ -55,7 +56,8 @@ struct tally *tally_get(struct cluster *c, int64_t rule, int64_t uid)
 
 void tally_drop(struct cluster *c, struct tally *t)
 {
-    pointers_forget(&c->dirty_tallies, t);
+    if (t->dirty_at)
+        c->dirty_tallies.items[t->dirty_at - 1] = NULL;
     size_t count = c->out.tallies_gone_count;
     VEC_RESERVE(c->tallies_gone, count, c->cap.tallies_gone);
     c->tallies_gone[c->out.tallies_gone_count++] = (uint64_t)t->id;
@@ -105,17 +107,26 @@ void tally_job(struct cluster *c, struct job *j)
 // ---- placements ----
 
 struct holding {
-    int64_t cores, gpus, memory_mib;
+    int64_t cores_milli, gpus_milli, memory_mib;
 };
 
 static struct holding holding_of(const struct placement *p)
 {
-    return (struct holding){.cores = (int64_t)coreset_count(&p->cores),
-                            .gpus = __builtin_popcountll(p->gpus),
-                            .memory_mib = p->memory_mib};
+    struct holding h = {.cores_milli = (int64_t)coreset_count(&p->cores) * 1000 + p->cpu_milli,
+                        .memory_mib = p->memory_mib};
+    for (uint64_t left = p->gpus; left; left &= left - 1)
+        h.gpus_milli += placement_gpu_milli(p, __builtin_ctzll(left));
+    return h;
 }
 
-static void charge(struct tally *t, int use, int64_t rate, int64_t span)
+static int64_t rate_of(const struct holding *h, enum tally_use use, int64_t percent)
+{
+    return use == USE_CORES  ? h->cores_milli * percent / 100
+           : use == USE_GPUS ? h->gpus_milli * percent / 100
+                             : h->memory_mib * percent / 100 / 16;
+}
+
+static void charge(struct tally *t, enum tally_use use, int64_t rate, int64_t span)
 {
     __int128 base = (__int128)t->base[use] - (__int128)rate * span;
     t->rate[use] += rate;
@@ -129,12 +140,11 @@ static void count_part(struct cluster *c, struct job *j, const struct placement 
     int64_t percent = m->qos->row->qos.usage_percent, span = usage_span(c);
     for (int i = 0; i < m->levels.count; i++) {
         struct tally *t = m->levels.items[i].tally;
-        t->cores += sign * h.cores;
-        t->gpus += sign * h.gpus;
+        t->cores_milli += sign * h.cores_milli;
+        t->gpus_milli += sign * h.gpus_milli;
         t->memory_mib += sign * h.memory_mib;
-        charge(t, USE_CORES, sign * h.cores * percent, span);
-        charge(t, USE_GPUS, sign * h.gpus * percent, span);
-        charge(t, USE_MEMORY, sign * (h.memory_mib * percent / 1024), span);
+        for (enum tally_use u = USE_CORES; u <= USE_MEMORY; u++)
+            charge(t, u, sign * rate_of(&h, u, percent), span);
         tally_mark(c, t);
     }
 }
@@ -155,12 +165,11 @@ bool tally_counts_job(const struct job *j)
 static void sum_part(const struct placement *p, int64_t percent, struct tally_sum *s)
 {
     struct holding h = holding_of(p);
-    s->counts[LIMIT_CORES] += h.cores;
-    s->counts[LIMIT_GPUS] += h.gpus;
+    s->counts[LIMIT_CORES] += h.cores_milli;
+    s->counts[LIMIT_GPUS] += h.gpus_milli;
     s->counts[LIMIT_MEMORY] += h.memory_mib;
-    s->rate[USE_CORES] += h.cores * percent;
-    s->rate[USE_GPUS] += h.gpus * percent;
-    s->rate[USE_MEMORY] += h.memory_mib * percent / 1024;
+    for (enum tally_use u = USE_CORES; u <= USE_MEMORY; u++)
+        s->rate[u] += rate_of(&h, u, percent);
 }
 
 void tally_sum(struct cluster *c)
@@ -203,7 +212,7 @@ void tally_recount(struct cluster *c)
         if (tally_is_sum(t))
             continue;
         memcpy(t->counts, t->sum.counts, sizeof t->counts);
-        for (int u = 0; u < TALLY_USES; u++)
+        for (enum tally_use u = USE_CORES; u <= USE_MEMORY; u++)
             charge(t, u, t->sum.rate[u] - t->rate[u], span);
         tally_mark(c, t);
     }

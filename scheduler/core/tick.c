@@ -35,5 +35,5 @@ void tick(struct cluster *c)
         if (!c->meta.recovery_hold)
             expire_leases(c, n);
     }
-    c->pass_wanted = true;
+    queue_due(c);
 }

@@ -135,14 +135,14 @@ int64_t usage_of(const struct cluster *c, const struct tally *t, enum tally_use 
         from_ms = at_ms / s->usage_period_ms * s->usage_period_ms;
         base = 0;
     }
-    int64_t v = rebased(s, base, t->rate[use], at_ms - from_ms) / 100;
+    int64_t v = rebased(s, base, t->rate[use], at_ms - from_ms) / tally_units(use);
     return v > 0 ? v : 0;
 }
 
 static __int128 weighed(const struct tally *t, enum tally_use use, int64_t span_ms, int64_t weight)
 {
     __int128 v = (__int128)t->base[use] + (__int128)t->rate[use] * span_ms;
-    return v > 0 ? v * weight : 0;
+    return v > 0 ? v * weight * 1000 / tally_units(use) : 0;
 }
 
 int64_t usage_cost(struct cluster *c, const struct tally *t)
@@ -152,5 +152,5 @@ int64_t usage_cost(struct cluster *c, const struct tally *t)
     __int128 v = weighed(t, USE_CORES, span_ms, s->core_weight) +
                  weighed(t, USE_GPUS, span_ms, s->gpu_weight) +
                  weighed(t, USE_MEMORY, span_ms, s->memory_weight);
-    return saturate(v / 1024); // only compared
+    return saturate(v / 4096); // only compared
 }

@@ -1,6 +1,8 @@
 #include "common/check.h"
 #include "scheduler/core/cluster.h"
 
+#include <stdlib.h>
+
 static const struct {
     const char *word;
     bool ended;
@@ -55,6 +57,35 @@ enum node_state node_state(const struct node *n)
     if (n->unreachable_since_ms || !n->ready)
         return NODE_UNREACHABLE;
     return NODE_UP;
+}
+
+void text_add_shares(struct text *t, const struct gpu_shares *s)
+{
+    const char *comma = "";
+    for (int g = 0; g < NODE_GPUS_MAX; g++)
+        if (s->milli[g]) {
+            text_addf(t, "%s%d:%d", comma, g, s->milli[g]);
+            comma = ",";
+        }
+}
+
+bool shares_parse(const char *list, struct gpu_shares *ret)
+{
+    struct gpu_shares out = {{0}};
+    while (*list) {
+        char *end;
+        unsigned long g = strtoul(list, &end, 10);
+        if (end == list || *end != ':' || g >= NODE_GPUS_MAX)
+            return false;
+        list = end + 1;
+        unsigned long milli = strtoul(list, &end, 10);
+        if (end == list || milli < 1 || milli > 1000 || (*end && *end != ','))
+            return false;
+        out.milli[g] = (uint16_t)milli;
+        list = *end ? end + 1 : end;
+    }
+    *ret = out;
+    return true;
 }
 
 const char *placement_state_word(enum placement_state s)

@@ -305,7 +305,8 @@ static int add_why(struct store_reader *r, struct job_id id, struct text *t, str
         text_addc(t, '{');
         put_int(t, "id", (int64_t)id.v);
         put_str(t, "state", job_state_word(j.state));
-        query_waits_json(r, stmt, &j, t);
+        query_why_json(r, stmt, &j, t);
+        query_when_json(stmt, t);
         put_int(t, "ahead", ahead);
         text_addc(t, '}');
     }

@@ -1,12 +1,24 @@
-// Why a pending job waits: its own reason if the last pass came to it, else that of the queue. One
-// row tells where the pass stopped, so that a node's loss does not rewrite every pending job.
+// Why a pending job waits: what its class waits for (scheduler/core/class.h), unless the whole
+// queue waits; its own reason where it is in no class.
 #include "scheduler/shell/query_internal.h"
+
+// Columns of query_job_sql() after the job's own and the specification's.
+enum { OWN_NODE = 3, REASON, REASON_A, REASON_B, REASON_C, NODE, SINCE, STARTS };
+
+static struct reason reason_at(sqlite3_stmt *row, int word, int first)
+{
+    const char *text = (const char *)sqlite3_column_text(row, word);
+    enum reason_code code = text ? reason_parse(text) : REASON_NONE;
+    return (struct reason){.code = code == REASON_COUNT ? REASON_NONE : code,
+                           .a = sqlite3_column_int64(row, first),
+                           .b = sqlite3_column_int64(row, first + 1),
+                           .c = sqlite3_column_int64(row, first + 2)};
+}
 
 static int read_queue(struct store_reader *r, struct err *err)
 {
-    static const char sql[] =
-        "SELECT m.recovery_hold, j.id, j.priority, j.array, j.element, j.reason, j.reason_a"
-        " FROM meta m LEFT JOIN job j ON j.id = m.blocked AND m.blocked <> 0";
+    static const char sql[] = "SELECT m.recovery_hold, w.reason, w.reason_a, w.reason_b, w.reason_c"
+                              " FROM meta m LEFT JOIN wait w ON w.id = 0";
     struct reader_queue *q = &r->queue;
     sqlite3_stmt *stmt;
     *q = (struct reader_queue){0};
@@ -14,13 +26,7 @@ static int read_queue(struct store_reader *r, struct err *err)
     if (rc || (rc = db_step(&r->db, stmt, err)) <= 0)
         return rc;
     q->hold = sqlite3_column_int(stmt, 0) != 0;
-    q->blocked.id.v = (uint64_t)sqlite3_column_int64(stmt, 1);
-    q->blocked.priority = sqlite3_column_int(stmt, 2);
-    q->blocked.array.v = (uint64_t)sqlite3_column_int64(stmt, 3);
-    q->blocked.element = sqlite3_column_int64(stmt, 4);
-    const char *word = (const char *)sqlite3_column_text(stmt, 5);
-    q->blocked.reason.code = word ? reason_parse(word) : REASON_NONE;
-    q->blocked.reason.a = sqlite3_column_int64(stmt, 6);
+    q->reason = reason_at(stmt, 1, 2);
     sqlite3_reset(stmt);
     return 0;
 }
@@ -40,19 +46,27 @@ static bool waits(const struct job *j)
             (!job_state_ended(j->state) && j->array_next < j->array_count));
 }
 
-void query_waits_json(struct store_reader *r, sqlite3_stmt *row, const struct job *j,
-                      struct text *t)
+void query_why_json(struct store_reader *r, sqlite3_stmt *row, const struct job *j, struct text *t)
 {
-    const struct reader_queue *q = &r->queue;
-    struct reason turn = {.code = REASON_PRIORITY};
-    if (waits(j) && q->hold)
-        turn.code = REASON_RECOVERY_HOLD;
-    else if (waits(j) && q->blocked.id.v && job_queue_order(&q->blocked, j) < 0)
-        turn = q->blocked.reason.code == REASON_NO_NODES ? q->blocked.reason : turn;
-    else {
-        query_reason_json(&j->reason, (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 3),
+    int at = JOB_COLUMNS_COUNT;
+    struct reason why = {.code = REASON_PRIORITY};
+    if (waits(j) && r->queue.hold) {
+        why.code = REASON_RECOVERY_HOLD;
+        query_reason_json(r, &why, NULL, NULL, t);
+    } else if (!j->class_id.v) {
+        query_reason_json(r, &j->reason, (const char *)sqlite3_column_text(row, at + OWN_NODE),
                           j->detail, t);
-        return;
+    } else if (r->queue.reason.code) {
+        query_reason_json(r, &r->queue.reason, NULL, NULL, t);
+    } else {
+        if (sqlite3_column_type(row, at + REASON) != SQLITE_NULL)
+            why = reason_at(row, at + REASON, at + REASON_A);
+        query_reason_json(r, &why, (const char *)sqlite3_column_text(row, at + NODE), NULL, t);
     }
-    query_reason_json(&turn, NULL, NULL, t);
+}
+
+void query_when_json(sqlite3_stmt *row, struct text *t)
+{
+    put_int_or_null(t, "since", sqlite3_column_int64(row, JOB_COLUMNS_COUNT + SINCE));
+    put_int_or_null(t, "starts_at", sqlite3_column_int64(row, JOB_COLUMNS_COUNT + STARTS));
 }

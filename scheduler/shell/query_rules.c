@@ -17,16 +17,19 @@ static void tell_damage(void *arg, const char *what, uint64_t id, const char *wh
     log_warning("store", "damaged record", "record=%s id=%" PRIu64 " why=\"%s\"", what, id, why);
 }
 
-static int view(struct store_reader *r, struct cluster **ret, struct err *err)
+int query_rules_view(struct store_reader *r, struct cluster **ret, struct err *err)
 {
-    struct cluster *c = cluster_new(&CLUSTER_LIMITS_DEFAULT);
-    int rc = store_load_rules(&r->db, c, tell_damage, NULL, err);
-    if (rc) {
-        cluster_free(c);
-        return rc;
+    if (!r->rules) {
+        struct cluster *c = cluster_new(&CLUSTER_LIMITS_DEFAULT);
+        int rc = store_load_rules(&r->db, c, tell_damage, NULL, err);
+        if (rc) {
+            cluster_free(c);
+            return rc;
+        }
+        cluster_view(c, (struct now){clock_boot_ms(), clock_wall_ms()});
+        r->rules = c;
     }
-    cluster_view(c, (struct now){clock_boot_ms(), clock_wall_ms()});
-    *ret = c;
+    *ret = r->rules;
     return 0;
 }
 
@@ -86,6 +89,12 @@ static void put_field(const struct rule *r, const struct rule_field *f, struct t
     }
 }
 
+static void put_milli(const char *key, int64_t milli, struct text *t)
+{
+    put_key(t, key);
+    text_addf(t, milli % 1000 ? "%.3f" : "%.0f", (double)milli / 1000);
+}
+
 static void put_hours(const char *key, int64_t ms, struct text *t)
 {
     put_key(t, key);
@@ -97,8 +106,8 @@ static void put_use(struct cluster *c, const struct tally *y, struct text *t)
     put_open(t, "use", '{');
     put_int(t, "running_jobs", y->running_jobs);
     put_int(t, "submitted_jobs", y->submitted_jobs);
-    put_int(t, "cores", y->cores);
-    put_int(t, "gpus", y->gpus);
+    put_milli("cores", y->cores_milli, t);
+    put_milli("gpus", y->gpus_milli, t);
     put_int(t, "memory_mib", y->memory_mib);
     put_hours("core_hours", usage_of(c, y, USE_CORES), t);
     put_hours("gpu_hours", usage_of(c, y, USE_GPUS), t);
@@ -195,7 +204,7 @@ int query_rules(struct store_reader *r, enum rule_kind k, const char *name, stru
     int rc = query_begin(r, err);
     if (rc)
         return rc;
-    if (!(rc = view(r, &c, err))) {
+    if (!(rc = query_rules_view(r, &c, err))) {
         if (k == RULE_SETTINGS)
             rc = put_named(c, k, "", ret, err);
         else if (name)
@@ -203,7 +212,6 @@ int query_rules(struct store_reader *r, enum rule_kind k, const char *name, stru
         else
             put_all(c, k, ret);
     }
-    cluster_free(c);
     return query_end(r, rc, ret, before);
 }
 
@@ -229,7 +237,7 @@ static void put_limit(struct cluster *c, const struct limit_row *l, struct text 
     if (l->kind >= LIMIT_JOB_CORES)
         put_null(t, "used");
     else
-        put_int(t, "used", l->used);
+        put_milli("used", l->used_milli, t);
     if (l->uid < 0 && l->of->row->kind != RULE_USER && l->kind < LIMIT_JOB_CORES)
         limit_add_top(c, l->of, l->kind, &top);
     put_str(t, "top", text_str(&top));
@@ -298,7 +306,7 @@ int query_limits(struct store_reader *r, const struct limits_question *q, struct
     int rc = query_begin(r, err);
     if (rc)
         return rc;
-    if (!(rc = view(r, &c, err))) {
+    if (!(rc = query_rules_view(r, &c, err))) {
         if (q->user) {
             rc = put_user_limits(c, q, ret, err);
         } else {
@@ -308,6 +316,5 @@ int query_limits(struct store_reader *r, const struct limits_question *q, struct
             text_addc(ret, '}');
         }
     }
-    cluster_free(c);
     return query_end(r, rc, ret, before);
 }

@@ -1,6 +1,6 @@
 // Questions: answered on the thread pool from connections of their own, so that they show only what
 // is durable; and long polls, which ask again when a durable turn has ended their job.
-#include "scheduler/shell/server.h"
+#include "scheduler/shell/why.h"
 
 #include "common/alloc.h"
 #include "common/log.h"
@@ -215,6 +215,10 @@ static void on_worked(uv_work_t *work, int status)
             r->wait_ms--; // ended, not yet durable or just so: ask again
             read_start(r);
         }
+        return;
+    }
+    if (r->kind == READ_WHY && !r->rc && cluster_job(r->server->cluster, r->job)) {
+        why_ask(r);
         return;
     }
     answer(r);

@@ -142,8 +142,12 @@ static int make_meta(struct store *s, struct err *err)
     int rc = db_int(&s->db, "SELECT count(*) FROM meta", &count, err);
     if (rc || count)
         return rc;
-    struct cluster_meta meta = {
-        .next_job = 1, .next_node = 1, .next_placement = 1, .next_session = 1, .next_event = 1};
+    struct cluster_meta meta = {.next_job = 1,
+                                .next_node = 1,
+                                .next_placement = 1,
+                                .next_session = 1,
+                                .next_event = 1,
+                                .next_class = 1};
     while (!meta.id.v)
         if (getrandom(&meta.id.v, sizeof meta.id.v, 0) != sizeof meta.id.v)
             return fail(err, E_SYSTEM, "the kernel gives no random numbers: %m");

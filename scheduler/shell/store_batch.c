@@ -23,10 +23,13 @@ void store_batch_free(struct store_batch *b)
     HASH_CLEAR(hh, b->placements);
     HASH_CLEAR(hh, b->rules);
     HASH_CLEAR(hh, b->tallies);
+    free(b->tallies_gone);
+    HASH_CLEAR(hh, b->waits);
     HASH_CLEAR(hh, b->specs);
     HASH_CLEAR(hh, b->inventories);
     free(b->gone);
-    free(b->tallies_gone);
+    free(b->waits_gone);
+    free(b->selectors);
     free(b->tasks);
     free(b->events);
     arena_free(&b->arena);
@@ -90,6 +93,16 @@ static void add_policies(struct store_batch *b, const struct outcome *o)
     }
 }
 
+static void add_wait_gone(struct store_batch *b, uint64_t id)
+{
+    struct store_slot *slot;
+    HASH_FIND(hh, b->waits, &id, sizeof id, slot);
+    if (slot)
+        slot->row = NULL;
+    VEC_RESERVE(b->waits_gone, b->waits_gone_count, b->waits_gone_cap);
+    b->waits_gone[b->waits_gone_count++] = id;
+}
+
 static void add_event(struct store_batch *b, const struct event *from)
 {
     if (from->kind == EVENT_NOTE)
@@ -113,12 +126,24 @@ void store_batch_add(struct store_batch *b, const struct outcome *o)
     }
     for (size_t i = 0; i < o->placements_gone_count; i++)
         add_placement_gone(b, o->placements_gone[i]);
+    for (size_t i = 0; i < o->waits_count; i++)
+        *(struct wait *)slot_row(b, &b->waits, o->waits[i].id.v, sizeof(struct wait)) = o->waits[i];
+    for (size_t i = 0; i < o->waits_gone_count; i++)
+        add_wait_gone(b, o->waits_gone[i]);
+    for (size_t i = 0; i < o->selectors_count; i++) {
+        VEC_RESERVE(b->selectors, b->selectors_count, b->selectors_cap);
+        b->selectors[b->selectors_count++] = o->selectors[i];
+    }
     for (size_t i = 0; i < o->tasks_count; i++) {
         VEC_RESERVE(b->tasks, b->tasks_count, b->tasks_cap);
         b->tasks[b->tasks_count++] = o->tasks[i];
     }
     for (size_t i = 0; i < o->events_count; i++)
         add_event(b, &o->events[i]);
+    if (o->queueing_changed) {
+        b->queueing = o->queueing;
+        b->queueing_changed = true;
+    }
     if (o->meta_changed) {
         b->meta = o->meta;
         b->meta_changed = true;

@@ -22,6 +22,7 @@
     X(at_ms, I64, at_ms)           \
     X(job, I64, job.v)             \
     X(attempt, I64, attempt)       \
+    X(class, I64, class_id.v)      \
     X(node, I64, node.v)           \
     X(cores, CORES, cores)         \
     X(gpus, I64, gpus)             \

@@ -53,6 +53,9 @@ static int write_slots(struct store *s, const struct store_batch *b, struct err 
     for (slot = b->placements; slot; slot = slot->hh.next)
         if (slot->row)
             WRITE(TABLE_PLACEMENT, placement_bind, slot->row);
+    for (slot = b->waits; slot; slot = slot->hh.next)
+        if (slot->row)
+            WRITE(TABLE_WAIT, wait_bind, slot->row);
     return 0;
 }
 
@@ -71,14 +74,6 @@ static int delete_rows(struct store *s, const char *sql, const uint64_t *ids, si
     return 0;
 }
 
-static int delete_gone(struct store *s, const struct store_batch *b, struct err *err)
-{
-    static const char placement[] = "DELETE FROM placement WHERE id = ?";
-    static const char tally[] = "DELETE FROM tally WHERE id = ?";
-    int rc = delete_rows(s, placement, b->gone, b->gone_count, err);
-    return rc ? rc : delete_rows(s, tally, b->tallies_gone, b->tallies_gone_count, err);
-}
-
 static int write_policies(struct store *s, const struct store_batch *b, struct err *err)
 {
     const struct store_slot *slot;
@@ -95,13 +90,20 @@ static int write_policies(struct store *s, const struct store_batch *b, struct e
 
 static int write_batch(struct store *s, const struct store_batch *b, struct err *err)
 {
+    static const char placement_gone[] = "DELETE FROM placement WHERE id = ?",
+                      wait_is_gone[] = "DELETE FROM wait WHERE id = ?",
+                      tally_gone[] = "DELETE FROM tally WHERE id = ?";
     int rc;
     for (const struct store_spec *spec = b->specs; spec; spec = spec->hh.next)
         if ((rc = store_write_spec(s, spec, err)))
             return rc;
     if ((rc = write_slots(s, b, err)) || (rc = write_policies(s, b, err)) ||
-        (rc = delete_gone(s, b, err)))
+        (rc = delete_rows(s, placement_gone, b->gone, b->gone_count, err)) ||
+        (rc = delete_rows(s, wait_is_gone, b->waits_gone, b->waits_gone_count, err)) ||
+        (rc = delete_rows(s, tally_gone, b->tallies_gone, b->tallies_gone_count, err)))
         return rc;
+    for (size_t i = 0; i < b->selectors_count; i++)
+        WRITE(TABLE_SELECTOR, selector_bind, &b->selectors[i]);
     for (size_t i = 0; i < b->tasks_count; i++)
         WRITE(TABLE_TASK, task_bind, &b->tasks[i]);
     for (size_t i = 0; i < b->events_count; i++)
@@ -109,6 +111,8 @@ static int write_batch(struct store *s, const struct store_batch *b, struct err 
     for (const struct store_inventory *in = b->inventories; in; in = in->hh.next)
         if ((rc = store_write_inventory(s, in, err)))
             return rc;
+    if (b->queueing_changed)
+        WRITE(TABLE_QUEUEING, queueing_bind, &b->queueing);
     if (b->meta_changed)
         WRITE(TABLE_META, meta_bind, &b->meta);
     return 0;

@@ -71,7 +71,10 @@ enum store_table_id {
     TABLE_NODE,
     TABLE_JOB,
     TABLE_PLACEMENT,
+    TABLE_SELECTOR,
     TABLE_TASK,
+    TABLE_WAIT,
+    TABLE_QUEUEING,
     TABLE_EVENT,
     TABLE_TALLY,
     TABLE_COUNT
@@ -111,7 +114,10 @@ void meta_bind(sqlite3_stmt *s, const struct cluster_meta *row);
 void node_bind(sqlite3_stmt *s, const struct node *row);
 void job_bind(sqlite3_stmt *s, const struct job *row);
 void placement_bind(sqlite3_stmt *s, const struct placement *row);
+void selector_bind(sqlite3_stmt *s, const struct selector *row);
 void task_bind(sqlite3_stmt *s, const struct task_row *row);
+void wait_bind(sqlite3_stmt *s, const struct wait *row);
+void queueing_bind(sqlite3_stmt *s, const struct queueing *row);
 void event_bind(sqlite3_stmt *s, const struct event *row);
 void tally_bind(sqlite3_stmt *s, const struct tally *row);
 
@@ -119,13 +125,16 @@ void tally_bind(sqlite3_stmt *s, const struct tally *row);
 // readable columns are filled either way. job.detail and verdict_detail are then the caller's.
 const char *meta_read(sqlite3_stmt *s, int first, struct cluster_meta *ret);
 const char *node_read(sqlite3_stmt *s, int first, struct node *ret);
+const char *selector_read(sqlite3_stmt *s, int first, struct selector *ret);
 const char *job_read(sqlite3_stmt *s, int first, struct job *ret);
 const char *placement_read(sqlite3_stmt *s, int first, struct placement *ret);
 const char *tally_read(sqlite3_stmt *s, int first, struct tally *ret);
+const char *wait_read(sqlite3_stmt *s, int first, struct wait *ret);
+const char *queueing_read(sqlite3_stmt *s, int first, struct queueing *ret);
 void job_row_clear(struct job *j);
 
 // Column counts, for what follows them in a SELECT.
-extern const int NODE_COLUMNS_COUNT, JOB_COLUMNS_COUNT, PLACEMENT_COLUMNS_COUNT;
+extern const int NODE_COLUMNS_COUNT, JOB_COLUMNS_COUNT, PLACEMENT_COLUMNS_COUNT, WAIT_COLUMNS_COUNT;
 
 // false if the word is unknown.
 bool job_state_parse(const char *word, enum job_state *ret);
@@ -203,14 +212,20 @@ struct store_slot {
 };
 struct store_batch {
     struct arena arena;
-    struct store_slot *jobs, *nodes, *placements, *rules, *tallies; // in order of first mention
+    struct store_slot *jobs, *nodes, *placements, *waits, *rules,
+        *tallies; // in order of first mention
     struct store_spec *specs;
     struct store_inventory *inventories;
-    uint64_t *gone, *tallies_gone;
+    uint64_t *gone, *waits_gone, *tallies_gone;
+    size_t waits_gone_count, waits_gone_cap;
+    struct selector *selectors;
+    size_t selectors_count, selectors_cap;
     struct task_row *tasks;
     struct event *events;
     size_t tallies_gone_count, tallies_gone_cap;
     size_t gone_count, gone_cap, tasks_count, tasks_cap, events_count, events_cap;
+    struct queueing queueing;
+    bool queueing_changed;
     struct cluster_meta meta;
     bool meta_changed;
 };
@@ -218,6 +233,7 @@ struct store_batch {
 // ---- reading ----
 
 struct store_reader {
+    struct cluster *rules; // query_rules_view(); NULL: not asked for in this transaction
     struct db db;
     char *dir;
     struct metrics_reader *metrics; // reader_metrics()
@@ -227,7 +243,7 @@ struct store_reader {
     // The queue as the transaction sees it, from query_begin() on.
     struct reader_queue {
         bool hold;
-        struct job blocked; // where the pass stopped, without strings; id 0: nowhere
+        struct reason reason; // of the whole queue; NONE: it goes on
     } queue;
 };
 // What tasks reported; NULL: nothing, or it cannot be read now.

@@ -22,8 +22,8 @@ struct bad_job {
 
 // What accepted placements hold of a node.
 struct held {
-    struct coreset cores;
-    uint64_t gpus;
+    struct coreset cores, pool;
+    uint16_t gpu_milli[NODE_GPUS_MAX];
 };
 
 struct load {
@@ -159,9 +159,15 @@ static const char *placement_wrong(const struct load *l, const struct placement 
     if (p->memory_mib < 0)
         return "memory_mib";
     const struct held *held = &l->held[p->node.v - 1];
-    if (coreset_intersects(&held->cores, &p->cores))
+    if (coreset_intersects(&held->cores, &p->cores) || coreset_intersects(&held->pool, &p->cores) ||
+        coreset_intersects(&held->cores, &p->pool) || coreset_intersects(&p->cores, &p->pool))
         return "cores held twice";
-    return held->gpus & p->gpus ? "GPUs held twice" : NULL;
+    if (p->cpu_milli < 0 || (p->cpu_milli != 0) == coreset_empty(&p->pool))
+        return "cpu_milli";
+    for (int g = 0; g < NODE_GPUS_MAX; g++)
+        if (held->gpu_milli[g] + placement_gpu_milli(p, g) > 1000)
+            return "GPUs held twice";
+    return NULL;
 }
 
 static void read_placement(struct load *l, sqlite3_stmt *stmt)
@@ -177,7 +183,9 @@ static void read_placement(struct load *l, sqlite3_stmt *stmt)
     }
     struct held *held = &l->held[p.node.v - 1];
     coreset_union(&held->cores, &p.cores);
-    held->gpus |= p.gpus;
+    coreset_union(&held->pool, &p.pool);
+    for (int g = 0; g < NODE_GPUS_MAX; g++)
+        held->gpu_milli[g] = (uint16_t)(held->gpu_milli[g] + placement_gpu_milli(&p, g));
     VEC_RESERVE(l->parts, l->parts_count, l->parts_cap);
     l->parts[l->parts_count++] = p;
 }
@@ -221,14 +229,11 @@ static const char *job_wrong(const struct load *l, const struct job *j)
     const struct request *r = &j->req;
     if (job_is_bad(l, j->id.v))
         return "one of its placements is damaged";
-    if (r->tasks < 1 || r->tasks > JOB_TASKS_MAX || r->nodes < 0 || r->nodes > r->tasks)
-        return "tasks";
-    if (r->cpus < 1 || r->cpus > CORESET_MAX || r->gpus < 0 || r->gpus > NODE_GPUS_MAX)
-        return "cpus";
-    if (r->memory_mib < 0 || r->memory_mib > INT64_C(1) << 40)
-        return "memory_mib";
-    if (r->time_limit_ms < 0 || r->grace_ms < 0 || r->lease_ms < 0)
-        return "time_limit_ms";
+    const char *wrong = request_wrong(r);
+    if (wrong)
+        return wrong;
+    if (r->lease_ms < 0)
+        return "lease_ms";
     if (j->array_count < 0 || j->array_count > JOB_ARRAY_MAX || j->array_next < 0 ||
         j->array_next > j->array_count || j->array_live < 0)
         return "array_count";
@@ -249,6 +254,44 @@ static void load_job(struct load *l, sqlite3_stmt *stmt)
         job_set_bad(l, j.id.v);
     }
     job_row_clear(&j);
+}
+
+// ---- waits ----
+
+// A damaged one is worth a line and no more: its class waits for its turn until the next pass.
+static void load_wait(struct load *l, sqlite3_stmt *stmt)
+{
+    struct wait w;
+    struct err err;
+    const char *wrong = wait_read(stmt, 0, &w);
+    if (!wrong && cluster_load_wait(l->c, &w, &err))
+        wrong = err.message;
+    if (wrong)
+        quarantine(l, "wait", w.id.v, wrong);
+}
+
+static void load_queueing(struct load *l, sqlite3_stmt *stmt)
+{
+    struct queueing q;
+    struct err err;
+    const char *wrong = queueing_read(stmt, 0, &q);
+    if (!wrong && cluster_load_queueing(l->c, &q, &err))
+        wrong = err.message;
+    if (wrong)
+        quarantine(l, "queueing", (uint64_t)q.id, wrong);
+}
+
+// ---- selectors ----
+
+static void load_selector(struct load *l, sqlite3_stmt *stmt)
+{
+    struct selector s;
+    struct err err;
+    const char *wrong = selector_read(stmt, 0, &s);
+    if (!wrong && cluster_load_selector(l->c, &s, &err))
+        wrong = err.message;
+    if (wrong)
+        quarantine(l, "selector", s.id.v, wrong);
 }
 
 // ---- all ----
@@ -293,6 +336,12 @@ static void quarantine_rule(void *arg, const char *what, uint64_t id, const char
     quarantine(arg, what, id, why);
 }
 
+static const char live_selectors[] =
+    "JOIN (SELECT need AS one FROM job INDEXED BY job_live WHERE" SQL_LIVE
+    "UNION SELECT prefer FROM job INDEXED BY job_live WHERE" SQL_LIVE
+    "UNION SELECT need FROM placement JOIN job ON job.id = of_job"
+    " UNION SELECT prefer FROM placement JOIN job ON job.id = of_job) ON t.id = one ORDER BY t.id";
+
 static int load_all(struct load *l, struct cluster_meta *ret_meta, struct err *err)
 {
     int rc = load_meta(l, ret_meta, err);
@@ -303,6 +352,9 @@ static int load_all(struct load *l, struct cluster_meta *ret_meta, struct err *e
         (rc = load_table(l, TABLE_NODE, "ORDER BY id", load_node, err)) ||
         (rc = load_table(l, TABLE_PLACEMENT, "ORDER BY id", read_placement, err)) ||
         (rc = find_contradictions(l, err)) ||
+        (rc = load_table(l, TABLE_QUEUEING, "", load_queueing, err)) ||
+        (rc = load_table(l, TABLE_WAIT, "ORDER BY id", load_wait, err)) ||
+        (rc = load_table(l, TABLE_SELECTOR, live_selectors, load_selector, err)) ||
         (rc = load_table(l, TABLE_JOB, live_jobs, load_job, err)))
         return rc;
     give_placements(l);

@@ -11,6 +11,7 @@
 #define COUNT_ONE(name, kind, member) +1
 const int NODE_COLUMNS_COUNT = 0 NODE_COLUMNS(COUNT_ONE);
 const int JOB_COLUMNS_COUNT = 0 JOB_COLUMNS(COUNT_ONE);
+const int WAIT_COLUMNS_COUNT = 0 WAIT_COLUMNS(COUNT_ONE);
 const int PLACEMENT_COLUMNS_COUNT = 0 PLACEMENT_COLUMNS(COUNT_ONE);
 
 bool job_state_parse(const char *word, enum job_state *ret)
@@ -48,6 +49,14 @@ static void bind_cores(sqlite3_stmt *s, int i, const struct coreset *cores)
     text_free(&t);
 }
 
+static void bind_shares(sqlite3_stmt *s, int i, const struct gpu_shares *shares)
+{
+    struct text t = {0};
+    text_add_shares(&t, shares);
+    sqlite3_bind_text(s, i, text_str(&t), -1, SQLITE_TRANSIENT);
+    text_free(&t);
+}
+
 static void bind_known(sqlite3_stmt *s, int i, int64_t v)
 {
     if (v < 0)
@@ -69,6 +78,7 @@ static void bind_known(sqlite3_stmt *s, int i, int64_t v)
 #define BIND_HASH(member) \
     sqlite3_bind_blob(s, i, row->member.b, sizeof row->member.b, SQLITE_STATIC);
 #define BIND_CORES(member) bind_cores(s, i, &row->member);
+#define BIND_SHARES(member) bind_shares(s, i, &row->member);
 #define BIND_STATE(member) bind_text(s, i, STATE_WORD(row->member));
 #define BIND_REASON(member) bind_text(s, i, reason_word(row->member));
 #define BIND(name, kind, member) i++, ({BIND_##kind(member)});
@@ -103,10 +113,28 @@ void tally_bind(sqlite3_stmt *s, const struct tally *row)
     TALLY_COLUMNS(BIND)
 }
 
+void selector_bind(sqlite3_stmt *s, const struct selector *row)
+{
+    int i = 0;
+    SELECTOR_COLUMNS(BIND)
+}
+
 void task_bind(sqlite3_stmt *s, const struct task_row *row)
 {
     int i = 0;
     TASK_COLUMNS(BIND)
+}
+
+void wait_bind(sqlite3_stmt *s, const struct wait *row)
+{
+    int i = 0;
+    WAIT_COLUMNS(BIND)
+}
+
+void queueing_bind(sqlite3_stmt *s, const struct queueing *row)
+{
+    int i = 0;
+    QUEUEING_COLUMNS(BIND)
 }
 
 void event_bind(sqlite3_stmt *s, const struct event *row)
@@ -175,6 +203,7 @@ static bool read_reason(sqlite3_stmt *s, int i, enum reason_code *ret)
 #define READ_TEXT(member) read_fixed(s, i, ret->member, sizeof ret->member)
 #define READ_HASH(member) read_hash(s, i, &ret->member)
 #define READ_CORES(member) read_cores(s, i, &ret->member)
+#define READ_SHARES(member) shares_parse(column_text(s, i), &ret->member)
 #define READ_REASON(member) read_reason(s, i, &ret->member)
 #define READ_STATE(member)                           \
     _Generic((ret->member), enum job_state           \
@@ -222,6 +251,30 @@ const char *tally_read(sqlite3_stmt *s, int i, struct tally *ret)
     const char *wrong = NULL;
     *ret = (struct tally){0};
     TALLY_COLUMNS(READ)
+    return wrong;
+}
+
+const char *wait_read(sqlite3_stmt *s, int i, struct wait *ret)
+{
+    const char *wrong = NULL;
+    *ret = (struct wait){0};
+    WAIT_COLUMNS(READ)
+    return wrong;
+}
+
+const char *queueing_read(sqlite3_stmt *s, int i, struct queueing *ret)
+{
+    const char *wrong = NULL;
+    *ret = (struct queueing){0};
+    QUEUEING_COLUMNS(READ)
+    return wrong;
+}
+
+const char *selector_read(sqlite3_stmt *s, int i, struct selector *ret)
+{
+    const char *wrong = NULL;
+    *ret = (struct selector){0};
+    SELECTOR_COLUMNS(READ)
     return wrong;
 }
 

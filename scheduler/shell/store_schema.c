@@ -16,6 +16,7 @@
 #define TYPE_STR "TEXT"
 #define TYPE_TEXT "TEXT NOT NULL"
 #define TYPE_HASH "BLOB NOT NULL"
+#define TYPE_SHARES "TEXT NOT NULL"
 #define TYPE_CORES "TEXT NOT NULL"
 #define TYPE_STATE "TEXT NOT NULL"
 #define TYPE_REASON "TEXT NOT NULL"
@@ -25,7 +26,10 @@ static const struct store_column meta_columns[] = {META_COLUMNS(COLUMN)};
 static const struct store_column node_columns[] = {NODE_COLUMNS(COLUMN)};
 static const struct store_column job_columns[] = {JOB_COLUMNS(COLUMN)};
 static const struct store_column placement_columns[] = {PLACEMENT_COLUMNS(COLUMN)};
+static const struct store_column selector_columns[] = {SELECTOR_COLUMNS(COLUMN)};
 static const struct store_column task_columns[] = {TASK_COLUMNS(COLUMN)};
+static const struct store_column wait_columns[] = {WAIT_COLUMNS(COLUMN)};
+static const struct store_column queueing_columns[] = {QUEUEING_COLUMNS(COLUMN)};
 static const struct store_column event_columns[] = {EVENT_COLUMNS(COLUMN)};
 static const struct store_column tally_columns[] = {TALLY_COLUMNS(COLUMN)};
 
@@ -41,13 +45,19 @@ const struct store_table store_tables[TABLE_COUNT] = {
     [TABLE_PLACEMENT] = {"placement", COLUMNS_OF(placement_columns),
                          ", of_job INTEGER AS (nullif(job, 0)) REFERENCES job (id)" DEFERRED
                          ", FOREIGN KEY (node) REFERENCES node (id)" DEFERRED},
+    [TABLE_SELECTOR] = {"selector", COLUMNS_OF(selector_columns), ""},
     [TABLE_TASK] = {"task", COLUMNS_OF(task_columns),
                     ", PRIMARY KEY (job, attempt, rank)"
                     ", FOREIGN KEY (job) REFERENCES job (id)" DEFERRED
                     ", FOREIGN KEY (node) REFERENCES node (id)" DEFERRED},
+    [TABLE_WAIT] = {"wait", COLUMNS_OF(wait_columns), ""},
+    [TABLE_QUEUEING] = {"queueing", COLUMNS_OF(queueing_columns), ", CHECK (id = 1)"},
     [TABLE_EVENT] = {"event", COLUMNS_OF(event_columns), ""},
     [TABLE_TALLY] = {"tally", COLUMNS_OF(tally_columns), ""},
 };
+
+// Why a class waited at a time.
+#define EVENT_WAIT_INDEX "CREATE INDEX event_wait ON event (class, id) WHERE kind = 'job_waits';"
 
 // Tables without a struct in the core, and every index.
 static const char other_tables[] =
@@ -81,7 +91,7 @@ static const char other_tables[] =
     " WHERE request_hi <> 0 OR request_lo <> 0;"
     "CREATE INDEX placement_job ON placement (of_job, idx);"
     "CREATE INDEX placement_node ON placement (node);"
-    "CREATE INDEX event_job ON event (job, id) WHERE job <> 0;";
+    "CREATE INDEX event_job ON event (job, id) WHERE job <> 0;" EVENT_WAIT_INDEX;
 
 static bool has_id(const struct store_table *t)
 {
@@ -145,13 +155,48 @@ static int upgrade_rules(struct db *db, struct err *err)
     return rc ? rc : store_rules_create(db, err);
 }
 
+// The queue's part of version 4: classes of pending jobs, and why they wait.
+#define VERSION_4_QUEUE                                                                       \
+    "ALTER TABLE meta DROP COLUMN blocked;"                                                   \
+    "ALTER TABLE meta ADD COLUMN next_class INTEGER NOT NULL DEFAULT 0;"                      \
+    "ALTER TABLE job ADD COLUMN class INTEGER NOT NULL DEFAULT 0;"                            \
+    "ALTER TABLE event ADD COLUMN class INTEGER NOT NULL DEFAULT 0;"                          \
+    "CREATE TABLE wait (id INTEGER PRIMARY KEY, reason TEXT NOT NULL,"                        \
+    " reason_node INTEGER NOT NULL, reason_a INTEGER NOT NULL, reason_b INTEGER NOT NULL,"    \
+    " reason_c INTEGER NOT NULL, since_ms INTEGER NOT NULL, starts_ms INTEGER NOT NULL)"      \
+    " STRICT;" EVENT_WAIT_INDEX "ALTER TABLE job ADD COLUMN nice INTEGER NOT NULL DEFAULT 0;" \
+    "CREATE TABLE queueing (id INTEGER PRIMARY KEY, weight_priority INTEGER NOT NULL,"        \
+    " weight_age INTEGER NOT NULL, weight_size INTEGER NOT NULL,"                             \
+    " weight_nice INTEGER NOT NULL, age_full_ms INTEGER NOT NULL,"                            \
+    " reservations INTEGER NOT NULL, depth INTEGER NOT NULL, CHECK (id = 1)) STRICT;"
+// What nodes have and requests ask for.
+#define VERSION_4_PLACING                                                    \
+    "ALTER TABLE meta ADD COLUMN next_selector INTEGER NOT NULL DEFAULT 1;"  \
+    "ALTER TABLE job ADD COLUMN cpu_milli INTEGER NOT NULL DEFAULT 0;"       \
+    "ALTER TABLE job ADD COLUMN gpu_milli INTEGER NOT NULL DEFAULT 0;"       \
+    "ALTER TABLE job ADD COLUMN tasks_per_node INTEGER NOT NULL DEFAULT 0;"  \
+    "ALTER TABLE job ADD COLUMN exclusive INTEGER NOT NULL DEFAULT 0;"       \
+    "ALTER TABLE job ADD COLUMN spread INTEGER NOT NULL DEFAULT 0;"          \
+    "ALTER TABLE job ADD COLUMN need INTEGER NOT NULL DEFAULT 0;"            \
+    "ALTER TABLE job ADD COLUMN prefer INTEGER NOT NULL DEFAULT 0;"          \
+    "ALTER TABLE placement ADD COLUMN pool TEXT NOT NULL DEFAULT '';"        \
+    "ALTER TABLE placement ADD COLUMN cpu_milli INTEGER NOT NULL DEFAULT 0;" \
+    "ALTER TABLE placement ADD COLUMN gpu_shares TEXT NOT NULL DEFAULT '';"  \
+    "ALTER TABLE node ADD COLUMN labels TEXT NOT NULL DEFAULT '';"           \
+    "ALTER TABLE node ADD COLUMN gpu_model TEXT NOT NULL DEFAULT '';"        \
+    "ALTER TABLE node ADD COLUMN gpu_memory_mib INTEGER NOT NULL DEFAULT 0;" \
+    "ALTER TABLE node ADD COLUMN switch_path TEXT NOT NULL DEFAULT '';"      \
+    "ALTER TABLE node ADD COLUMN numa_cores TEXT NOT NULL DEFAULT '';"       \
+    "ALTER TABLE node ADD COLUMN gpu_numa TEXT NOT NULL DEFAULT '';"         \
+    "CREATE TABLE selector (\"id\" INTEGER PRIMARY KEY, \"text\" TEXT NOT NULL) STRICT;"
+
 static const struct store_upgrade upgrades[] = {
     {1, "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0", NULL},
     {2,
      "ALTER TABLE meta ADD COLUMN next_port INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE placement ADD COLUMN port INTEGER NOT NULL DEFAULT 0",
      NULL},
-    {3, NULL, upgrade_rules},
+    {3, VERSION_4_QUEUE VERSION_4_PLACING, upgrade_rules},
 };
 
 const struct store_schema store_schema = {

@@ -1,7 +1,7 @@
 // The turn. What has come in during one round of the loop is stepped; the changed rows and facts go
 // into one batch; while the writer is busy, later turns collect in the next batch. Effects wait for
 // their batch, grants alone may go at once when their node's row is durable.
-#include "scheduler/shell/server.h"
+#include "scheduler/shell/copy.h"
 
 #include "common/alloc.h"
 #include "common/clock.h"
@@ -102,13 +102,15 @@ static void release_durable(struct server *s)
         release(s, h);
         held_free(h);
     }
+    copies_release(s);
 }
 
 static bool changed(const struct outcome *o)
 {
     return o->jobs_count || o->nodes_count || o->placements_count || o->placements_gone_count ||
-           o->tasks_count || o->events_count || o->rules_count || o->tallies_count ||
-           o->tallies_gone_count || o->meta_changed;
+           o->tasks_count || o->events_count || o->waits_count || o->waits_gone_count ||
+           o->queueing_changed || o->rules_count || o->tallies_count || o->tallies_gone_count ||
+           o->meta_changed;
 }
 
 struct store_batch *turn_batch(struct server *s)
@@ -225,6 +227,7 @@ static void on_idle(uv_idle_t *idle)
 static void after_round(struct server *s)
 {
     run_turn(s);
+    copies_fork(s);
     if (s->turn.continue_wanted)
         uv_idle_start(&s->idle, on_idle);
     else

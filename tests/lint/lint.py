@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CODE = ["common", "proto", "scheduler", "agent", "schedctl", "kernels", "tests"]
+CODE = ["common", "proto", "scheduler", "agent", "simulate", "schedctl", "kernels", "tests"]
 
 # Who may include what, by directory prefix. A directory may always include itself.
 LAYERS = {
@@ -24,7 +24,8 @@ LAYERS = {
     "agent/shell": ["common", "proto", "agent/core", "agent/host", "agent/inventory"],
     "agent/shepherd": ["common", "proto", "agent/core", "agent/host"],
     "agent/report": ["common"],
-    "schedctl": ["common"],
+    "simulate": ["common", "scheduler/core"],
+    "schedctl": ["common", "simulate"],
     "kernels": ["common"],
 }
 

@@ -25,12 +25,17 @@ struct harness {
     size_t jobs_cap;
     struct node *nodes; // by id - 1
     size_t nodes_count, nodes_cap;
+    struct selector *selectors;
+    size_t selectors_count, selectors_cap;
     struct placement *parts; // unordered
     size_t parts_count, parts_cap;
     struct rule *rules; // by id - 1; id 0: no row
     size_t rules_cap;
     struct tally *tallies; // unordered
     size_t tallies_count, tallies_cap;
+    struct wait *waits; // unordered
+    size_t waits_count, waits_cap;
+    struct queueing queueing; // id 0: no row
     // What was said since the last look, a line each.
     struct text story;
     void (*on_effect)(void *arg, const struct effect *e);
@@ -99,6 +104,43 @@ static inline void harness_store_policies(struct harness *h, const struct outcom
     }
 }
 
+static inline struct wait *harness_wait(struct harness *h, uint64_t class)
+{
+    for (size_t i = 0; i < h->waits_count; i++)
+        if (h->waits[i].id.v == class)
+            return &h->waits[i];
+    return NULL;
+}
+
+static inline void harness_store_waits(struct harness *h, const struct outcome *o)
+{
+    for (size_t i = 0; i < o->waits_count; i++) {
+        struct wait *row = harness_wait(h, o->waits[i].id.v);
+        if (!row) {
+            VEC_RESERVE(h->waits, h->waits_count, h->waits_cap);
+            row = &h->waits[h->waits_count++];
+        }
+        *row = o->waits[i];
+    }
+    for (size_t i = 0; i < o->waits_gone_count; i++) {
+        struct wait *row = harness_wait(h, o->waits_gone[i]);
+        if (row)
+            *row = h->waits[--h->waits_count];
+    }
+}
+
+// Why a job waits, by the tables alone, as whoever reads the database finds it.
+static inline enum reason_code harness_why(struct harness *h, uint64_t id)
+{
+    const struct job *j = &h->jobs[id - 1];
+    const struct wait *all = harness_wait(h, 0), *own = harness_wait(h, j->class_id.v);
+    if (!j->class_id.v)
+        return j->reason.code;
+    if (all && all->reason.code)
+        return all->reason.code;
+    return own ? own->reason.code : REASON_PRIORITY;
+}
+
 static inline void harness_store(struct harness *h, const struct outcome *o)
 {
     harness_store_policies(h, o);
@@ -118,11 +160,18 @@ static inline void harness_store(struct harness *h, const struct outcome *o)
         }
         *row = o->placements[i];
     }
+    for (size_t i = 0; i < o->selectors_count; i++) {
+        VEC_RESERVE(h->selectors, h->selectors_count, h->selectors_cap);
+        h->selectors[h->selectors_count++] = o->selectors[i];
+    }
     for (size_t i = 0; i < o->placements_gone_count; i++) {
         struct placement *row = harness_part(h, o->placements_gone[i]);
         if (row)
             *row = h->parts[--h->parts_count];
     }
+    harness_store_waits(h, o);
+    if (o->queueing_changed)
+        h->queueing = o->queueing;
     if (o->meta_changed)
         h->meta = o->meta;
 }
@@ -159,6 +208,24 @@ static inline int harness_job_order(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static inline int harness_wait_order(const void *a, const void *b)
+{
+    const struct wait *x = a, *y = b;
+    return x->id.v < y->id.v ? -1 : x->id.v > y->id.v;
+}
+
+// Does a job that is loaded name it?
+static inline bool harness_wants(struct harness *h, const bool *has_parts, struct selector_id id)
+{
+    for (size_t i = 0; i < h->jobs_cap; i++) {
+        const struct job *j = &h->jobs[i];
+        if (j->id.v && (!job_state_ended(j->state) || has_parts[j->id.v]) &&
+            (j->req.need.v == id.v || j->req.prefer.v == id.v))
+            return true;
+    }
+    return false;
+}
+
 // A new core from the tables.
 static inline struct cluster *harness_load(struct harness *h)
 {
@@ -174,9 +241,18 @@ static inline struct cluster *harness_load(struct harness *h)
         CHECKF(cluster_load_node(c, &h->nodes[i], &err) == 0, "%s", err.message);
     if (h->parts_count)
         qsort(h->parts, h->parts_count, sizeof *h->parts, harness_job_order);
+    if (h->queueing.id)
+        CHECKF(cluster_load_queueing(c, &h->queueing, &err) == 0, "%s", err.message);
+    if (h->waits_count)
+        qsort(h->waits, h->waits_count, sizeof *h->waits, harness_wait_order);
+    for (size_t i = 0; i < h->waits_count; i++)
+        CHECKF(cluster_load_wait(c, &h->waits[i], &err) == 0, "%s", err.message);
     AUTO_FREE bool *has_parts = xcalloc(h->jobs_cap + 1, sizeof *has_parts);
     for (size_t i = 0; i < h->parts_count; i++)
         has_parts[h->parts[i].job.v] = true;
+    for (size_t i = 0; i < h->selectors_count; i++)
+        if (harness_wants(h, has_parts, h->selectors[i].id))
+            CHECKF(cluster_load_selector(c, &h->selectors[i], &err) == 0, "%s", err.message);
     for (size_t i = 0; i < h->jobs_cap; i++) {
         struct job *j = &h->jobs[i];
         if (j->id.v && (!job_state_ended(j->state) || has_parts[j->id.v]))
@@ -223,7 +299,8 @@ static inline void harness_init_with(struct harness *h, struct cluster_limits li
                                     .next_node = 1,
                                     .next_placement = 1,
                                     .next_session = 1,
-                                    .next_event = 1};
+                                    .next_event = 1,
+                                    .next_class = 1};
     h->c = cluster_new(&h->limits);
     cluster_load_meta(h->c, &h->meta);
     harness_start(h, false, false, 0);
@@ -246,5 +323,7 @@ static inline void harness_fini(struct harness *h)
     free(h->parts);
     free(h->rules);
     free(h->tallies);
+    free(h->waits);
+    free(h->selectors);
     text_free(&h->story);
 }

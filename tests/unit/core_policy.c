@@ -49,7 +49,7 @@ static void changes_are_told_and_only_operators_make_them(void **state)
     expect_reply(s, "ok");
     expect_story(s, "settings changed by user 0: half_life 14 d -> 7 d\n");
     put(s, RULE_SETTINGS, "", "half_life=1s");
-    expect_reply(s, "this cannot be: half_life must be 10s to 366d, or none");
+    expect_reply(s, "this cannot be: half_life must be 10s to 100d, or none");
 }
 
 static void accounts_are_a_tree(void **state)
@@ -279,9 +279,9 @@ static void a_job_over_a_running_limit_waits_and_holds_up_no_other(void **state)
                  "it needs 2");
     must_put(s, RULE_ACCOUNT, "physics", "max_cores=10");
     assert_int_equal(s->h.jobs[3].state, JOB_STARTING);
-    assert_int_equal(tally_of(s, RULE_ACCOUNT, "physics")->cores, 10);
-    assert_int_equal(tally_of(s, RULE_ACCOUNT, "root")->cores, 26);
-    assert_int_equal(tally_of(s, RULE_USER, "ben/physics")->cores, 2);
+    assert_int_equal(tally_of(s, RULE_ACCOUNT, "physics")->cores_milli, 10000);
+    assert_int_equal(tally_of(s, RULE_ACCOUNT, "root")->cores_milli, 26000);
+    assert_int_equal(tally_of(s, RULE_USER, "ben/physics")->cores_milli, 2000);
     must_put(s, RULE_ACCOUNT, "physics", "max_cores=1"); // what runs goes on
     assert_int_equal(s->h.jobs[3].state, JOB_STARTING);
 }
@@ -322,10 +322,9 @@ static void an_array_starts_as_many_as_may(void **state)
     const struct tally *t = tally_of(s, RULE_ACCOUNT, "default");
     assert_int_equal(t->running_jobs, 3);
     assert_int_equal(t->submitted_jobs, 10);
-    AUTO(text) struct text why = {0};
-    reason_text(&s->h.jobs[0].reason, NULL, s->h.jobs[0].detail, &why);
-    assert_string_equal(text_str(&why), "waits at a limit: max_running_jobs of account \"default\" "
-                                        "is 3: 3 are used (7 3) and it needs 1");
+    expect_waits(s, 1,
+                 "waits at a limit: max_running_jobs of account \"default\" is 3: 3 are used (7 3) "
+                 "and it needs 1");
     struct input in = {.kind = INPUT_CANCEL, .caller = {.uid = ANN}, .job = {1}};
     harness_step(&s->h, &in);
     assert_int_equal(t->submitted_jobs, 3);
@@ -360,14 +359,14 @@ static void limits_are_kept(void **state)
                 break;
             }
         const struct tally *physics = tally_of(s, RULE_ACCOUNT, "physics");
-        assert_true(physics->cores <= 9 && physics->running_jobs <= 5);
-        assert_true(tally_of(s, RULE_USER, "cid/physics")->gpus <= 2);
+        assert_true(physics->cores_milli <= 9000 && physics->running_jobs <= 5);
+        assert_true(tally_of(s, RULE_USER, "cid/physics")->gpus_milli <= 2000);
         assert_true(tally_of(s, RULE_QOS, "high")->memory_mib <= 3000);
-        assert_true(tally_of(s, RULE_QUEUE, "gpu")->gpus <= 6);
+        assert_true(tally_of(s, RULE_QUEUE, "gpu")->gpus_milli <= 6000);
         for (const struct tally *t = policy_find(s->h.c, RULE_QUEUE, "gpu")->users; t; t = t->next)
-            assert_true(t->cores <= 4);
+            assert_true(t->cores_milli <= 4000);
         for (const struct tally *t = policy_find(s->h.c, RULE_QOS, "high")->users; t; t = t->next)
-            assert_true(t->gpus <= 3);
+            assert_true(t->gpus_milli <= 3000);
         waited += physics->submitted_jobs > physics->running_jobs;
         if (i % 500 == 0)
             harness_compare(&s->h);

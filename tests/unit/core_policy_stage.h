@@ -166,10 +166,13 @@ static inline void end(struct stage *s, uint64_t job)
 
 static inline void expect_waits(struct stage *s, uint64_t job, const char *why)
 {
-    AUTO(text) struct text t = {0};
-    const struct job *j = &s->h.jobs[job - 1];
-    assert_int_equal(j->state, JOB_PENDING);
-    reason_text(&j->reason, NULL, j->detail, &t);
+    AUTO(text) struct text t = {0}, limit = {0};
+    const struct job *j = cluster_job(s->h.c, (struct job_id){job});
+    assert_non_null(j);
+    const struct reason *r = cluster_reason(s->h.c, j);
+    if (reason_is_limit(r->code))
+        cluster_limit_text(s->h.c, r, &limit);
+    reason_text(r, NULL, text_str(&limit), &t);
     assert_string_equal(text_str(&t), why);
 }
 

@@ -413,6 +413,21 @@ static void a_clone_and_a_foreigner_are_refused(void **state)
     assert_int_equal(node_state(cluster_node(s->h.c, (struct node_id){1})), NODE_UP);
 }
 
+// It would wait for ever for a session that its HELLO no longer opens.
+static void a_link_that_another_one_overtakes_is_closed(void **state)
+{
+    struct stage *s = *state;
+    connect_node(s, 0);
+    struct input_hello overtaken = hello_of(s, 0);
+    connect_node(s, 0);
+    expect_lines(&s->sent, "welcome n1\nclose n1\nwelcome n1\n");
+    hello(s, &overtaken);
+    expect_lines(&s->h.story, "");
+    struct input_hello h = hello_of(s, 0);
+    hello(s, &h);
+    expect_lines(&s->h.story, "node n1 joined: 4 cores, 1000 MiB, 0 GPUs\n");
+}
+
 static int32_t port_of(struct stage *s, uint64_t uid)
 {
     for (size_t i = 0; i < s->h.parts_count; i++)
@@ -486,13 +501,14 @@ static void without_a_free_port_a_job_waits(void **state)
     s->h.arg = s;
     join(s, 0);
     join(s, 1);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         submit(s, (struct request){.tasks = 1, .cpus = 1});
+    forget(s);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
     assert_int_equal(s->h.jobs[2].state, JOB_PENDING);
-    AUTO(text) struct text t = {0};
-    reason_text(&s->h.jobs[2].reason, "n1", NULL, &t);
-    assert_string_equal(text_str(&t), "is next and waits for a free port on node n1: all 2 of its "
-                                      "machine are held");
+    expect_lines(&s->h.story, "job 3 submitted: 1 task of 1 core\n"
+                              "job 3 waits for a free port on node n1: all 2 of its "
+                              "machine are held\n");
     tell(s, 0, attempt(1, 1), AGENT_RUNNING);
     end(s, 0, attempt(1, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
     assert_int_equal(s->h.jobs[2].state, JOB_STARTING);
@@ -532,6 +548,35 @@ static void a_copy_of_the_database_started_twice_holds(void **state)
     expect_lines(&s->h.story, "recovery hold: an agent has seen another start of term 1\n");
 }
 
+// Accepting the database must end the hold, though the agent goes on knowing more.
+static void a_newer_attempt_than_the_database_knows_holds_its_job(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 1});
+    connect_node(s, 0);
+    struct reported_attempt newer = {
+        .id = attempt(1, 2), .state = AGENT_RUNNING, .started = true, .cores = coreset_first(1)};
+    struct input_hello h = hello_of(s, 0);
+    h.attempts = &newer;
+    h.attempts_count = 1;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->h.story,
+                 "job 1 is held: node n1 knows attempt 2, this database 1\n"
+                 "recovery hold: an agent knows attempt 2 of job 1, this database 1\n");
+    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 1, .admin = true}};
+    harness_step(&s->h, &in);
+    h.session = s->session[0];
+    h.request = ++s->request[0];
+    forget(s);
+    hello(s, &h);
+    assert_false(s->h.meta.recovery_hold);
+    assert_int_equal(node_state(cluster_node(s->h.c, (struct node_id){1})), NODE_UP);
+    assert_true(s->h.jobs[0].held);
+    assert_int_equal(s->h.jobs[0].attempt, 2);
+}
+
 static void unknown_attempts_are_left_alone(void **state)
 {
     struct stage *s = *state;
@@ -544,9 +589,13 @@ static void unknown_attempts_are_left_alone(void **state)
     forget(s);
     hello(s, &h);
     expect_lines(&s->sent, "");
+    const struct outcome *o = cluster_outcome(s->h.c); // events alone must tell what is given out
+    const struct event *told = &o->events[o->events_count - 1];
+    assert_int_equal(told->kind, EVENT_QUARANTINED);
+    assert_true(coreset_equal(&told->cores, &held.cores));
     submit(s, (struct request){.tasks = 1, .cpus = 2});
     assert_int_equal(s->h.jobs[0].state, JOB_PENDING);
-    assert_int_equal(s->h.jobs[0].reason.code, REASON_RESOURCES);
+    assert_int_equal(harness_why(&s->h, 1), REASON_RESOURCES);
     end(s, 0, attempt(77, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
     assert_int_equal(s->h.jobs[0].state, JOB_STARTING);
 }
@@ -561,7 +610,9 @@ static void an_array_is_one_record(void **state)
     forget(s);
     harness_step(&s->h, &in);
     expect_lines(&s->h.story, "job 1 submitted: 1 task of 4 cores, array of 1000000\n"
-                              "job 1_0 placed on n1: attempt 1, cores 0-3, port 20000\n");
+                              "job 1_0 placed on n1: attempt 1, cores 0-3, port 20000\n"
+                              "job 1 waits for free resources: it needs 4 cores on 1 node; 0 are "
+                              "free on usable nodes\n");
     assert_int_equal(cluster_live(s->h.c), 2);
     struct attempt_id first = {{0xc1}, s->h.jobs[1].uid, 1};
     forget(s);
@@ -615,11 +666,15 @@ static void order_is_priority_then_submission_and_the_head_is_not_passed(void **
 {
     struct stage *s = *state;
     join(s, 0);
+    struct input strict = {.kind = INPUT_QUEUEING, .caller = {.admin = true}};
+    strict.queueing = QUEUEING_DEFAULT;
+    strict.queueing.reservations = 0;
+    harness_step(&s->h, &strict);
     submit(s, (struct request){.tasks = 1, .cpus = 3}); // runs
     submit(s, (struct request){.tasks = 1, .cpus = 2}); // the head: waits
     submit(s, (struct request){.tasks = 1, .cpus = 1}); // would fit
-    assert_int_equal(s->h.jobs[1].reason.code, REASON_RESOURCES);
-    assert_int_equal(s->h.jobs[2].reason.code, REASON_PRIORITY);
+    assert_int_equal(harness_why(&s->h, 2), REASON_RESOURCES);
+    assert_int_equal(harness_why(&s->h, 3), REASON_PRIORITY);
     assert_int_equal(s->h.jobs[2].state, JOB_PENDING);
     struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 7}};
     in.submit = (struct input_submit){
@@ -635,22 +690,54 @@ static void without_nodes_one_reason_holds_for_all(void **state)
     join(s, 0);
     submit(s, (struct request){.tasks = 1, .cpus = 3});
     submit(s, (struct request){.tasks = 1, .cpus = 2});
-    submit(s, (struct request){.tasks = 1, .cpus = 2});
-    assert_int_equal(s->h.meta.blocked.v, 2);
+    submit(s, (struct request){.tasks = 1, .cpus = 4});
+    assert_int_equal(harness_why(&s->h, 2), REASON_RESOURCES);
+    assert_int_equal(harness_why(&s->h, 3), REASON_PRIORITY);
+    forget(s);
     harness_restart(&s->h, true);
-    pass_ms(s, 10);
-    assert_int_equal(s->h.jobs[1].reason.code, REASON_NO_NODES);
-    assert_int_equal(s->h.jobs[2].reason.code, REASON_PRIORITY);
-    assert_int_equal(s->h.meta.blocked.v, 2);
-    struct input in = {.kind = INPUT_CANCEL, .caller = {.uid = 7}, .job = {2}};
+    expect_lines(&s->h.story, "scheduler started: term 2, 3 jobs, 1 nodes\n"
+                              "every pending job waits for nodes: none of the 1 known is usable\n");
+    assert_int_equal(harness_why(&s->h, 2), REASON_NO_NODES);
+    assert_int_equal(harness_why(&s->h, 3), REASON_NO_NODES);
+    s->link[0] = 100;
+    connect_node(s, 0);
+    struct reported_attempt held = {.id = attempt(1, 1), .state = AGENT_ORDERED};
+    struct input_hello h = hello_of(s, 0);
+    h.attempts = &held;
+    h.attempts_count = 1;
+    forget(s);
+    hello(s, &h);
+    expect_lines(&s->h.story, "node n1 is up: 4 cores, 1000 MiB, 0 GPUs\nthe queue goes on\n");
+    assert_int_equal(harness_why(&s->h, 2), REASON_RESOURCES);
+    assert_int_equal(harness_why(&s->h, 3), REASON_PRIORITY);
+}
+
+// Jobs that are alike have one reason, one row and one fact.
+static void a_reason_belongs_to_all_that_are_alike(void **state)
+{
+    struct stage *s = *state;
+    join(s, 0);
+    submit(s, (struct request){.tasks = 1, .cpus = 3});
+    forget(s);
+    for (int i = 0; i < 3; i++)
+        submit(s, (struct request){.tasks = 1, .cpus = 2});
+    expect_lines(&s->h.story, "job 2 submitted: 1 task of 2 cores\n"
+                              "job 2 waits for free resources: it needs 2 cores on 1 "
+                              "node; 1 are free on usable nodes\n"
+                              "job 3 submitted: 1 task of 2 cores\n"
+                              "job 4 submitted: 1 task of 2 cores\n");
+    assert_int_equal(s->h.waits_count, 1);
+    assert_int_equal(s->h.jobs[3].class_id.v, s->h.jobs[1].class_id.v);
+    forget(s);
+    tell(s, 0, attempt(1, 1), AGENT_RUNNING);
+    end(s, 0, attempt(1, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
+    assert_int_equal(s->h.jobs[1].class_id.v, 0);
+    assert_int_equal(s->h.jobs[2].state, JOB_STARTING);
+    assert_int_equal(harness_why(&s->h, 4), REASON_RESOURCES);
+    assert_int_equal(s->h.waits_count, 1);
+    struct input in = {.kind = INPUT_CANCEL, .caller = {.uid = 7}, .job = {4}};
     harness_step(&s->h, &in);
-    pass_ms(s, 10);
-    assert_int_equal(s->h.meta.blocked.v, 3);
-    assert_int_equal(s->h.jobs[2].reason.code, REASON_NO_NODES);
-    in.job.v = 3;
-    harness_step(&s->h, &in);
-    pass_ms(s, 10);
-    assert_int_equal(s->h.meta.blocked.v, 0);
+    assert_int_equal(s->h.waits_count, 0); // the last of them is gone
 }
 
 // A job that was lost sight of tells its times with its end.
@@ -690,15 +777,18 @@ int main(void)
         STORY(a_late_success_before_a_reboot_counts),
         STORY(a_lost_launch_is_sent_again_and_a_cancelled_one_killed),
         STORY(a_clone_and_a_foreigner_are_refused),
+        STORY(a_link_that_another_one_overtakes_is_closed),
         STORY(a_port_is_held_by_the_first_part_and_rests_when_freed),
         STORY(a_port_that_another_program_has_costs_no_attempt),
         STORY(without_a_free_port_a_job_waits),
         STORY(an_older_database_holds),
         STORY(a_copy_of_the_database_started_twice_holds),
+        STORY(a_newer_attempt_than_the_database_knows_holds_its_job),
         STORY(unknown_attempts_are_left_alone),
         STORY(an_array_is_one_record),
         STORY(a_cancelled_array_places_nothing_more),
         STORY(without_nodes_one_reason_holds_for_all),
+        STORY(a_reason_belongs_to_all_that_are_alike),
         STORY(an_end_that_comes_first_brings_the_start_time),
         STORY(order_is_priority_then_submission_and_the_head_is_not_passed),
     };

@@ -200,6 +200,9 @@ static void do_submit(struct walk *w)
         return;
     struct rng *r = &w->rng;
     int32_t tasks = rng_below(r, 4) ? 1 : (int32_t)rng_below(r, 6) + 1;
+    static const char *const selectors[] = {
+        NULL,   "zone=a", "!zone=a", "gpu.model=V100|A100", "gpu.memory>=16GiB & !spot",
+        "none", "a b"};
     struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 1}};
     in.submit = (struct input_submit){
         .uid = {++w->uid},
@@ -213,14 +216,40 @@ static void do_submit(struct walk *w)
                 .gpus = rng_below(r, 4) ? 0 : 1,
                 .memory_mib = rng_below(r, 2) ? 0 : 100,
                 .lease_ms = rng_below(r, 2) ? 0 : 30000,
+                .time_limit_ms = rng_below(r, 3) ? (int64_t)rng_below(r, 100000) : 0,
+                .grace_ms = (int64_t)rng_below(r, 2) * 5000,
                 .pmix = tasks > 1 && rng_below(r, 2)},
         .priority = (int32_t)rng_below(r, 3),
         .held = rng_below(r, 20) == 0,
         .array_count = rng_below(r, 30) ? 0 : (int64_t)rng_below(r, 12) + 1,
         .max_attempts = (int32_t)rng_below(r, 4),
     };
+    struct request *q = &in.submit.req;
+    in.submit.need = rng_below(r, 5) ? NULL : selectors[rng_below(r, 7)];
+    in.submit.prefer = rng_below(r, 5) ? NULL : selectors[rng_below(r, 7)];
+    q->tasks_per_node = rng_below(r, 6) ? 0 : (int32_t)rng_below(r, 3) + 1;
+    q->exclusive = rng_below(r, 10) == 0;
+    q->spread = !q->nodes && rng_below(r, 4) == 0;
+    if (rng_below(r, 4) == 0) {
+        q->cpu_milli = (int32_t)rng_below(r, 999) + 1;
+        q->cpus = (int32_t)rng_below(r, 2);
+    }
+    if (!q->gpus && rng_below(r, 3) == 0)
+        q->gpu_milli = (int32_t)rng_below(r, 999) + 1;
     harness_step(&w->h, &in);
     w->newest_job = cluster_meta(w->h.c)->next_job - 1;
+}
+
+// Any weights, and none, few or many reservations.
+static void do_queueing(struct walk *w)
+{
+    static const int64_t reservations[] = {0, 1, 1, 2, 100};
+    struct input in = {.kind = INPUT_QUEUEING, .caller = {.admin = true}};
+    in.queueing = QUEUEING_DEFAULT;
+    in.queueing.reservations = reservations[rng_below(&w->rng, 5)];
+    in.queueing.depth = rng_below(&w->rng, 2) ? 2 : 1000;
+    in.queueing.weight_size = (int64_t)rng_below(&w->rng, 2) * 2000000;
+    harness_step(&w->h, &in);
 }
 
 static void do_job(struct walk *w, enum input_kind kind)
@@ -304,6 +333,11 @@ static void do_hello(struct walk *w, struct agent *a)
         .journal_intact = true,
         .request = a->request,
         .cores = 6,
+        .labels = a->boot % 2 ? "zone=a,spot" : "zone=b",
+        .gpu_model = a->boot % 3 ? "V100" : NULL,
+        .gpu_memory_mib = 16384,
+        .numa_cores = a->boot % 4 ? "2,4" : NULL,
+        .gpu_numa = "01",
         .gpus = 2,
         .memory_mib = 1000,
         .attempts = list,
@@ -448,8 +482,10 @@ static void walk_step(struct walk *w)
         do_submit(w);
     else if (what < 75)
         do_job(w, INPUT_CANCEL);
-    else if (what < 80)
+    else if (what < 79)
         do_job(w, INPUT_HOLD);
+    else if (what < 80)
+        do_queueing(w);
     else if (what < 110)
         do_job(w, INPUT_RELEASE);
     else if (what < 125)
@@ -469,8 +505,8 @@ static void walk_step(struct walk *w)
     else
         do_restart(w);
     check_once(w);
-    const struct job *blocked = cluster_job(w->h.c, cluster_meta(w->h.c)->blocked);
-    w->ports_awaited += blocked && blocked->reason.code == REASON_RESOURCES_PORTS;
+    for (size_t i = 0; i < w->h.waits_count; i++)
+        w->ports_awaited += w->h.waits[i].reason.code == REASON_RESOURCES_PORTS;
     text_clear(&w->h.story);
 }
 

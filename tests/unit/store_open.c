@@ -299,19 +299,37 @@ static void test_older_versions_are_brought_up(void **state)
     dir_remove(dir);
 }
 
+// What version 4 brought.
+#define DROP_V4                                                                            \
+    "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;"                      \
+    "ALTER TABLE meta DROP COLUMN next_class; ALTER TABLE job DROP COLUMN class;"          \
+    "DROP INDEX event_wait; ALTER TABLE event DROP COLUMN class; DROP TABLE wait;"         \
+    "DROP TABLE queueing; ALTER TABLE job DROP COLUMN nice; DROP TABLE tally;"             \
+    "ALTER TABLE job DROP COLUMN queue; ALTER TABLE job DROP COLUMN account;"              \
+    "ALTER TABLE job DROP COLUMN user; ALTER TABLE job DROP COLUMN qos;"                   \
+    "DROP TABLE settings; DROP TABLE qos; DROP TABLE account; DROP TABLE user;"            \
+    "DROP TABLE queue; DROP TABLE reservation;"                                            \
+    "ALTER TABLE meta DROP COLUMN next_selector; DROP TABLE selector;"                     \
+    "ALTER TABLE job DROP COLUMN cpu_milli; ALTER TABLE job DROP COLUMN gpu_milli;"        \
+    "ALTER TABLE job DROP COLUMN tasks_per_node; ALTER TABLE job DROP COLUMN exclusive;"   \
+    "ALTER TABLE job DROP COLUMN spread; ALTER TABLE job DROP COLUMN need;"                \
+    "ALTER TABLE job DROP COLUMN prefer; ALTER TABLE placement DROP COLUMN pool;"          \
+    "ALTER TABLE placement DROP COLUMN cpu_milli;"                                         \
+    "ALTER TABLE placement DROP COLUMN gpu_shares; ALTER TABLE node DROP COLUMN labels;"   \
+    "ALTER TABLE node DROP COLUMN gpu_model; ALTER TABLE node DROP COLUMN gpu_memory_mib;" \
+    "ALTER TABLE node DROP COLUMN switch_path; ALTER TABLE node DROP COLUMN numa_cores;"   \
+    "ALTER TABLE node DROP COLUMN gpu_numa;"
+
 static void test_version_1_is_brought_up(void **state)
 {
     (void)state;
     char *dir = make_database();
-    run_sql(dir, "ALTER TABLE meta DROP COLUMN blocked; ALTER TABLE meta DROP COLUMN next_port;"
-                 "ALTER TABLE placement DROP COLUMN port; ALTER TABLE job DROP COLUMN queue;"
-                 "ALTER TABLE job DROP COLUMN account; ALTER TABLE job DROP COLUMN user;"
-                 "ALTER TABLE job DROP COLUMN qos; DROP TABLE tally; DROP TABLE settings;"
-                 "DROP TABLE qos; DROP TABLE account; DROP TABLE user; DROP TABLE queue;"
-                 "DROP TABLE reservation; PRAGMA user_version = 1");
+    run_sql(dir, "ALTER TABLE meta DROP COLUMN next_port;"
+                 "ALTER TABLE placement DROP COLUMN port;" DROP_V4
+                 "ALTER TABLE meta DROP COLUMN blocked; PRAGMA user_version = 1");
     struct store *s = open_or_fail(dir);
     assert_int_equal(store_int(s, "PRAGMA user_version"), STORE_SCHEMA_VERSION);
-    assert_int_equal(store_int(s, "SELECT blocked + next_port FROM meta"), 0);
+    assert_int_equal(store_int(s, "SELECT next_class + next_port FROM meta"), 0);
     assert_int_equal(store_int(s, "SELECT count(*) FROM placement WHERE port = 0"),
                      store_int(s, "SELECT count(*) FROM placement"));
     store_close(s);

@@ -58,7 +58,7 @@ static void fill_jobs(struct job j[8])
     j[1].state = JOB_RUNNING;
     j[1].attempt = 3;
     j[1].started_at_ms = 2000;
-    j[2].reason = (struct reason){.code = REASON_RESOURCES, .a = 6, .b = 1, .c = 2};
+    j[2].class_id.v = 5;
     j[3].array_first = 100;
     j[3].array_count = 10;
     j[3].array_next = 2;
@@ -141,9 +141,15 @@ static void fill(struct fixture *f)
          .node = {2},
          .text = "job 3 placed"},
     };
+    struct wait w = {.id = {5},
+                     .reason = {.code = REASON_RESOURCES, .a = 6, .b = 1, .c = 2},
+                     .since_ms = 1003,
+                     .starts_ms = 5000};
     struct outcome o = {.rules = &queue,
                         .rules_count = 1,
                         .jobs = j,
+                        .waits = &w,
+                        .waits_count = 1,
                         .jobs_count = 8,
                         .nodes = n,
                         .nodes_count = 4,
@@ -366,21 +372,49 @@ static void assert_why(struct fixture *f, uint64_t id, const char *expected)
     assert_string_equal(s, expected);
 }
 
+static void assert_why_code(struct fixture *f, uint64_t id, const char *expected)
+{
+    struct text t = {0};
+    MUST(query_job_why(f->r, (struct job_id){id}, &t, &test_err));
+    json_t *v = parse(&t);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(v, "reason"), "code")),
+                        expected);
+    json_decref(v);
+}
+
+static void run(struct fixture *f, const char *sql)
+{
+    MUST(db_exec(&f->s->db, sql, &test_err));
+}
+
 static void test_why(void **state)
 {
     struct fixture *f = *state;
-    assert_why(f, 3,
-               "{\"id\":3,\"state\":\"pending\",\"reason\":{\"code\":\"resources\",\"text\":\"is "
-               "next and waits for free resources: it needs 6 cores on 1 node; 2 are free "
-               "on usable nodes\",\"hint\":\"\"},\"ahead\":1}");
+    assert_why(
+        f, 3,
+        "{\"id\":3,\"state\":\"pending\",\"reason\":{\"code\":\"resources\",\"text\":\"waits "
+        "for free resources: it needs 6 cores on 1 node; 2 are free on usable nodes\","
+        "\"hint\":\"\"},\"since\":1003,\"starts_at\":5000,\"ahead\":1}");
     assert_why(f, 8,
                "{\"id\":8,\"state\":\"pending\",\"reason\":{\"code\":\"ending\",\"text\":\"its "
-               "earlier attempt is still ending on node n2\",\"hint\":\"\"},\"ahead\":0}");
+               "earlier attempt is still ending on node n2\",\"hint\":\"\"},\"since\":null,"
+               "\"starts_at\":null,\"ahead\":0}");
     // Job 8, job 3 and the eight elements that the array has left; not the held one itself.
     assert_why(f, 7,
                "{\"id\":7,\"state\":\"pending\",\"reason\":{\"code\":\"held\",\"text\":\"is held\","
-               "\"hint\":\"`schedctl job release` lets it go on.\"},\"ahead\":10}");
-    assert_why(f, 2, "{\"id\":2,\"state\":\"running\",\"reason\":null,\"ahead\":0}");
+               "\"hint\":\"`schedctl job release` lets it go on.\"},"
+               "\"since\":null,\"starts_at\":null,\"ahead\":10}");
+    assert_why(f, 2,
+               "{\"id\":2,\"state\":\"running\",\"reason\":null,\"since\":null,"
+               "\"starts_at\":null,\"ahead\":0}");
+    // A class without a row waits for its turn; and what the whole queue waits for goes before.
+    run(f, "DELETE FROM wait");
+    assert_why_code(f, 3, "priority");
+    run(f, "INSERT INTO wait VALUES (0, 'no_nodes', 0, 4, 0, 0, 1, 0)");
+    assert_why_code(f, 3, "no_nodes");
+    assert_why_code(f, 7, "held");
+    run(f, "UPDATE meta SET recovery_hold = 1");
+    assert_why_code(f, 3, "recovery_hold");
     struct text t = {0};
     assert_int_equal(query_job_why(f->r, (struct job_id){99}, &t, &test_err), E_NOT_FOUND);
 }

@@ -8,6 +8,8 @@ struct world {
     struct node nodes[NODES];
     struct job jobs[JOBS];
     struct placement parts[NODES];
+    struct wait waits[JOBS + 1];
+    size_t waits_count;
 };
 
 static void make_world(struct world *w, struct rng *r)
@@ -25,6 +27,17 @@ static void make_world(struct world *w, struct rng *r)
         w->nodes[i] = any_node(r, i + 1);
     for (uint64_t i = 0; i < JOBS; i++)
         w->jobs[i] = any_job(r, i + 1);
+    w->meta.next_class = JOBS + 1;
+    w->waits_count = 0;
+    for (uint64_t i = 0; i <= JOBS; i++) { // row 0 is the queue's
+        struct job *j = i ? &w->jobs[i - 1] : NULL;
+        if (j && (j->state != JOB_PENDING || j->held || j->cancelled || j->array_count))
+            continue;
+        if (j)
+            j->class_id.v = i;
+        w->waits[w->waits_count++] = (struct wait){
+            .id = {i}, .reason = any_reason(r), .since_ms = any_int(r), .starts_ms = any_int(r)};
+    }
     for (uint32_t i = 0; i < NODES; i++) {
         struct job_id job = {chance(r, 4) ? 0 : rng_below(r, JOBS) + 1};
         w->parts[i] = any_placement(r, i + 1, job, (struct node_id){i + 1});
@@ -43,6 +56,8 @@ static struct outcome outcome_of(const struct world *w)
                             .nodes_count = NODES,
                             .placements = w->parts,
                             .placements_count = NODES,
+                            .waits = w->waits,
+                            .waits_count = w->waits_count,
                             .meta = w->meta,
                             .meta_changed = true};
 }
@@ -63,6 +78,8 @@ static char *expected_dump(const struct world *w)
     cluster_load_meta(c, &w->meta);
     for (size_t i = 0; i < NODES; i++)
         MUST(cluster_load_node(c, &w->nodes[i], &test_err));
+    for (size_t i = 0; i < w->waits_count; i++)
+        MUST(cluster_load_wait(c, &w->waits[i], &test_err));
     for (size_t i = 0; i < JOBS; i++)
         if (!job_state_ended(w->jobs[i].state) || has_part(w, w->jobs[i].id))
             MUST(cluster_load_job(c, &w->jobs[i], &test_err));

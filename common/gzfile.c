@@ -1,4 +1,4 @@
-#include "kernels/gzfile.h"
+#include "common/gzfile.h"
 
 #include "common/check.h"
 
@@ -7,13 +7,12 @@
 #include <string.h>
 #include <zlib.h>
 
-int gzfile_open(const char *path, struct gzfile *ret, struct err *err)
+int gzfile_open(const char *path, const char *hint, struct gzfile *ret, struct err *err)
 {
     errno = 0;
     gzFile f = gzopen(path, "rb");
     if (!f)
-        return fail(err, E_NOT_FOUND,
-                    "cannot open \"%s\": %m. See --data in muster-ml train --help.", path);
+        return fail(err, E_NOT_FOUND, "cannot open \"%s\": %m. %s", path, hint);
     *ret = (struct gzfile){f, path};
     return 0;
 }

@@ -13,8 +13,8 @@ struct gzfile {
     const char *path; // borrowed
 };
 
-// E_NOT_FOUND.
-int gzfile_open(const char *path, struct gzfile *ret, struct err *err);
+// E_NOT_FOUND; the hint, a sentence, ends the message.
+int gzfile_open(const char *path, const char *hint, struct gzfile *ret, struct err *err);
 void gzfile_close(struct gzfile *f);
 // At most len bytes, less than 2 GiB; *ret_len says how many. E_CORRUPT.
 int gzfile_read(struct gzfile *f, void *to, size_t len, size_t *ret_len, struct err *err);
