@@ -54,6 +54,11 @@
     X(reservation_remove) \
     X(limit_show)         \
     X(recover)            \
+    X(plan_submit)        \
+    X(plan_drain)         \
+    X(plan_resume)        \
+    X(plan_remove_node)   \
+    X(plan_add_nodes)     \
     X(simulate)           \
     X(doctor)             \
     X(version)            \

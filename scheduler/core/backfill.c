@@ -80,20 +80,21 @@ static void put(struct rooms *rs, size_t node, const struct node_room *from)
 static bool take_share(struct cluster *c, const struct share *s)
 {
     struct fit_node f = {.node = c->nodes[s->node], .tasks = s->tasks};
-    struct room_view v = rooms_view(&c->plan.rooms, f.node);
+    struct room_view v = rooms_view(&c->backfill.rooms, f.node);
     if (room_capacity(&v, &s->of->job->req) < s->tasks) {
-        put(&c->plan.rooms, s->node, &(struct node_room){0});
+        put(&c->backfill.rooms, s->node, &(struct node_room){0});
         return false;
     }
-    rooms_take(&c->plan.rooms, c, &s->of->job->req, &f, 1);
+    rooms_take(&c->backfill.rooms, c, &s->of->job->req, &f, 1);
     return true;
 }
 
-// c->plan.rooms gets the node's room when what ends by then has ended (or, for an unknown start,
-// all that was there when it was planned) and the others' promises that are active then are kept.
+// c->backfill.rooms gets the node's room when what ends by then has ended (or, for an unknown
+// start, all that was there when it was planned) and the others' promises that are active then are
+// kept.
 static void room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of)
 {
-    struct rooms *rs = &c->plan.rooms;
+    struct rooms *rs = &c->backfill.rooms;
     struct node_room now;
     const struct placement *p;
     get(&c->rooms, node, &now);
@@ -120,11 +121,11 @@ static bool exceeds(const struct node_room *a, const struct share *s)
 // Scratch as wide as the cluster is.
 static void widen(struct cluster *c)
 {
-    if (c->plan.rooms.count != c->rooms.count || c->plan.rooms.stride != c->rooms.stride)
-        rooms_copy(&c->plan.rooms, &c->rooms);
+    if (c->backfill.rooms.count != c->rooms.count || c->backfill.rooms.stride != c->rooms.stride)
+        rooms_copy(&c->backfill.rooms, &c->rooms);
 }
 
-void plan_touch(struct cluster *c, size_t node)
+void backfill_touch(struct cluster *c, size_t node)
 {
     if (!c->kept[node])
         return;
@@ -133,11 +134,11 @@ void plan_touch(struct cluster *c, size_t node)
         struct node_room spare = {0};
         room_then(c, node, s->of->from_ms, s->of);
         s->enough = take_share(c, s);
-        get(&c->plan.rooms, node, &spare);
-        c->plan.changes += exceeds(&spare, s);
+        get(&c->backfill.rooms, node, &spare);
+        c->backfill.changes += exceeds(&spare, s);
         s->kept.spare = spare.room;
         memcpy(s->gpu_milli, spare.gpu_milli, sizeof s->gpu_milli);
-        s->kept.gpu_milli = c->plan.rooms.stride ? s->gpu_milli : NULL;
+        s->kept.gpu_milli = c->backfill.rooms.stride ? s->gpu_milli : NULL;
     }
 }
 
@@ -162,10 +163,10 @@ static void show(struct cluster *c, struct reservation *r)
 {
     CHECK(r->hidden);
     r->hidden = false;
-    c->plan.shown++;
+    c->backfill.shown++;
     for (size_t i = 0; i < r->count; i++) {
         link_share(c, &r->shares[i]);
-        plan_touch(c, r->shares[i].node);
+        backfill_touch(c, r->shares[i].node);
     }
 }
 
@@ -173,16 +174,16 @@ static void hide(struct cluster *c, struct reservation *r)
 {
     CHECK(!r->hidden);
     r->hidden = true;
-    c->plan.shown--;
+    c->backfill.shown--;
     for (size_t i = 0; i < r->count; i++) {
         unlink_share(c, &r->shares[i]);
-        plan_touch(c, r->shares[i].node);
+        backfill_touch(c, r->shares[i].node);
     }
 }
 
 // ---- the search ----
 
-// A search through time: the rooms (c->plan.rooms) as they are at `at_ms`.
+// A search through time: the rooms (c->backfill.rooms) as they are at `at_ms`.
 struct search {
     struct cluster *c;
     const struct request *req;
@@ -195,7 +196,7 @@ struct search {
 
 static int64_t use_of(const struct search *s, const struct node *n)
 {
-    struct room_view v = rooms_view(&s->c->plan.rooms, n);
+    struct room_view v = rooms_view(&s->c->backfill.rooms, n);
     return request_use(&v, s->req);
 }
 
@@ -207,7 +208,7 @@ static void give_back(struct search *s, const struct placement *p)
     if (!node_usable(n) || !selector_has(s->need, n))
         return;
     int64_t before = use_of(s, n);
-    rooms_give(&c->plan.rooms, c, p);
+    rooms_give(&c->backfill.rooms, c, p);
     int64_t after = use_of(s, n);
     s->bound += after - before;
     s->grown |= after > before;
@@ -224,7 +225,7 @@ static void lessen(struct node_room *m, size_t stride, const struct kept *by)
 static void room_during(struct search *s, size_t node, int64_t until_ms, struct node_room *ret)
 {
     struct cluster *c = s->c;
-    struct rooms *rs = &c->plan.rooms;
+    struct rooms *rs = &c->backfill.rooms;
     struct node_room at_start = {0};
     get(rs, node, &at_start);
     for (const struct share *o = first_on(c, node); o; o = next_on(o))
@@ -265,25 +266,25 @@ static bool try(struct search *s, const struct fit_node **ret, size_t *ret_count
         return false;
     s->grown = false;
     s->cost += (int64_t)c->nodes_count;
-    if (!c->plan.shown)
-        return fit_in(c, s->req, &c->plan.rooms, ret, ret_count);
+    if (!c->backfill.shown)
+        return fit_in(c, s->req, &c->backfill.rooms, ret, ret_count);
     int64_t until_ms = end_of(s->at_ms, s->req);
-    rooms_copy(&c->plan.saved, &c->plan.rooms);
+    rooms_copy(&c->backfill.saved, &c->backfill.rooms);
     for (size_t i = 0; i < c->nodes_count; i++)
         if (c->kept[i]) {
             struct node_room least = {0};
             room_during(s, i, until_ms, &least);
-            put(&c->plan.saved, i, &least);
+            put(&c->backfill.saved, i, &least);
         }
-    return fit_in(c, s->req, &c->plan.saved, ret, ret_count);
+    return fit_in(c, s->req, &c->backfill.saved, ret, ret_count);
 }
 
 // The next time after `at_ms` at which a reservation's room comes free again.
 static int64_t next_release(const struct cluster *c, int64_t at_ms)
 {
     int64_t next = INT64_MAX;
-    for (size_t i = 0; i < c->plan.count; i++) {
-        const struct reservation *r = c->plan.items[i];
+    for (size_t i = 0; i < c->backfill.count; i++) {
+        const struct reservation *r = c->backfill.items[i];
         if (!r->hidden && !unknown(r) && r->until_ms > at_ms && r->until_ms < next)
             next = r->until_ms;
     }
@@ -296,7 +297,7 @@ static bool search_known(struct search *s, const struct fit_node **ret, size_t *
     struct placement *p = RB_MIN(placement_ends, &c->ends);
     while (p && p->ends_ms < c->now.boot_ms - OVERDUE_MS)
         p = RB_NEXT(placement_ends, &c->ends, p);
-    if (c->plan.shown && try(s, ret, ret_count))
+    if (c->backfill.shown && try(s, ret, ret_count))
         return true;
     for (;;) {
         int64_t end = p ? p->ends_ms : INT64_MAX, release = next_release(c, s->at_ms);
@@ -342,7 +343,7 @@ static struct reservation *search(struct cluster *c, struct job *j, int64_t *cos
                        .grown = true};
     const struct fit_node *f;
     size_t count;
-    rooms_copy(&c->plan.rooms, &c->rooms);
+    rooms_copy(&c->backfill.rooms, &c->rooms);
     for (size_t i = 0; i < c->nodes_count; i++)
         if (node_usable(c->nodes[i]) && selector_has(s.need, c->nodes[i]))
             s.bound += use_of(&s, c->nodes[i]);
@@ -382,23 +383,23 @@ static void reservation_free(struct reservation *r)
 static size_t place_of(const struct cluster *c, const struct reservation *r)
 {
     size_t i = 0;
-    while (c->plan.items[i] != r)
+    while (c->backfill.items[i] != r)
         i++;
     return i;
 }
 
 struct reservation *reservation_of(const struct cluster *c, const struct job *j)
 {
-    for (size_t i = 0; j->reserved && i < c->plan.count; i++)
-        if (c->plan.items[i]->job == j)
-            return c->plan.items[i];
+    for (size_t i = 0; j->reserved && i < c->backfill.count; i++)
+        if (c->backfill.items[i]->job == j)
+            return c->backfill.items[i];
     return NULL;
 }
 
-const struct job *plan_first(const struct cluster *c)
+const struct job *backfill_first(const struct cluster *c)
 {
-    CHECK(c->plan.count);
-    return c->plan.items[0]->job;
+    CHECK(c->backfill.count);
+    return c->backfill.items[0]->job;
 }
 
 int64_t reservation_start_ms(const struct reservation *r)
@@ -414,7 +415,7 @@ static void say_start(struct cluster *c, struct job *j, int64_t starts_ms)
 
 static void drop_at(struct cluster *c, size_t i)
 {
-    struct plan *plan = &c->plan;
+    struct backfill *plan = &c->backfill;
     struct reservation *r = plan->items[i];
     if (!r->hidden)
         hide(c, r);
@@ -428,36 +429,36 @@ static void drop_at(struct cluster *c, size_t i)
     reservation_free(r);
 }
 
-void plan_drop(struct cluster *c, struct job *j)
+void backfill_drop(struct cluster *c, struct job *j)
 {
     if (j->reserved)
         drop_at(c, place_of(c, reservation_of(c, j)));
 }
 
-bool plan_outrank(struct cluster *c, const struct job *j)
+bool backfill_outrank(struct cluster *c, const struct job *j)
 {
     bool any = false;
-    for (size_t i = c->plan.count; i-- > c->plan.visited;)
-        if (c->plan.items[i]->job->id.v < j->id.v) {
+    for (size_t i = c->backfill.count; i-- > c->backfill.visited;)
+        if (c->backfill.items[i]->job->id.v < j->id.v) {
             drop_at(c, i);
             any = true;
         }
     return any;
 }
 
-void plan_clear(struct cluster *c)
+void backfill_clear(struct cluster *c)
 {
-    while (c->plan.count)
-        drop_at(c, c->plan.count - 1);
+    while (c->backfill.count)
+        drop_at(c, c->backfill.count - 1);
 }
 
-void plan_free(struct cluster *c)
+void backfill_free(struct cluster *c)
 {
-    for (size_t i = 0; i < c->plan.count; i++)
-        reservation_free(c->plan.items[i]);
-    free(c->plan.items);
-    rooms_fini(&c->plan.rooms);
-    rooms_fini(&c->plan.saved);
+    for (size_t i = 0; i < c->backfill.count; i++)
+        reservation_free(c->backfill.items[i]);
+    free(c->backfill.items);
+    rooms_fini(&c->backfill.rooms);
+    rooms_fini(&c->backfill.saved);
 }
 
 // A job that could start now has to be looked at again.
@@ -471,7 +472,7 @@ static void note_start(struct cluster *c, const struct reservation *r)
 // becomes later by it.
 static void sort_class(struct cluster *c, size_t at)
 {
-    struct reservation **items = c->plan.items;
+    struct reservation **items = c->backfill.items;
     for (size_t i = at; i-- > 0;) {
         struct reservation *older = items[i], *r = items[at];
         if (older->job->in_class != r->job->in_class)
@@ -488,9 +489,9 @@ static void sort_class(struct cluster *c, size_t at)
     }
 }
 
-bool plan_add(struct cluster *c, struct job *j, int64_t *cost)
+bool backfill_add(struct cluster *c, struct job *j, int64_t *cost)
 {
-    struct plan *plan = &c->plan;
+    struct backfill *plan = &c->backfill;
     CHECK(!j->reserved);
     struct reservation *r = search(c, j, cost);
     if (!r)
@@ -518,9 +519,9 @@ static bool holds(const struct cluster *c, const struct reservation *r)
 // The reservation takes the place of the old one of its job.
 static void replace(struct cluster *c, size_t at, struct reservation *r)
 {
-    struct reservation *old = c->plan.items[at];
-    c->plan.items[at] = r;
-    c->plan.changes++;
+    struct reservation *old = c->backfill.items[at];
+    c->backfill.items[at] = r;
+    c->backfill.changes++;
     show(c, r);
     note_start(c, r);
     say_start(c, r->job, r->starts_wall_ms);
@@ -528,9 +529,9 @@ static void replace(struct cluster *c, size_t at, struct reservation *r)
     sort_class(c, at);
 }
 
-void plan_visit(struct cluster *c, struct job *j, int64_t *cost)
+void backfill_visit(struct cluster *c, struct job *j, int64_t *cost)
 {
-    struct plan *plan = &c->plan;
+    struct backfill *plan = &c->backfill;
     struct reservation *r = reservation_of(c, j);
     size_t at = place_of(c, r);
     CHECK(at >= plan->visited && !r->hidden);
@@ -538,7 +539,7 @@ void plan_visit(struct cluster *c, struct job *j, int64_t *cost)
         plan->items[at] = plan->items[at - 1];
     plan->items[at] = r;
     for (size_t i = 0; i < r->count; i++) // what overstays shows only with time
-        plan_touch(c, r->shares[i].node);
+        backfill_touch(c, r->shares[i].node);
     *cost += (int64_t)r->count;
     bool good = holds(c, r);
     if (good && (r->planned_at == grown_end(c) || c->now.boot_ms < r->again_at_ms)) {
@@ -563,9 +564,9 @@ void plan_visit(struct cluster *c, struct job *j, int64_t *cost)
     plan->visited++;
 }
 
-void plan_end(struct cluster *c)
+void backfill_end(struct cluster *c)
 {
-    struct plan *plan = &c->plan;
+    struct backfill *plan = &c->backfill;
     while (plan->count > plan->visited) // jobs behind what the pass looks at
         drop_at(c, plan->count - 1);
     plan->wake_ms = 0;
@@ -578,23 +579,23 @@ void plan_end(struct cluster *c)
     }
 }
 
-void plan_hide(struct cluster *c, struct job *j)
+void backfill_hide(struct cluster *c, struct job *j)
 {
     if (j->reserved)
         hide(c, reservation_of(c, j));
 }
 
-void plan_show(struct cluster *c, struct job *j)
+void backfill_show(struct cluster *c, struct job *j)
 {
     if (j->reserved)
         show(c, reservation_of(c, j));
 }
 
-void plan_check(const struct cluster *c)
+void backfill_check(const struct cluster *c)
 {
     size_t shares = 0, listed = 0;
-    for (size_t i = 0; i < c->plan.count; i++) {
-        const struct reservation *r = c->plan.items[i];
+    for (size_t i = 0; i < c->backfill.count; i++) {
+        const struct reservation *r = c->backfill.items[i];
         CHECK(r->job->reserved && r->job->queued && !r->hidden);
         shares += r->count;
     }

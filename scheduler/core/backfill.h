@@ -29,7 +29,7 @@ struct placement;
 struct reservation;
 
 // Reservations in order of rank; the pass has come to the first `visited`.
-struct plan {
+struct backfill {
     struct reservation **items;
     size_t count, cap, visited;
     size_t shown;       // whose promises stand
@@ -51,26 +51,26 @@ bool ends_by(const struct cluster *c, const struct placement *p, int64_t at_ms);
 // Of a job that waits; NULL: it has none.
 struct reservation *reservation_of(const struct cluster *c, const struct job *j);
 // The first job that has one; there is one.
-const struct job *plan_first(const struct cluster *c);
+const struct job *backfill_first(const struct cluster *c);
 // Boot clock; INT64_MAX: not known.
 int64_t reservation_start_ms(const struct reservation *r);
 // Plans for a job that has none. False: no room will be there for it. *cost grows by what was
 // looked at, nodes and placements.
-bool plan_add(struct cluster *c, struct job *j, int64_t *cost);
+bool backfill_add(struct cluster *c, struct job *j, int64_t *cost);
 // The pass has come to a job with a reservation: looks for an earlier one, or one at all if it does
 // not hold any more.
-void plan_visit(struct cluster *c, struct job *j, int64_t *cost);
+void backfill_visit(struct cluster *c, struct job *j, int64_t *cost);
 // The job has none and outranks those that the pass has not come to: of these, the ones that were
 // promised before it was submitted do not bind it and are dropped. False: there was none.
-bool plan_outrank(struct cluster *c, const struct job *j);
+bool backfill_outrank(struct cluster *c, const struct job *j);
 // At the end of a pass.
-void plan_end(struct cluster *c);
-void plan_drop(struct cluster *c, struct job *j);
-void plan_clear(struct cluster *c);
-void plan_free(struct cluster *c);
+void backfill_end(struct cluster *c);
+void backfill_drop(struct cluster *c, struct job *j);
+void backfill_clear(struct cluster *c);
+void backfill_free(struct cluster *c);
 // While its own promise is hidden, fit() shows what the job itself may take.
-void plan_hide(struct cluster *c, struct job *j);
-void plan_show(struct cluster *c, struct job *j);
+void backfill_hide(struct cluster *c, struct job *j);
+void backfill_show(struct cluster *c, struct job *j);
 // Something was placed there, has ended, or is to end at another time.
-void plan_touch(struct cluster *c, size_t node);
-void plan_check(const struct cluster *c);
+void backfill_touch(struct cluster *c, size_t node);
+void backfill_check(const struct cluster *c);

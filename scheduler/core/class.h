@@ -38,7 +38,7 @@ struct cluster;
     X(priority)           \
     X(nice)
 // Whoever adds to a request adds to the key.
-_Static_assert(sizeof(struct request) == 80, "CLASS_KEY names every member of a request");
+_Static_assert(sizeof(struct request) == 72, "CLASS_KEY names every member of a request");
 
 #define CLASS_KEY_ONE(member) +1
 enum { CLASS_KEY_COUNT = 0 CLASS_KEY(CLASS_KEY_ONE) };

@@ -34,20 +34,20 @@ static void set(struct cluster *c, struct placement *p, int64_t ends_ms)
     RB_REMOVE(placement_ends, &c->ends, p);
     p->ends_ms = ends_ms;
     RB_INSERT(placement_ends, &c->ends, p);
-    plan_touch(c, p->node.v - 1);
+    backfill_touch(c, p->node.v - 1);
 }
 
 void ends_add(struct cluster *c, struct placement *p)
 {
     p->ends_ms = expected(c, p);
     RB_INSERT(placement_ends, &c->ends, p);
-    plan_touch(c, p->node.v - 1);
+    backfill_touch(c, p->node.v - 1);
 }
 
 void ends_remove(struct cluster *c, struct placement *p)
 {
     RB_REMOVE(placement_ends, &c->ends, p);
-    plan_touch(c, p->node.v - 1);
+    backfill_touch(c, p->node.v - 1);
 }
 
 void ends_reckon(struct cluster *c, struct placement *p)

@@ -115,7 +115,7 @@ void node_parts_over(struct cluster *c, struct node *n, struct reason why,
     TAILQ_FOREACH_SAFE(p, &n->parts, node_link, next)
     {
         const struct reported_attempt *a = h ? listed(h, p) : NULL;
-        if (a && a->state == AGENT_ENDED)
+        if (a && a->state == AGENT_ENDED && !PLANTED(REBOOT_BEATS_END))
             continue; // its own report counts, and follows
         struct job *j = job_find(c, p->job);
         part_judge_over(c, p, why);
@@ -278,7 +278,7 @@ void hello(struct cluster *c, const struct input_hello *h)
         refuse(c, n, REASON_FOREIGN_CLUSTER);
         return;
     }
-    if (other_machine(n, h)) {
+    if (other_machine(n, h) && !PLANTED(REBOOT_OF_A_CLONE)) {
         refuse(c, n, REASON_NODE_CLONED);
         return;
     }

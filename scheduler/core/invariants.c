@@ -314,6 +314,6 @@ void cluster_check(const struct cluster *c)
         CHECK(j->queued && !j->in_class && !j->class_id.v && j->not_before_ms);
         in_queue++;
     }
-    plan_check(c);
+    backfill_check(c);
     CHECK(queued == in_queue);
 }

@@ -73,12 +73,12 @@ struct request {
     int32_t tasks_per_node; // at most so many; 0: as many as fit
     bool exclusive;         // nodes that no other job has a part on, whole
     bool spread; // one task a node, round and round, instead of as few nodes as hold them
+    bool pmix;   // tasks need PMIx: prepare on every node, then go
     struct selector_id need;   // nodes that it holds for alone; 0: any
     struct selector_id prefer; // these first
     int64_t time_limit_ms;     // 0: none
     int64_t grace_ms;          // between SIGTERM and SIGKILL
     int64_t lease_ms;          // on_lost requeue:T; 0: on_lost wait
-    bool pmix;                 // tasks need PMIx: prepare on every node, then go
 };
 
 // The first thing wrong with it, or NULL.
@@ -106,11 +106,11 @@ struct job {
     enum job_state state;
     uint32_t attempt;      // number of the newest attempt; 0: none yet
     int32_t attempts_used; // attempts that started a task
+    int32_t exit_code;     // of the first task that failed; 128 + signal; 0
     struct reason reason;  // why it waits, or how it ended
     char *detail;          // the reason's %d; may be NULL; owned
     struct reason verdict; // why the present attempt must end; NONE while it may go on
     char *verdict_detail;  // owned
-    int32_t exit_code;     // of the first task that failed; 128 + signal; 0
     int64_t submitted_at_ms, started_at_ms, ended_at_ms; // wall clock; 0: not yet
 
     struct class_id class_id; // whose reason is its own while it waits; 0: it is not in the queue
@@ -118,10 +118,11 @@ struct job {
     // Arrays. count > 0: this record is an array. array.v > 0: this is an element of that job.
     struct job_id array;
     int64_t element; // its index
-    int64_t array_first, array_count;
-    int64_t array_next;   // elements [0, next) have become jobs
-    int64_t array_live;   // of these, not ended
-    int64_t array_failed; // ended otherwise than completed
+    int64_t array_first;
+    int32_t array_count;  // elements
+    int32_t array_next;   // elements [0, next) have become jobs
+    int32_t array_live;   // of these, not ended
+    int32_t array_failed; // ended otherwise than completed
 
     // Not stored: rebuilt.
     int64_t not_before_ms;       // boot clock: a requeued job waits until then

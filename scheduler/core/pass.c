@@ -70,6 +70,26 @@ static enum considered place(struct cluster *c, struct job_class *k, const struc
     return CONSIDERED_PLACED;
 }
 
+// There is so much room on the usable nodes, were they empty, that the request surely fits: found
+// by looking at as few of them as that takes. False: perhaps not.
+static bool surely_usable(struct cluster *c, const struct request *r)
+{
+    const struct selector *need = selector_find(c, r->need);
+    int64_t room = 0, larger = 0, extra = r->nodes ? r->tasks % r->nodes : 0;
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        const struct node *n = c->nodes[i];
+        c->pass.cost++;
+        if (!node_usable(n) || !selector_has(need, n))
+            continue;
+        struct room_view v = room_empty(n);
+        room += request_use(&v, r);
+        larger += extra && room_capacity(&v, r) > r->tasks / r->nodes;
+        if (room >= request_needs(r) && larger >= extra)
+            return true;
+    }
+    return false;
+}
+
 // Would the class fit on the usable nodes if they were empty? Asked once for a set of nodes.
 static bool fits_usable(struct cluster *c, struct job_class *k)
 {
@@ -77,7 +97,8 @@ static bool fits_usable(struct cluster *c, struct job_class *k)
     size_t count;
     if (k->usable_at != c->usable_gen) {
         uint64_t before = c->looked;
-        k->usable = fit(c, &k->first->req, FIT_USABLE, &f, &count);
+        k->usable =
+            surely_usable(c, &k->first->req) || fit(c, &k->first->req, FIT_USABLE, &f, &count);
         k->usable_at = c->usable_gen;
         c->pass.cost += (int64_t)(c->looked - before);
         if (!k->usable)
@@ -91,17 +112,17 @@ static bool fits_usable(struct cluster *c, struct job_class *k)
 // Rises whenever something that had too little room may have more.
 static uint64_t stamp(const struct cluster *c)
 {
-    return grown_end(c) + c->plan.changes;
+    return grown_end(c) + c->backfill.changes;
 }
 
 // Room for the job, its own promise aside.
 static bool find_room(struct cluster *c, struct job *j, const struct fit_node **f, size_t *count)
 {
     uint64_t before = c->looked;
-    plan_hide(c, j);
+    backfill_hide(c, j);
     bool found = fit(c, &j->req, FIT_FREE, f, count);
-    plan_show(c, j);
-    if (!found && !j->reserved && plan_outrank(c, j))
+    backfill_show(c, j);
+    if (!found && !j->reserved && backfill_outrank(c, j))
         found = fit(c, &j->req, FIT_FREE, f, count);
     c->pass.cost += (int64_t)(c->looked - before);
     return found;
@@ -111,10 +132,10 @@ static bool find_room(struct cluster *c, struct job *j, const struct fit_node **
 static void reserve(struct cluster *c, struct job *j)
 {
     if (j->reserved) {
-        plan_visit(c, j, &c->pass.cost);
-    } else if ((int64_t)c->plan.visited < c->queueing.reservations) {
-        plan_outrank(c, j);
-        plan_add(c, j, &c->pass.cost);
+        backfill_visit(c, j, &c->pass.cost);
+    } else if ((int64_t)c->backfill.visited < c->queueing.reservations) {
+        backfill_outrank(c, j);
+        backfill_add(c, j, &c->pass.cost);
     }
 }
 
@@ -128,7 +149,7 @@ static bool comes_before(const struct cluster *c, const struct job *a, const str
 static void add_second(struct cluster *c, struct job *j)
 {
     struct job *next = RB_NEXT(job_queue, &j->in_class->jobs, j);
-    bool among = j->reserved && (int64_t)c->plan.visited < c->queueing.reservations;
+    bool among = j->reserved && (int64_t)c->backfill.visited < c->queueing.reservations;
     if (!next || (!next->reserved && !among))
         return;
     VEC_RESERVE(c->pass.seconds, c->pass.seconds_count, c->pass.seconds_cap);
@@ -154,9 +175,9 @@ static void explain_waiting(struct cluster *c, struct job_class *k, bool room)
         explain_blocked(c, k);
         return;
     }
-    if (room && !k->first->reserved && c->plan.count) {
+    if (room && !k->first->reserved && c->backfill.count) {
         r.code = REASON_WOULD_DELAY;
-        r.a = (int64_t)plan_first(c)->id.v;
+        r.a = (int64_t)backfill_first(c)->id.v;
     }
     class_say(c, k, r);
 }
@@ -164,7 +185,7 @@ static void explain_waiting(struct cluster *c, struct job_class *k, bool room)
 // A limit keeps it, or its queue starts nothing: no room is kept for it, and others may go on.
 static enum considered stand_aside(struct cluster *c, struct job_class *k, struct reason why)
 {
-    plan_drop(c, k->first);
+    backfill_drop(c, k->first);
     class_say(c, k, why);
     return CONSIDERED_ASIDE;
 }
@@ -184,13 +205,13 @@ static enum considered consider(struct cluster *c, struct job_class *k)
         if (find_room(c, j, &f, &count)) {
             if (!limit_start(c, j, f, count, &limit))
                 return stand_aside(c, k, limit);
-            plan_drop(c, j);
+            backfill_drop(c, j);
             return place(c, k, f, count);
         }
         k->refused_at = stamp(c);
     }
     if (!fits_usable(c, k)) {
-        plan_drop(c, j);
+        backfill_drop(c, j);
         return CONSIDERED_ASIDE;
     }
     reserve(c, j);
@@ -210,7 +231,7 @@ static void pass_begin(struct cluster *c)
     c->pass.at = RB_MIN(class_order, &c->queue);
     c->pass.blocked = c->pass.depth = 0;
     c->pass.seconds_count = 0;
-    c->plan.visited = 0;
+    c->backfill.visited = 0;
     c->pass.again = false;
 }
 
@@ -224,7 +245,7 @@ static void pass_end(struct cluster *c)
     c->pass.running = false;
     c->pass.at = NULL;
     c->pass.seconds_count = 0;
-    plan_end(c);
+    backfill_end(c);
     grown_cut(c);
 }
 
@@ -285,7 +306,7 @@ void pass(struct cluster *c)
         return;
     }
     // What changed while a pass was under way is for the next one.
-    bool again = c->pass.running && c->pass_wanted;
+    bool again = c->pass.running && c->pass_wanted && !PLANTED(PASS_FORGETS);
     if (!c->free.nodes) {
         struct reason r = {.code = REASON_NO_NODES, .a = (int64_t)c->nodes_count};
         if (!RB_EMPTY(&c->queue))

@@ -42,7 +42,7 @@ void queueing_set(struct cluster *c, const struct caller *who, const struct queu
          " reservations, depth %" PRId64,
          who->uid, to->weight_priority, to->weight_age, to->weight_size, to->weight_nice,
          to->age_full_ms / 1000, to->reservations, to->depth);
-    plan_clear(c);
+    backfill_clear(c);
     ranks_stale(c);
     reply_ok(c, who, (struct job_id){0});
 }

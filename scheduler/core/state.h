@@ -10,6 +10,7 @@
 #include "common/arena.h"
 #include "common/check.h"
 #include "common/index.h"
+#include "common/planted.h"
 #include "scheduler/core/backfill.h"
 #include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
@@ -104,7 +105,7 @@ struct cluster {
     size_t parts_count;
     struct policies policies;
     struct placement_ends ends; // by expected end: ends.c
-    struct plan plan;           // reservations of jobs that wait: backfill.c
+    struct backfill backfill;   // reservations of jobs that wait: backfill.c
     struct selector *selectors_by_id, *selectors_by_text;
 
     // Which nodes gained room: grown.c.

@@ -49,7 +49,7 @@ static struct job row_of(const struct cluster *c, const struct input_submit *in,
         .allow_unsatisfiable = in->allow_unsatisfiable,
         .submitted_at_ms = c->now.wall_ms,
         .array_first = in->array_first,
-        .array_count = in->array_count,
+        .array_count = (int32_t)in->array_count,
         .reason = {.code = in->held ? REASON_HELD : REASON_PRIORITY},
     };
 }
@@ -69,7 +69,7 @@ static void narrate(struct cluster *c, const struct job *j)
     if (r->nodes)
         text_addf(&t, " on %d nodes", r->nodes);
     if (j->array_count)
-        text_addf(&t, ", array of %" PRId64, j->array_count);
+        text_addf(&t, ", array of %" PRId32, j->array_count);
     emit(c, EVENT_JOB_SUBMITTED, j, NULL, "job %" PRIu64 " submitted: %s%s", j->id.v, text_str(&t),
          j->held ? ", held" : "");
 }

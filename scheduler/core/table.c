@@ -222,8 +222,8 @@ void cluster_free(struct cluster *c)
         return;
     cluster_turn_begin(c);
     c->policies.started = false;
-    plan_clear(c);
-    plan_free(c);
+    backfill_clear(c);
+    backfill_free(c);
     for (size_t i = 0; i < c->nodes_count; i++) {
         struct placement *p;
         while ((p = TAILQ_FIRST(&c->nodes[i]->parts)))

@@ -136,6 +136,12 @@ def burst(count, rng):
         yield 0, rng.randint(1, limit), procs, limit
 
 
+def equal_nodes(count, cores):
+    """As `--nodes` takes them: a host list has at most 65,536 names."""
+    return "; ".join(f"n{k}-[1-{min(50000, count - k)}] cores={cores}"
+                     for k in range(0, count, 50000))
+
+
 def growth(bench):
     """Time for a job as nodes and pending jobs grow, and a plot of it."""
     part = "growth: microseconds a job from submission to end, beside the smallest size"
@@ -153,7 +159,7 @@ def growth(bench):
             write_swf(path, nodes * cores, jobs)
             figure = Figure(part, f"{size:,} {name}", "us", first)
             for _ in range(bench.size(3, 1) if size < 1000000 else 1):
-                m = simulate(bench, "--trace", path, "--nodes", f"n[1-{nodes}] cores={cores}",
+                m = simulate(bench, "--trace", path, "--nodes", equal_nodes(nodes, cores),
                              "--policy", QUEUES[0], "--limits", "trace")
                 figure.add(m["wall_s"] * 1e6 / len(jobs))
             first = first or figure

@@ -186,7 +186,7 @@ struct promises {
 
 static void note_promises(struct yard *y, struct promises *p)
 {
-    const struct plan *plan = &y->h.c->plan;
+    const struct backfill *plan = &y->h.c->backfill;
     if (y->runs_cap > p->cap) {
         p->first_ms = xreallocarray(p->first_ms, y->runs_cap, sizeof *p->first_ms);
         memset(p->first_ms + p->cap, 0, (y->runs_cap - p->cap) * sizeof *p->first_ms);

@@ -82,6 +82,24 @@ static void three_jobs(void **state)
     near(m.gpu_utilisation, -1);
 }
 
+// One node is missing, and the search for it comes to the end of 128 nodes: the gang waits.
+static void one_node_short(void **state)
+{
+    (void)state;
+    AUTO(trace) struct trace t;
+    AUTO(node_list) struct node_list n;
+    AUTO(sim_result) struct sim_result r = {0};
+    struct sim_options o = {.policy = policy_default()};
+    parse("1 0 -1 50 64 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n"
+          "2 1 -1 20 1 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n"
+          "3 2 -1 5 64 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n",
+          "n[1-128] cores=1", &t, &n);
+    struct measures m = measure(&t, &n, &o, &r);
+    assert_int_equal(m.completed, 3);
+    assert_int_equal(r.jobs[2].start_ms, 21000);
+    assert_int_equal(r.jobs[2].nodes, 64);
+}
+
 static void percentiles(void **state)
 {
     (void)state;
@@ -385,13 +403,13 @@ static void policies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_jobs),       cmocka_unit_test(percentiles),
-        cmocka_unit_test(refused_and_zero), cmocka_unit_test(arrivals),
-        cmocka_unit_test(shares),           cmocka_unit_test(ledgers),
-        cmocka_unit_test(fragments),        cmocka_unit_test(typical),
-        cmocka_unit_test(failing_nodes),    cmocka_unit_test(given_up),
-        cmocka_unit_test(workloads),        cmocka_unit_test(pictures),
-        cmocka_unit_test(policies),
+        cmocka_unit_test(three_jobs),  cmocka_unit_test(one_node_short),
+        cmocka_unit_test(percentiles), cmocka_unit_test(refused_and_zero),
+        cmocka_unit_test(arrivals),    cmocka_unit_test(shares),
+        cmocka_unit_test(ledgers),     cmocka_unit_test(fragments),
+        cmocka_unit_test(typical),     cmocka_unit_test(failing_nodes),
+        cmocka_unit_test(given_up),    cmocka_unit_test(workloads),
+        cmocka_unit_test(pictures),    cmocka_unit_test(policies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
