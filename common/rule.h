@@ -145,7 +145,8 @@ enum {
     X(accounts, LIST, "", 0, 0, NULL, "accounts that may use it, with their parts; none: all") \
     X(qos, LIST, "", 0, 0, NULL, "QoS that its jobs may have; none: any")                      \
     X(placement, WORD, "default", 0, 0,                                                        \
-      "default|fgd|best_fit|dot_product|packing|clustering|random", "how nodes are chosen")    \
+      "default|best_fit|fgd|dot_product|gpu_packing|gpu_clustering|random",                    \
+      "how nodes are chosen")                                                                  \
     X(order, WORD, "priority", 0, 0, "priority|fifo|las", "which job goes first")
 
 #define RESERVATION_FIELDS(X)                                                                 \

@@ -138,8 +138,10 @@ static void begin(struct world *w)
     struct cluster_limits limits = w->options->policy.limits;
     limits.heartbeat_ms = FOREVER_MS;
     limits.jobs_max = INT64_MAX;
+    limits.policy_seed = w->options->seed;
     w->cluster = cluster_new(&limits);
     cluster_load_meta(w->cluster, &meta);
+    arrive_typical(w);
     cluster_start(w->cluster, w->now, 1, 1, false, false, 0);
     for (size_t i = 0; i < w->nodes->count; i++)
         agents_link(w, (uint32_t)i);

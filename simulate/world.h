@@ -78,6 +78,8 @@ void agents_break(struct world *w, uint32_t job);
 void agents_rows(struct world *w, const struct outcome *o);
 
 // arrive.c
+// With --arrive the usual tasks are those of the list.
+void arrive_typical(struct world *w);
 void arrive_due(struct world *w);
 int64_t arrive_next_ms(const struct world *w);
 void arrive_answered(struct world *w, const struct effect *e);

@@ -7,7 +7,7 @@ struct admission {
     struct cluster *c;
     const struct input_submit *in;
     const struct caller *who;
-    struct policy *queue, *user, *qos;
+    struct rule_entry *queue, *user, *qos;
     struct member *m;
     struct reason no;
     struct text detail;
@@ -22,14 +22,14 @@ static bool refuse(struct admission *a, enum reason_code code)
 static bool unknown(struct admission *a, enum rule_kind k, const char *name)
 {
     text_addf(&a->detail, "%s \"%.64s\"; known: ", k == RULE_QOS ? "QoS" : rule_kind_word(k), name);
-    policy_add_names(a->c, k, &a->detail);
+    rule_add_names(a->c, k, &a->detail);
     return refuse(a, REASON_NO_SUCH_RULE);
 }
 
 static bool take_queue(struct admission *a)
 {
     const char *name = a->in->queue ? a->in->queue : QUEUE_DEFAULT;
-    a->queue = policy_find(a->c, RULE_QUEUE, name);
+    a->queue = rule_find(a->c, RULE_QUEUE, name);
     if (!a->queue)
         return unknown(a, RULE_QUEUE, name);
     if (strcmp(a->queue->row->queue.state, "closed") == 0) {
@@ -41,7 +41,7 @@ static bool take_queue(struct admission *a)
 
 static const char *owner_name(const struct admission *a)
 {
-    const struct policy *p = policy_of_uid(a->c, a->in->owner_uid);
+    const struct rule_entry *p = rule_of_uid(a->c, a->in->owner_uid);
     if (p)
         return p->row->user.name;
     return a->in->owner_name ? a->in->owner_name
@@ -50,7 +50,7 @@ static const char *owner_name(const struct admission *a)
 
 static void add_own_accounts(struct admission *a)
 {
-    const struct policy *u = policy_of_uid(a->c, a->in->owner_uid);
+    const struct rule_entry *u = rule_of_uid(a->c, a->in->owner_uid);
     text_add(&a->detail, u ? ". Its accounts are " : ". It is in none");
     for (int n = 0; u; u = u->next_of_uid, n++)
         text_addf(&a->detail, "%s%s", n ? ", " : "", u->parent->key);
@@ -60,9 +60,9 @@ static bool take_account(struct admission *a)
 {
     struct cluster *c = a->c;
     const char *name = a->in->account;
-    struct policy *u = policy_of_uid(c, a->in->owner_uid);
-    bool falls = !policy_settings(c)->enforce_accounts;
-    if (name && !policy_find(c, RULE_ACCOUNT, name))
+    struct rule_entry *u = rule_of_uid(c, a->in->owner_uid);
+    bool falls = !rule_settings(c)->enforce_accounts;
+    if (name && !rule_find(c, RULE_ACCOUNT, name))
         return unknown(a, RULE_ACCOUNT, name);
     while (name && u && strcmp(u->parent->key, name))
         u = u->next_of_uid;
@@ -80,10 +80,10 @@ static bool take_account(struct admission *a)
     return refuse(a, REASON_NOT_ALLOWED);
 }
 
-const char *qos_of_jobs(const struct policy *queue, const struct policy *user)
+const char *qos_of_jobs(const struct rule_entry *queue, const struct rule_entry *user)
 {
     const char *name = queue->row->queue.default_qos;
-    for (const struct policy *p = user->parent; p && !*name; p = p->parent)
+    for (const struct rule_entry *p = user->parent; p && !*name; p = p->parent)
         name = p->row->account.default_qos;
     return *name ? name : QOS_DEFAULT;
 }
@@ -91,7 +91,7 @@ const char *qos_of_jobs(const struct policy *queue, const struct policy *user)
 static bool take_qos(struct admission *a)
 {
     const char *name = a->in->qos ? a->in->qos : qos_of_jobs(a->queue, a->user);
-    a->qos = policy_find(a->c, RULE_QOS, name);
+    a->qos = rule_find(a->c, RULE_QOS, name);
     if (!a->qos)
         return unknown(a, RULE_QOS, name);
     const char *allowed = a->queue->row->queue.qos;
@@ -100,7 +100,7 @@ static bool take_qos(struct admission *a)
                   name);
         return refuse(a, REASON_NOT_ALLOWED);
     }
-    const struct policy *p = a->user->parent;
+    const struct rule_entry *p = a->user->parent;
     while (p && !*p->row->account.qos)
         p = p->parent;
     if (!p || !a->in->qos || rule_list_has(p->row->account.qos, name))
@@ -113,7 +113,7 @@ static bool take_qos(struct admission *a)
 static bool queue_takes_account(struct admission *a)
 {
     const char *list = a->queue->row->queue.accounts;
-    for (const struct policy *p = a->user->parent; *list && p; p = p->parent)
+    for (const struct rule_entry *p = a->user->parent; *list && p; p = p->parent)
         if (rule_list_has(list, p->key))
             return true;
     if (!*list)

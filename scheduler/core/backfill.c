@@ -591,6 +591,18 @@ void backfill_show(struct cluster *c, struct job *j)
         show(c, reservation_of(c, j));
 }
 
+void backfill_hide_all(struct cluster *c)
+{
+    for (size_t i = 0; i < c->backfill.count; i++)
+        hide(c, c->backfill.items[i]);
+}
+
+void backfill_show_all(struct cluster *c)
+{
+    for (size_t i = 0; i < c->backfill.count; i++)
+        show(c, c->backfill.items[i]);
+}
+
 void backfill_check(const struct cluster *c)
 {
     size_t shares = 0, listed = 0;

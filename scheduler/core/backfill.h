@@ -71,6 +71,9 @@ void backfill_free(struct cluster *c);
 // While its own promise is hidden, fit() shows what the job itself may take.
 void backfill_hide(struct cluster *c, struct job *j);
 void backfill_show(struct cluster *c, struct job *j);
+// All of them at once: fit() shows what is free, kept or not.
+void backfill_hide_all(struct cluster *c);
+void backfill_show_all(struct cluster *c);
 // Something was placed there, has ended, or is to end at another time.
 void backfill_touch(struct cluster *c, size_t node);
 void backfill_check(const struct cluster *c);

@@ -19,10 +19,10 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
         node_command(c, in);
         break;
     case INPUT_RULE_SET:
-        policy_set(c, in);
+        rule_set(c, in);
         break;
     case INPUT_RULE_REMOVE:
-        policy_remove(c, in);
+        rule_remove(c, in);
         break;
     case INPUT_QUEUEING:
         queueing_set(c, &in->caller, &in->queueing);

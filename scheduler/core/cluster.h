@@ -20,6 +20,7 @@
 #include "scheduler/core/policy.h"
 #include "scheduler/core/priority.h"
 #include "scheduler/core/queueing.h"
+#include "scheduler/core/rules.h"
 #include "scheduler/core/selector.h"
 
 #include <stddef.h>
@@ -367,6 +368,8 @@ struct outcome {
 // ---- life ----
 
 struct cluster_limits {
+    enum policy policy;   // POLICY_BEST_FIT unless said otherwise
+    uint64_t policy_seed; // of POLICY_RANDOM
     int64_t heartbeat_ms; // agents' period; silence for 4 of them: unreachable
     int64_t min_lease_ms; // least on_lost requeue:T
     int32_t pass_budget;  // candidates evaluated in one INPUT_CONTINUE
@@ -383,6 +386,10 @@ struct cluster_limits {
 
 struct cluster *cluster_new(const struct cluster_limits *limits);
 void cluster_free(struct cluster *c);
+
+// What POLICY_FGD takes for usual from now on, instead of counting what is submitted. A shape with
+// a constraint that makes no sense is left out.
+void cluster_set_typical(struct cluster *c, const struct typical *t, size_t count);
 
 // Loading, before the first step: meta, queueing (if there is a row), rules (but removed ones),
 // tallies, nodes, the selectors that the jobs name, waits, jobs (only those whose state is not an

@@ -68,8 +68,8 @@ static void dump_placement(const struct placement *row, struct text *t)
 
 static void dump_rules(const struct cluster *c, struct text *t)
 {
-    for (size_t i = 0; i < c->policies.count; i++) {
-        const struct policy *p = c->policies.by_id[i];
+    for (size_t i = 0; i < c->rules.count; i++) {
+        const struct rule_entry *p = c->rules.by_id[i];
         size_t count;
         if (!p)
             continue;
@@ -92,9 +92,9 @@ static int tally_order(const void *a, const void *b)
 
 static void dump_tallies(const struct cluster *c, struct text *t)
 {
-    size_t count = HASH_CNT(by_id, c->policies.tallies), i = 0;
+    size_t count = HASH_CNT(by_id, c->rules.tallies), i = 0;
     const struct tally **all = xcalloc(count + 1, sizeof(void *));
-    for (const struct tally *y = c->policies.tallies; y; y = y->by_id.next)
+    for (const struct tally *y = c->rules.tallies; y; y = y->by_id.next)
         all[i++] = y;
     if (i)
         qsort(all, i, sizeof(void *), tally_order);
@@ -171,7 +171,8 @@ static void dump_selectors(const struct cluster *c, struct text *t)
     size_t count = HASH_CNT(by_id, c->selectors_by_id), i = 0;
     const struct selector **all = xcalloc(count + 1, sizeof(void *)), *row;
     for (row = c->selectors_by_id; row; row = row->by_id.next)
-        all[i++] = row;
+        if (row->jobs)
+            all[i++] = row;
     if (i)
         qsort(all, i, sizeof(void *), selector_order);
     for (size_t k = 0; k < i; k++) {

@@ -137,7 +137,7 @@ static void copy_rules(struct cluster *c)
 {
     struct rule *rows = arena_alloc(&c->arena, c->dirty_rules.count * sizeof *rows + 1);
     for (size_t i = 0; i < c->dirty_rules.count; i++) {
-        const struct policy *p = c->dirty_rules.items[i];
+        const struct rule_entry *p = c->dirty_rules.items[i];
         memcpy(&rows[i], p->row, rule_size(p->row->kind));
     }
     c->out.rules = rows;

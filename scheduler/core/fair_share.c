@@ -11,7 +11,7 @@
 
 // One that is ranked, with what it is beside its siblings.
 struct ranked {
-    struct policy *p;
+    struct rule_entry *p;
     uint64_t level; // 2^-32; UINT64_MAX: has used nothing
 };
 
@@ -19,21 +19,22 @@ struct ranking {
     struct cluster *c;
     struct ranked *items; // a stack: the children of the accounts that are walked
     size_t count, cap;
-    struct policy **children; // users and accounts by parent, then id
+    struct rule_entry **children; // users and accounts by parent, then id
     size_t children_count;
     size_t left, users; // ranks not given yet
 };
 
 static int child_order(const void *a, const void *b)
 {
-    const struct policy *x = *(struct policy *const *)a, *y = *(struct policy *const *)b;
+    const struct rule_entry *x = *(struct rule_entry *const *)a,
+                            *y = *(struct rule_entry *const *)b;
     int64_t px = x->parent->row->id, py = y->parent->row->id;
     if (px != py)
         return px < py ? -1 : 1;
     return x->row->id < y->row->id ? -1 : x->row->id > y->row->id;
 }
 
-static int64_t shares_of(const struct policy *p)
+static int64_t shares_of(const struct rule_entry *p)
 {
     return p->row->kind == RULE_USER ? p->row->user.shares : p->row->account.shares;
 }
@@ -61,7 +62,7 @@ static uint64_t level_of(int64_t shares, __int128 all_shares, int64_t used, __in
 }
 
 // The first child of the account in ranking.children.
-static size_t first_child(const struct ranking *r, const struct policy *account)
+static size_t first_child(const struct ranking *r, const struct rule_entry *account)
 {
     size_t low = 0, high = r->children_count;
     while (low < high) {
@@ -74,7 +75,7 @@ static size_t first_child(const struct ranking *r, const struct policy *account)
     return low;
 }
 
-static void push_children(struct ranking *r, const struct policy *account)
+static void push_children(struct ranking *r, const struct rule_entry *account)
 {
     __int128 shares = 0, used = 0;
     size_t first = first_child(r, account);
@@ -83,7 +84,7 @@ static void push_children(struct ranking *r, const struct policy *account)
         used += usage_cost(r->c, r->children[i]->tally);
     }
     for (size_t i = first; i < r->children_count && r->children[i]->parent == account; i++) {
-        struct policy *p = r->children[i];
+        struct rule_entry *p = r->children[i];
         VEC_RESERVE(r->items, r->count, r->cap);
         r->items[r->count++] =
             (struct ranked){p, level_of(shares_of(p), shares, usage_cost(r->c, p->tally), used)};
@@ -99,7 +100,7 @@ static void rank(struct ranking *r, size_t from)
     for (size_t i = from, end; i < to; i = end) {
         size_t given = 0, accounts = r->count;
         for (end = i; end < to && r->items[end].level == r->items[i].level; end++) {
-            struct policy *p = r->items[end].p;
+            struct rule_entry *p = r->items[end].p;
             if (p->row->kind == RULE_USER) {
                 p->fair_share = (uint32_t)(r->left * FAIR_SHARE_ONE / r->users);
                 given++;
@@ -116,14 +117,14 @@ static void rank(struct ranking *r, size_t from)
 
 bool fair_share_refresh(struct cluster *c)
 {
-    struct policies *ps = &c->policies;
+    struct rules *ps = &c->rules;
     int64_t now_ms = usage_clock(c);
     if (!ps->rank_wanted && now_ms - ps->ranked_at_ms < FAIR_SHARE_MS)
         return false;
     struct ranking r = {.c = c};
     r.children = xcalloc(ps->count + 1, sizeof *r.children);
     for (size_t i = 0; i < ps->count; i++) {
-        struct policy *p = ps->by_id[i];
+        struct rule_entry *p = ps->by_id[i];
         if (!p || !p->parent || (p->row->kind != RULE_USER && p->row->kind != RULE_ACCOUNT))
             continue;
         r.children[r.children_count++] = p;
@@ -132,7 +133,7 @@ bool fair_share_refresh(struct cluster *c)
     if (r.children_count)
         qsort(r.children, r.children_count, sizeof *r.children, child_order);
     r.left = r.users;
-    push_children(&r, policy_find(c, RULE_ACCOUNT, ACCOUNT_ROOT));
+    push_children(&r, rule_find(c, RULE_ACCOUNT, ACCOUNT_ROOT));
     rank(&r, 0);
     free(r.items);
     free(r.children);
@@ -143,6 +144,6 @@ bool fair_share_refresh(struct cluster *c)
 
 uint32_t fair_share(const struct cluster *c, struct user_id u)
 {
-    const struct policy *p = policy_by_id(c, u.v);
+    const struct rule_entry *p = rule_by_id(c, u.v);
     return p ? p->fair_share : 0;
 }

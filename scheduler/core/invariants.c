@@ -103,7 +103,7 @@ static void check_node(const struct cluster *c, const struct node *n, size_t *pa
     }
     check_held(c, n, &held);
     for (const struct selector *s = c->selectors_by_id; s; s = s->by_id.next)
-        CHECK(s->jobs && selector_has(s, n) == selector_holds(s, n));
+        CHECK((s->jobs || s->usual) && selector_has(s, n) == selector_holds(s, n));
     CHECK(n->ready == (n->link != 0));
     CHECK(node_find_name(c, n->name) == n);
     check_machine(c, n);
@@ -173,8 +173,8 @@ static void check_job(const struct cluster *c, const struct job *j)
 
 static void check_member(struct cluster *c, struct job *j)
 {
-    const struct policy *queue = policy_by_id(c, j->queue.v), *user = policy_by_id(c, j->user.v);
-    const struct policy *qos = policy_by_id(c, j->qos.v);
+    const struct rule_entry *queue = rule_by_id(c, j->queue.v), *user = rule_by_id(c, j->user.v);
+    const struct rule_entry *qos = rule_by_id(c, j->qos.v);
     CHECK(queue && queue->row->kind == RULE_QUEUE && qos && qos->row->kind == RULE_QOS);
     CHECK(user && user->row->kind == RULE_USER && user->parent &&
           user->parent->row->id == j->account.v);
@@ -182,22 +182,22 @@ static void check_member(struct cluster *c, struct job *j)
     CHECK(m->queue == queue && m->user == user && m->qos == qos);
 }
 
-static void check_policies(struct cluster *c)
+static void check_rules(struct cluster *c)
 {
     struct job *j;
     TAILQ_FOREACH(j, &c->jobs, live_link)
     if (tally_counts_job(j))
         check_member(c, j);
     tally_sum(c);
-    for (const struct tally *t = c->policies.tallies; t; t = t->by_id.next) {
-        CHECK(policy_by_id(c, t->rule));
+    for (const struct tally *t = c->rules.tallies; t; t = t->by_id.next) {
+        CHECK(rule_by_id(c, t->rule));
         CHECKF(tally_is_sum(t), "tally %" PRId64 " of %" PRId64 " is not what jobs make it",
                t->rule, t->uid);
     }
-    for (size_t i = 0; i < c->policies.count; i++) {
-        const struct policy *p = c->policies.by_id[i];
-        CHECK(!p || policy_find(c, p->row->kind, p->key) == p);
-        CHECK(!p || !policy_is_level(p->row->kind) || p->tally);
+    for (size_t i = 0; i < c->rules.count; i++) {
+        const struct rule_entry *p = c->rules.by_id[i];
+        CHECK(!p || rule_find(c, p->row->kind, p->key) == p);
+        CHECK(!p || !rule_is_level(p->row->kind) || p->tally);
     }
 }
 
@@ -291,7 +291,7 @@ static bool classes_ordered(struct class_order *queue)
 
 void cluster_check(const struct cluster *c)
 {
-    check_policies((struct cluster *)c);
+    check_rules((struct cluster *)c);
     size_t parts = 0, queued = 0, in_queue = 0;
     for (size_t i = 0; i < c->nodes_count; i++)
         check_node(c, c->nodes[i], &parts);

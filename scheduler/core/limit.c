@@ -92,14 +92,14 @@ static int64_t asked(const struct need *n, enum limit_kind k)
 
 void limit_add_user(const struct cluster *c, int64_t uid, struct text *ret)
 {
-    const struct policy *p = policy_of_uid(c, uid);
+    const struct rule_entry *p = rule_of_uid(c, uid);
     if (p)
         text_add(ret, p->row->user.name);
     else
         text_addf(ret, "%" PRId64, uid);
 }
 
-void limit_add_level(const struct cluster *c, const struct policy *of, int64_t uid,
+void limit_add_level(const struct cluster *c, const struct rule_entry *of, int64_t uid,
                      struct text *ret)
 {
     if (uid >= 0) {
@@ -107,7 +107,7 @@ void limit_add_level(const struct cluster *c, const struct policy *of, int64_t u
         limit_add_user(c, uid, ret);
         text_add(ret, of->row->kind == RULE_QOS ? "\" under " : "\" in ");
     }
-    policy_add_title(of->row, ret);
+    rule_add_title(of->row, ret);
 }
 
 // In the units of tallies.
@@ -136,7 +136,7 @@ static int top_order(const void *a, const void *b)
 }
 
 // What each user uses of it, unordered; a uid may come several times, one after the other.
-static struct top *users_of(struct cluster *c, const struct policy *of, enum limit_kind k,
+static struct top *users_of(struct cluster *c, const struct rule_entry *of, enum limit_kind k,
                             size_t *ret_count)
 {
     struct top *all = NULL;
@@ -145,8 +145,8 @@ static struct top *users_of(struct cluster *c, const struct policy *of, enum lim
         VEC_RESERVE(all, count, cap);
         all[count++] = (struct top){t->uid, used_of(c, t, k)};
     }
-    for (size_t i = 0; of->row->kind == RULE_ACCOUNT && i < c->policies.uids_count; i++)
-        for (const struct policy *u = c->policies.by_uid[i]; u; u = u->next_of_uid) {
+    for (size_t i = 0; of->row->kind == RULE_ACCOUNT && i < c->rules.uids_count; i++)
+        for (const struct rule_entry *u = c->rules.by_uid[i]; u; u = u->next_of_uid) {
             int64_t used = account_below(u->parent, of) ? used_of(c, u->tally, k) : 0;
             if (!used)
                 continue;
@@ -161,7 +161,8 @@ static struct top *users_of(struct cluster *c, const struct policy *of, enum lim
     return all;
 }
 
-void limit_add_top(struct cluster *c, const struct policy *of, enum limit_kind k, struct text *ret)
+void limit_add_top(struct cluster *c, const struct rule_entry *of, enum limit_kind k,
+                   struct text *ret)
 {
     enum { SHOWN = 3 };
     size_t count;
@@ -240,7 +241,7 @@ static const int64_t *limits_at(const struct rule *r, bool of_user)
 
 void cluster_limit_text(struct cluster *c, const struct reason *r, struct text *ret)
 {
-    struct policy *of = policy_by_id(c, r->a >> 8);
+    struct rule_entry *of = rule_by_id(c, r->a >> 8);
     enum limit_kind k = (enum limit_kind)(r->a & 255);
     if (!of || !of->tally || k >= LIMIT_COUNT)
         return; // it has been removed since
@@ -314,8 +315,8 @@ int64_t limit_time_ms(const struct member *m)
 
 void limit_pass_begin(struct cluster *c)
 {
-    if (!++c->policies.pass)
-        c->policies.pass = 1;
+    if (!++c->rules.pass)
+        c->rules.pass = 1;
 }
 
 static bool over_now(struct cluster *c, const struct level *l, const struct need *n,
@@ -338,7 +339,7 @@ static bool closed(struct cluster *c, const struct level *l, const struct need *
                    enum limit_kind *ret)
 {
     for (enum limit_kind k = LIMIT_RUNNING_JOBS; k <= LIMIT_MEMORY; k++)
-        if (l->limits[k] != RULE_NONE && asked(n, k) && l->tally->closed[k] == c->policies.pass) {
+        if (l->limits[k] != RULE_NONE && asked(n, k) && l->tally->closed[k] == c->rules.pass) {
             *ret = k;
             return true;
         }
@@ -367,7 +368,7 @@ bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, siz
         if (!over_now(c, l, &n, &k))
             continue;
         if ((int)k < TALLY_COUNTS)
-            l->tally->closed[k] = c->policies.pass;
+            l->tally->closed[k] = c->rules.pass;
         if (k == LIMIT_GPU_HOURS)
             wake_by(c, c->now.boot_ms + LOOK_AGAIN_MS);
         *ret = reason_of(REASON_LIMIT_WAIT, l, k, asked(&n, k));
@@ -395,11 +396,12 @@ static void add_rows(struct cluster *c, const struct level *l, struct limit_rows
     }
 }
 
-void limits_of_user(struct cluster *c, const struct policy *user, const struct policy *queue,
-                    const struct policy *qos, struct limit_row **ret, size_t *ret_count)
+void limits_of_user(struct cluster *c, const struct rule_entry *user,
+                    const struct rule_entry *queue, const struct rule_entry *qos,
+                    struct limit_row **ret, size_t *ret_count)
 {
-    const struct member *m =
-        member_get(c, (struct policy *)queue, (struct policy *)user, (struct policy *)qos);
+    const struct member *m = member_get(c, (struct rule_entry *)queue, (struct rule_entry *)user,
+                                        (struct rule_entry *)qos);
     struct limit_rows rows = {0};
     for (int i = 0; i < m->levels.count; i++)
         add_rows(c, &m->levels.items[i], &rows);
@@ -414,7 +416,7 @@ static int uid_order(const void *a, const void *b)
 }
 
 // Those who use nothing are left out: anybody may come.
-static void add_user_rows(struct cluster *c, struct policy *p, struct limit_rows *ret)
+static void add_user_rows(struct cluster *c, struct rule_entry *p, struct limit_rows *ret)
 {
     const int64_t *limits = limits_at(p->row, true);
     struct pointers users = {0};
@@ -431,8 +433,8 @@ static void add_user_rows(struct cluster *c, struct policy *p, struct limit_rows
 void limits_of_all(struct cluster *c, struct limit_row **ret, size_t *ret_count)
 {
     struct limit_rows rows = {0};
-    for (size_t i = 0; i < c->policies.count; i++) {
-        struct policy *p = c->policies.by_id[i];
+    for (size_t i = 0; i < c->rules.count; i++) {
+        struct rule_entry *p = c->rules.by_id[i];
         if (!p || !p->tally)
             continue;
         add_rows(c, &(struct level){p, p->tally, limits_at(p->row, false), LIMIT_COUNT}, &rows);

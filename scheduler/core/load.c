@@ -122,6 +122,7 @@ int cluster_load_job(struct cluster *c, const struct job *row, struct err *err)
         return fail(err, E_CORRUPT, "job %" PRIu64 " names a selector that is not there",
                     row->id.v);
     rejoin(c, job_add(c, row));
+    placing_count(c, &row->req, 1);
     return 0;
 }
 
@@ -163,7 +164,7 @@ void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t no
     meta_mark(c);
     emit(c, EVENT_STARTED, NULL, NULL, "scheduler started: term %" PRIu64 ", %zu jobs, %zu nodes",
          term, cluster_live(c), c->nodes_count);
-    policies_start(c, same_boot);
+    rules_start(c, same_boot);
     for (size_t i = 0; i < c->nodes_count; i++)
         start_node(c, c->nodes[i], same_boot);
     drop_lost_waits(c);

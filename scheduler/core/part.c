@@ -60,6 +60,7 @@ void node_recount(struct cluster *c, struct node *n)
 {
     struct room was = c->rooms.of[n->id.v - 1];
     rooms_count(&c->rooms, n);
+    placing_changed(c, n->id.v);
     const struct room *is = &c->rooms.of[n->id.v - 1];
     int key = node_usable(n) ? index_key(index_gpu_class(is->gpus), index_core_class(is->cores))
                              : INDEX_NONE;

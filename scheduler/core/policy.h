@@ -1,129 +1,33 @@
-// Queues, accounts, users, QoS, reservations and settings as the core holds them: the operators'
-// rows (common/rule.h) with what follows from them. Names in rows are names of other rows; what is
-// set is validated first, so that every name that stands in a row exists.
+// How one node is chosen for tasks that one node holds. docs/scheduling.md has an example of each.
 //
-// Always there: the account "root" (of no other), the account "default" (of users who have none),
-// the QoS "normal" and the queue "default".
-//
-//     accounts      root -- physics -- theory     a tree; a job counts for its user in the account,
-//                                                 for the account and for all above it
-//     users         ann/physics  ann/theory       one row for each account that a user is in
+// Gangs over several nodes are placed by topology and tightness under every policy.
 #pragma once
 
-#include "common/ids.h"
-#include "common/reason.h"
-#include "common/rule.h"
-#include "scheduler/core/tally.h"
+#include "scheduler/core/job.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <uthash.h>
+// Name, word, what it prefers.
+#define POLICY_TABLE(X)                                                                           \
+    X(BEST_FIT, "best_fit", "the fewest free GPUs, of these the fewest free cores")               \
+    X(FGD, "fgd", "the least rise of what the usual tasks could no longer use of its GPUs")       \
+    X(DOT_PRODUCT, "dot_product", "the least product of what it has free and what is asked for")  \
+    X(GPU_PACKING, "gpu_packing", "GPUs in use, then idle GPUs of nodes in use, then idle nodes") \
+    X(GPU_CLUSTERING, "gpu_clustering", "nodes that hold tasks of the same kind of GPU demand")   \
+    X(RANDOM, "random", "any, by the seed")
 
-enum {
-    POLICY_QOS_MAX = 64,
-    POLICY_DEPTH_MAX = 16, // accounts above each other
-    POLICY_RULES_MAX = 1 << 20,
-    FAIR_SHARE_ONE = 1 << 20, // factors are 0 .. this
-};
-#define ACCOUNT_ROOT "root"
-#define ACCOUNT_DEFAULT "default"
-#define QOS_DEFAULT "normal"
-#define QUEUE_DEFAULT "default"
-
-struct cluster;
-struct job;
-struct placement;
-struct request;
-
-struct policy {
-    struct rule *row;           // rule_size() bytes
-    struct policy *parent;      // of an account; the account of a user
-    struct policy *next_of_uid; // another account of the same user, by id
-    struct tally *tally;        // of queue, account, user, QoS
-    struct tally *users;        // of the users of a queue or QoS
-    int32_t index;              // of a QoS: its bit
-    uint64_t preempts;          // of a QoS: bits of those whose jobs it may preempt
-    uint32_t fair_share;        // of a user: 0 .. FAIR_SHARE_ONE, as last ranked
-    bool dirty;
-    char *key; // "gpu", "ann/physics"
-    UT_hash_handle by_name;
+enum policy {
+#define X(name, word, summary) POLICY_##name,
+    POLICY_TABLE(X)
+#undef X
+        POLICY_COUNT
 };
 
-struct policies {
-    struct policy **by_id; // id - 1; NULL: removed, or never there
-    size_t count, cap;
-    struct policy *by_name[RULE_KIND_COUNT];
-    struct policy **by_uid; // the first of each uid, in order of uid
-    size_t uids_count, uids_cap;
-    struct policy *settings;
-    struct policy *qos[POLICY_QOS_MAX]; // by index
-    struct tally *tallies;
-    struct member *members;      // by the ids of queue, user and QoS
-    bool started;                // counts are kept
-    uint32_t pass;               // number of the pass, for tally.closed
-    int64_t span_at_ms, span_ms; // S of that time
-    bool span_known;
-    int64_t ranked_at_ms; // fair share; policy time
-    bool rank_wanted;
+const char *policy_word(enum policy p);
+const char *policy_summary(enum policy p);
+enum policy policy_of_word(const char *word); // POLICY_COUNT: there is none
+
+// A shape of task that is usual, for POLICY_FGD: `req` as of one task.
+struct typical {
+    struct request req;
+    const char *need; // selector; NULL: any node
+    int64_t count;    // how often it is asked for
 };
-
-// ---- what others ask ----
-
-struct policy *policy_find(const struct cluster *c, enum rule_kind k, const char *name);
-struct policy *policy_by_id(const struct cluster *c, int64_t id);
-// The first account's row of the user; NULL: none.
-struct policy *policy_of_uid(const struct cluster *c, int64_t uid);
-const struct settings_rule *policy_settings(const struct cluster *c);
-// Of a job that lives.
-const struct queue_rule *job_queue(const struct cluster *c, const struct job *j);
-const struct account_rule *job_account(const struct cluster *c, const struct job *j);
-const struct qos_rule *job_qos(const struct cluster *c, const struct job *j);
-// The account is `above` or a part of it.
-bool account_below(const struct policy *account, const struct policy *above);
-// May jobs of QoS a preempt those of b?
-bool qos_may_preempt(const struct cluster *c, struct qos_id a, struct qos_id b);
-
-// 0 (has used most for its share) .. FAIR_SHARE_ONE, by the Fair Tree: docs/scheduling.md.
-uint32_t fair_share(const struct cluster *c, struct user_id u);
-// Ranks all users anew if the last time is FAIR_SHARE_MS ago or the tree has changed; true: it did.
-enum { FAIR_SHARE_MS = 10000 };
-bool fair_share_refresh(struct cluster *c);
-
-// Used at this level up to now: core-, GPU- or GiB-milliseconds, faded.
-int64_t usage_of(const struct cluster *c, const struct tally *t, enum tally_use use);
-// Weighed by the settings: core_weight x core-ms + ..., in a scale of its own, for comparing.
-int64_t usage_cost(struct cluster *c, const struct tally *t);
-// 2^(-numerator / denominator) in 2^-63, for any numerator >= 0: within 2^-57.
-uint64_t usage_half(int64_t numerator, int64_t denominator);
-
-// The next time that the reservation holds at or after from_ms (wall clock): begins before *ret_end
-// and ends after from_ms. False: never again.
-bool reservation_next(const struct reservation_rule *r, int64_t from_ms, int64_t *ret_start,
-                      int64_t *ret_end);
-
-// One effective limit of a user, for the answer of `limit show`.
-struct limit_row {
-    const struct policy *of;
-    int64_t uid; // of whom; -1: of all
-    enum limit_kind kind;
-    const char *limit;        // its word
-    int64_t most, used_milli; // thousandths
-};
-// All that bound jobs of this user in this queue and QoS. Appended to a malloc'ed array.
-void limits_of_user(struct cluster *c, const struct policy *user, const struct policy *queue,
-                    const struct policy *qos, struct limit_row **ret, size_t *ret_count);
-// All limits there are; those of each user of a queue or QoS for those who use something of it.
-void limits_of_all(struct cluster *c, struct limit_row **ret, size_t *ret_count);
-// The name of the QoS of jobs that name none.
-const char *qos_of_jobs(const struct policy *queue, const struct policy *user);
-// "account \"physics\"", "user \"ann\" in queue \"gpu\""
-void limit_add_level(const struct cluster *c, const struct policy *of, int64_t uid,
-                     struct text *ret);
-// What a reason that a job waits at a limit says of it now: its detail. Nothing if it is gone.
-void cluster_limit_text(struct cluster *c, const struct reason *r, struct text *ret);
-// The name of a user; in digits where none is known.
-void limit_add_user(const struct cluster *c, int64_t uid, struct text *ret);
-// "ann 6, ben 2": who uses most of it, at most three.
-void limit_add_top(struct cluster *c, const struct policy *of, enum limit_kind kind,
-                   struct text *ret);

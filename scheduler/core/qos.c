@@ -5,7 +5,7 @@
 
 bool qos_may_preempt(const struct cluster *c, struct qos_id a, struct qos_id b)
 {
-    const struct policy *p = policy_by_id(c, a.v), *q = policy_by_id(c, b.v);
+    const struct rule_entry *p = rule_by_id(c, a.v), *q = rule_by_id(c, b.v);
     return p && q && p->preempts >> q->index & 1;
 }
 
@@ -15,24 +15,24 @@ static uint64_t reached(const struct cluster *c, uint64_t from)
     uint64_t all = from, before;
     do {
         before = all;
-        for (int i = 0; i < POLICY_QOS_MAX; i++)
+        for (int i = 0; i < RULES_QOS_MAX; i++)
             if (all >> i & 1)
-                all |= c->policies.qos[i]->preempts;
+                all |= c->rules.qos[i]->preempts;
     } while (all != before);
     return all;
 }
 
-void qos_check(const struct cluster *c, const struct rule *row, const struct policy *old,
+void qos_check(const struct cluster *c, const struct rule *row, const struct rule_entry *old,
                struct text *wrong)
 {
     char name[RULE_NAME_SIZE];
     size_t at = 0;
-    if (!old && HASH_CNT(by_name, c->policies.by_name[RULE_QOS]) >= POLICY_QOS_MAX) {
-        text_addf(wrong, "there are %d QoS, as many as there may be", POLICY_QOS_MAX);
+    if (!old && HASH_CNT(by_name, c->rules.by_name[RULE_QOS]) >= RULES_QOS_MAX) {
+        text_addf(wrong, "there are %d QoS, as many as there may be", RULES_QOS_MAX);
         return;
     }
     while (rule_list_next(row->qos.preempts, &at, name)) {
-        const struct policy *q = policy_find(c, RULE_QOS, name);
+        const struct rule_entry *q = rule_find(c, RULE_QOS, name);
         bool itself = strcmp(name, row->qos.name) == 0;
         if (!itself && (!q || !old || !(reached(c, UINT64_C(1) << q->index) >> old->index & 1)))
             continue;

@@ -43,14 +43,14 @@ static void check_nodes(const struct cluster *c, const struct reservation_rule *
 
 static bool has_user(const struct cluster *c, const char *name)
 {
-    for (const struct policy *p = c->policies.by_name[RULE_USER]; p; p = p->by_name.next)
+    for (const struct rule_entry *p = c->rules.by_name[RULE_USER]; p; p = p->by_name.next)
         if (strcmp(p->row->user.name, name) == 0)
             return true;
     return false;
 }
 
-void reservation_check(const struct cluster *c, const struct rule *row, const struct policy *old,
-                       struct text *wrong)
+void reservation_check(const struct cluster *c, const struct rule *row,
+                       const struct rule_entry *old, struct text *wrong)
 {
     const struct reservation_rule *r = &row->reservation;
     char name[RULE_NAME_SIZE];

@@ -14,6 +14,7 @@
 #include "scheduler/core/backfill.h"
 #include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
+#include "scheduler/core/placing.h"
 #include "scheduler/core/room.h"
 #include "scheduler/core/topology.h"
 
@@ -97,13 +98,14 @@ struct cluster {
     // hardware_gen rises when a node has come or is another one, usable_gen with it and when a
     // node becomes usable or stops being it.
     uint64_t hardware_gen, usable_gen;
+    struct placing placing;
     struct whole *whole;             // WHOLE_MAX answers, by hash of the shape
     uint32_t *fit_stamps, fit_stamp; // by node id - 1: chosen in this answer
     const struct kept **kept;        // by node id - 1: what the queue promised, soonest first; the
                                      // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
-    struct policies policies;
+    struct rules rules;
     struct placement_ends ends; // by expected end: ends.c
     struct backfill backfill;   // reservations of jobs that wait: backfill.c
     struct selector *selectors_by_id, *selectors_by_text;
@@ -176,6 +178,8 @@ const char *selector_get(struct cluster *c, const char *text, struct selector_id
 void selector_forget_unused(struct cluster *c, struct selector_id id);
 void selector_hold(struct cluster *c, struct selector_id id); // a live job names it
 void selector_release(struct cluster *c, struct selector_id id);
+// A usual task (placing.h) names it; sign -1: no longer.
+void selector_usual(struct cluster *c, struct selector_id id, int32_t sign);
 const struct selector *selector_find(const struct cluster *c, struct selector_id id);
 // NULL holds for every node.
 bool selector_has(const struct selector *s, const struct node *n);
@@ -326,16 +330,16 @@ void tick(struct cluster *c);
 void node_unreachable(struct cluster *c, struct node *n, const char *why);
 void hold_enter(struct cluster *c, uint64_t term_seen, const char *why);
 
-// ---- queues, accounts, users, QoS: policy*.c, tally.c, limit.c, admit.c, usage.c ----
+// ---- queues, accounts, users, QoS: rules*.c, tally.c, limit.c, admit.c, usage.c ----
 
 // Where a job counts, and the limits there: LIMIT_COUNT of them, or LIMIT_USER_COUNT of one user.
 struct level {
-    struct policy *of;
+    struct rule_entry *of;
     struct tally *tally;
     const int64_t *limits;
     int count;
 };
-enum { LEVELS_MAX = 5 + POLICY_DEPTH_MAX };
+enum { LEVELS_MAX = 5 + RULES_DEPTH_MAX };
 struct levels {
     struct level items[LEVELS_MAX];
     int count;
@@ -344,53 +348,53 @@ struct levels {
 // parent.
 struct member {
     uint32_t ids[3];
-    struct policy *queue, *user, *qos;
+    struct rule_entry *queue, *user, *qos;
     struct levels levels;
     UT_hash_handle by_ids;
 };
-struct member *member_get(struct cluster *c, struct policy *queue, struct policy *user,
-                          struct policy *qos);
+struct member *member_get(struct cluster *c, struct rule_entry *queue, struct rule_entry *user,
+                          struct rule_entry *qos);
 struct member *member_of(struct cluster *c, struct job *j);
 // After the tree of accounts has changed.
 void members_relevel(struct cluster *c);
 // All that belong to what is removed.
-void members_drop(struct cluster *c, const struct policy *p);
+void members_drop(struct cluster *c, const struct rule_entry *p);
 
-// Rows. policy_make() gives out the id.
-struct policy *policy_add(struct cluster *c, const struct rule *row);
-struct policy *policy_make(struct cluster *c, const struct rule *row);
-void policy_drop(struct cluster *c, struct policy *p);
-void policy_mark(struct cluster *c, struct policy *p);
+// Rows. rule_make() gives out the id.
+struct rule_entry *rule_add(struct cluster *c, const struct rule *row);
+struct rule_entry *rule_make(struct cluster *c, const struct rule *row);
+void rule_drop(struct cluster *c, struct rule_entry *p);
+void rule_mark(struct cluster *c, struct rule_entry *p);
 // What follows from its names; all of them are there.
-void policy_resolve(struct cluster *c, struct policy *p);
-bool policy_is_level(enum rule_kind k);
+void rule_resolve(struct cluster *c, struct rule_entry *p);
+bool rule_is_level(enum rule_kind k);
 // "queue \"gpu\"", "user \"ann\" in account \"physics\""
-void policy_add_title(const struct rule *r, struct text *ret);
+void rule_add_title(const struct rule *r, struct text *ret);
 // "default, gpu", at most ten.
-void policy_add_names(const struct cluster *c, enum rule_kind k, struct text *ret);
-void policies_start(struct cluster *c, bool same_boot);
-void policies_turn_begin(struct cluster *c);
-void policies_fini(struct cluster *c);
+void rule_add_names(const struct cluster *c, enum rule_kind k, struct text *ret);
+void rules_start(struct cluster *c, bool same_boot);
+void rules_turn_begin(struct cluster *c);
+void rules_fini(struct cluster *c);
 
 // Requests of operators.
-void policy_set(struct cluster *c, const struct input *in);
-void policy_remove(struct cluster *c, const struct input *in);
+void rule_set(struct cluster *c, const struct input *in);
+void rule_remove(struct cluster *c, const struct input *in);
 // What is wrong with a row, beyond names that do not exist; nothing appended: nothing.
-void account_check(const struct cluster *c, const struct rule *row, const struct policy *old,
+void account_check(const struct cluster *c, const struct rule *row, const struct rule_entry *old,
                    struct text *wrong);
-void user_check(const struct cluster *c, const struct rule *row, const struct policy *old,
+void user_check(const struct cluster *c, const struct rule *row, const struct rule_entry *old,
                 struct text *wrong);
-void qos_check(const struct cluster *c, const struct rule *row, const struct policy *old,
+void qos_check(const struct cluster *c, const struct rule *row, const struct rule_entry *old,
                struct text *wrong);
-void reservation_check(const struct cluster *c, const struct rule *row, const struct policy *old,
-                       struct text *wrong);
+void reservation_check(const struct cluster *c, const struct rule *row,
+                       const struct rule_entry *old, struct text *wrong);
 void account_break_cycles(struct cluster *c);
-void user_set(struct cluster *c, struct policy *p);
-void user_in_use(const struct cluster *c, const struct policy *p, struct text *by);
+void user_set(struct cluster *c, struct rule_entry *p);
+void user_in_use(const struct cluster *c, const struct rule_entry *p, struct text *by);
 // The account of jobs that name none; NULL: the user is in none.
-struct policy *user_default(const struct cluster *c, int64_t uid);
+struct rule_entry *user_default(const struct cluster *c, int64_t uid);
 // The user's row in the account "default", made where it is missing.
-struct policy *user_join_default(struct cluster *c, uint32_t uid, const char *name);
+struct rule_entry *user_join_default(struct cluster *c, uint32_t uid, const char *name);
 
 // Counts. uid -1: of all users.
 struct tally *tally_find(const struct cluster *c, int64_t rule, int64_t uid);

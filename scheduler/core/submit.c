@@ -125,6 +125,7 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
     struct job *j = job_add(c, &row);
     tally_job(c, j);
     job_mark(c, j);
+    placing_count(c, &j->req, j->array_count ? j->array_count : 1);
     if (!j->held)
         queue_insert(c, j);
     if (!in->allow_unsatisfiable)

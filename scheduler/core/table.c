@@ -190,7 +190,7 @@ static void clear_marks(struct cluster *c)
 void cluster_turn_begin(struct cluster *c)
 {
     clear_marks(c);
-    policies_turn_begin(c);
+    rules_turn_begin(c);
     retire_all(c);
     c->meta_dirty = c->queue_wait_dirty = c->queueing_dirty = false;
     c->out = (struct outcome){0};
@@ -201,6 +201,8 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
 {
     struct cluster *c = xcalloc(1, sizeof *c);
     c->limits = *limits;
+    c->placing.policy = limits->policy;
+    c->placing.seed = limits->policy_seed;
     c->whole = xcalloc(WHOLE_MAX, sizeof *c->whole);
     c->tick_at_ms = INT64_MAX;
     TAILQ_INIT(&c->jobs);
@@ -221,7 +223,7 @@ void cluster_free(struct cluster *c)
     if (!c)
         return;
     cluster_turn_begin(c);
-    c->policies.started = false;
+    c->rules.started = false;
     backfill_clear(c);
     backfill_free(c);
     for (size_t i = 0; i < c->nodes_count; i++) {
@@ -244,12 +246,13 @@ void cluster_free(struct cluster *c)
     index_free(&c->jobs_by_id);
     index_free(&c->jobs_by_uid);
     index_free(&c->jobs_by_request);
-    policies_fini(c);
+    rules_fini(c);
     free(c->nodes);
     free(c->fit_scratch);
     free(c->kept);
     free(c->fit_stamps);
     free(c->whole);
+    placing_fini(c);
     rooms_fini(&c->rooms);
     index_fini(&c->index);
     topology_fini(&c->topology);

@@ -8,7 +8,7 @@ struct tally *tally_find(const struct cluster *c, int64_t rule, int64_t uid)
 {
     int64_t id = tally_id(rule, uid);
     struct tally *t;
-    HASH_FIND(by_id, c->policies.tallies, &id, sizeof id, t);
+    HASH_FIND(by_id, c->rules.tallies, &id, sizeof id, t);
     return t;
 }
 
@@ -22,7 +22,7 @@ void tally_mark(struct cluster *c, struct tally *t)
 
 static void link_tally(struct cluster *c, struct tally *t)
 {
-    struct policy *p = policy_by_id(c, t->rule);
+    struct rule_entry *p = rule_by_id(c, t->rule);
     if (!p)
         return;
     if (t->uid < 0) {
@@ -39,7 +39,7 @@ struct tally *tally_add(struct cluster *c, const struct tally *row)
     memset(t->closed, 0, sizeof t->closed);
     t->dirty_at = 0;
     t->next = NULL;
-    HASH_ADD(by_id, c->policies.tallies, id, sizeof t->id, t);
+    HASH_ADD(by_id, c->rules.tallies, id, sizeof t->id, t);
     link_tally(c, t);
     return t;
 }
@@ -61,7 +61,7 @@ void tally_drop(struct cluster *c, struct tally *t)
     size_t count = c->out.tallies_gone_count;
     VEC_RESERVE(c->tallies_gone, count, c->cap.tallies_gone);
     c->tallies_gone[c->out.tallies_gone_count++] = (uint64_t)t->id;
-    HASH_DELETE(by_id, c->policies.tallies, t);
+    HASH_DELETE(by_id, c->rules.tallies, t);
     free(t);
 }
 
@@ -97,7 +97,7 @@ static void count_job(struct cluster *c, struct job *j, int64_t more_submitted,
 void tally_job(struct cluster *c, struct job *j)
 {
     int64_t s = submitted(j) - j->tallied_submitted, r = (int)running(j) - (int)j->tallied_running;
-    if (!c->policies.started || (!s && !r))
+    if (!c->rules.started || (!s && !r))
         return;
     count_job(c, j, s, r);
     j->tallied_submitted += (int32_t)s;
@@ -151,7 +151,7 @@ static void count_part(struct cluster *c, struct job *j, const struct placement 
 
 void tally_part(struct cluster *c, struct job *j, const struct placement *p, int sign)
 {
-    if (c->policies.started && j)
+    if (c->rules.started && j)
         count_part(c, j, p, sign);
 }
 
@@ -175,7 +175,7 @@ static void sum_part(const struct placement *p, int64_t percent, struct tally_su
 void tally_sum(struct cluster *c)
 {
     struct job *j;
-    for (struct tally *t = c->policies.tallies; t; t = t->by_id.next)
+    for (struct tally *t = c->rules.tallies; t; t = t->by_id.next)
         t->sum = (struct tally_sum){0};
     TAILQ_FOREACH(j, &c->jobs, live_link)
     {
@@ -206,9 +206,9 @@ void tally_recount(struct cluster *c)
 {
     int64_t span = usage_span(c);
     struct job *j;
-    c->policies.started = true;
+    c->rules.started = true;
     tally_sum(c);
-    for (struct tally *t = c->policies.tallies; t; t = t->by_id.next) {
+    for (struct tally *t = c->rules.tallies; t; t = t->by_id.next) {
         if (tally_is_sum(t))
             continue;
         memcpy(t->counts, t->sum.counts, sizeof t->counts);

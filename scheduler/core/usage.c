@@ -58,7 +58,7 @@ static int64_t span_of(int64_t half_life_ms, uint64_t q)
 // Time that neither a reboot nor a clock that is set takes back by more than it must.
 static int64_t usage_time(const struct cluster *c)
 {
-    return c->now.boot_ms + c->policies.settings->row->settings.usage_offset_ms;
+    return c->now.boot_ms + c->rules.settings->row->settings.usage_offset_ms;
 }
 
 int64_t usage_clock(const struct cluster *c)
@@ -88,7 +88,7 @@ static int64_t rebased(const struct settings_rule *s, int64_t base, int64_t rate
 
 void usage_rebase(struct cluster *c, int64_t at_ms, bool forget)
 {
-    struct policies *p = &c->policies;
+    struct rules *p = &c->rules;
     struct settings_rule *s = &p->settings->row->settings;
     int64_t t = at_ms > s->usage_epoch_ms ? at_ms - s->usage_epoch_ms : 0;
     for (struct tally *y = p->tallies; y; y = y->by_id.next)
@@ -100,13 +100,13 @@ void usage_rebase(struct cluster *c, int64_t at_ms, bool forget)
             tally_mark(c, y);
         }
     s->usage_epoch_ms += t;
-    policy_mark(c, p->settings);
+    rule_mark(c, p->settings);
     p->span_known = false;
 }
 
 int64_t usage_span(struct cluster *c)
 {
-    struct policies *p = &c->policies;
+    struct rules *p = &c->rules;
     const struct settings_rule *s = &p->settings->row->settings;
     int64_t at_ms = usage_time(c);
     if (p->span_known && p->span_at_ms == at_ms)
@@ -127,7 +127,7 @@ int64_t usage_span(struct cluster *c)
 // At the end of what stands in the tally; nothing is changed.
 int64_t usage_of(const struct cluster *c, const struct tally *t, enum tally_use use)
 {
-    const struct settings_rule *s = policy_settings(c);
+    const struct settings_rule *s = rule_settings(c);
     int64_t at_ms = usage_time(c), from_ms = s->usage_epoch_ms, base = t->base[use];
     if (at_ms < from_ms)
         at_ms = from_ms;
@@ -147,7 +147,7 @@ static __int128 weighed(const struct tally *t, enum tally_use use, int64_t span_
 
 int64_t usage_cost(struct cluster *c, const struct tally *t)
 {
-    const struct settings_rule *s = policy_settings(c);
+    const struct settings_rule *s = rule_settings(c);
     int64_t span_ms = usage_span(c);
     __int128 v = weighed(t, USE_CORES, span_ms, s->core_weight) +
                  weighed(t, USE_GPUS, span_ms, s->gpu_weight) +

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static void check_identity(const struct policy *other, const struct user_rule *u,
+static void check_identity(const struct rule_entry *other, const struct user_rule *u,
                            struct text *wrong)
 {
     const struct user_rule *o = &other->row->user;
@@ -18,7 +18,7 @@ static void check_identity(const struct policy *other, const struct user_rule *u
                   o->account);
 }
 
-void user_check(const struct cluster *c, const struct rule *row, const struct policy *old,
+void user_check(const struct cluster *c, const struct rule *row, const struct rule_entry *old,
                 struct text *wrong)
 {
     const struct user_rule *u = &row->user;
@@ -27,32 +27,32 @@ void user_check(const struct cluster *c, const struct rule *row, const struct po
     else if (old && old->row->user.uid != u->uid)
         text_addf(wrong, "the uid of user \"%s\" is %" PRId64 " and stays so", u->name,
                   old->row->user.uid);
-    for (const struct policy *p = c->policies.by_name[RULE_USER]; p; p = p->by_name.next)
+    for (const struct rule_entry *p = c->rules.by_name[RULE_USER]; p; p = p->by_name.next)
         check_identity(p, u, wrong);
 }
 
 // At most one account of a user is the default one.
-void user_set(struct cluster *c, struct policy *p)
+void user_set(struct cluster *c, struct rule_entry *p)
 {
-    struct policy *o = p->row->user.is_default ? policy_of_uid(c, p->row->user.uid) : NULL;
+    struct rule_entry *o = p->row->user.is_default ? rule_of_uid(c, p->row->user.uid) : NULL;
     for (; o; o = o->next_of_uid)
         if (o != p && o->row->user.is_default) {
             o->row->user.is_default = false;
-            policy_mark(c, o);
+            rule_mark(c, o);
         }
 }
 
-struct policy *user_default(const struct cluster *c, int64_t uid)
+struct rule_entry *user_default(const struct cluster *c, int64_t uid)
 {
-    struct policy *first = policy_of_uid(c, uid), *p = first;
+    struct rule_entry *first = rule_of_uid(c, uid), *p = first;
     while (p && !p->row->user.is_default)
         p = p->next_of_uid;
     return p ? p : first;
 }
 
-void user_in_use(const struct cluster *c, const struct policy *p, struct text *by)
+void user_in_use(const struct cluster *c, const struct rule_entry *p, struct text *by)
 {
-    const struct policy *first = policy_of_uid(c, p->row->user.uid);
+    const struct rule_entry *first = rule_of_uid(c, p->row->user.uid);
     if (p->row->user.is_default && (first != p || p->next_of_uid))
         text_addf(by,
                   "user \"%s\" has it as the default account. Make another one the default first",

@@ -109,16 +109,16 @@ static int take_name(struct rule *r, const char *name, struct err *err)
 
 // The row that stands under the name. A user's name without an account stands for the only one;
 // *ret_several: there are more.
-static const struct policy *standing(struct server *s, enum rule_kind k, const char *name,
-                                     bool *ret_several)
+static const struct rule_entry *standing(struct server *s, enum rule_kind k, const char *name,
+                                         bool *ret_several)
 {
-    const struct policy *p = policy_find(s->cluster, k, name);
+    const struct rule_entry *p = rule_find(s->cluster, k, name);
     *ret_several = false;
     if (p || k != RULE_USER || strchr(name, '/'))
         return p;
     size_t len = strlen(name);
-    for (int64_t id = 1; id < policy_settings(s->cluster)->next_rule; id++) {
-        const struct policy *o = policy_by_id(s->cluster, id);
+    for (int64_t id = 1; id < rule_settings(s->cluster)->next_rule; id++) {
+        const struct rule_entry *o = rule_by_id(s->cluster, id);
         if (!o || o->row->kind != RULE_USER || strncmp(o->key, name, len) || o->key[len] != '/')
             continue;
         *ret_several = p;
@@ -133,8 +133,8 @@ static int several(const char *name, struct err *err)
 }
 
 // What stands, or begins, with what the body names.
-static int merge(struct rule *row, const struct policy *old, const char *name, const json_t *body,
-                 struct err *err)
+static int merge(struct rule *row, const struct rule_entry *old, const char *name,
+                 const json_t *body, struct err *err)
 {
     enum rule_kind k = row->kind;
     int rc = 0;
@@ -157,7 +157,7 @@ static int change(struct server *s, const struct http_req *r, enum rule_kind k, 
                   const json_t *body, struct err *err)
 {
     bool patch = strcmp(r->method, "PATCH") == 0, post = strcmp(r->method, "POST") == 0, more;
-    const struct policy *old = standing(s, k, name, &more);
+    const struct rule_entry *old = standing(s, k, name, &more);
     struct rule row;
     if (patch && more)
         return several(name, err);
@@ -176,7 +176,7 @@ static int drop(struct server *s, const struct http_req *r, enum rule_kind k, co
                 struct err *err)
 {
     bool more;
-    const struct policy *p = standing(s, k, name, &more);
+    const struct rule_entry *p = standing(s, k, name, &more);
     if (more)
         return several(name, err);
     struct input in = {.kind = INPUT_RULE_REMOVE, .caller = api_caller(r)};

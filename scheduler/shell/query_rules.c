@@ -123,7 +123,7 @@ static void put_next_time(const struct reservation_rule *r, struct text *t)
     put_int_or_null(t, "next_end_ms", end);
 }
 
-static void put_rule(struct cluster *c, const struct policy *p, struct text *t)
+static void put_rule(struct cluster *c, const struct rule_entry *p, struct text *t)
 {
     size_t count;
     const struct rule_field *f = rule_fields(p->row->kind, &count);
@@ -149,18 +149,18 @@ static int no_such(enum rule_kind k, const char *name, struct err *err)
                 k == RULE_QOS ? "QoS" : rule_kind_word(k), name, rule_kind_word(k));
 }
 
-static const struct policy *next_of(const struct cluster *c, enum rule_kind k, int64_t *id)
+static const struct rule_entry *next_of(const struct cluster *c, enum rule_kind k, int64_t *id)
 {
-    int64_t end = policy_settings(c)->next_rule;
+    int64_t end = rule_settings(c)->next_rule;
     while (++*id < end) {
-        const struct policy *p = policy_by_id(c, *id);
+        const struct rule_entry *p = rule_by_id(c, *id);
         if (p && p->row->kind == k)
             return p;
     }
     return NULL;
 }
 
-static bool is_of_user(const struct policy *p, const char *name)
+static bool is_of_user(const struct rule_entry *p, const char *name)
 {
     size_t len = strlen(name);
     return p->row->kind == RULE_USER && strncmp(p->key, name, len) == 0 && p->key[len] == '/';
@@ -170,7 +170,7 @@ static bool is_of_user(const struct policy *p, const char *name)
 static int put_named(struct cluster *c, enum rule_kind k, const char *name, struct text *t,
                      struct err *err)
 {
-    const struct policy *p = policy_find(c, k, name);
+    const struct rule_entry *p = rule_find(c, k, name);
     bool found = p;
     if (p) {
         put_rule(c, p, t);
@@ -188,7 +188,7 @@ static int put_named(struct cluster *c, enum rule_kind k, const char *name, stru
 
 static void put_all(struct cluster *c, enum rule_kind k, struct text *t)
 {
-    const struct policy *p;
+    const struct rule_entry *p;
     text_addc(t, '{');
     put_open(t, rule_kind_plural(k), '[');
     for (int64_t id = 0; (p = next_of(c, k, &id));)
@@ -253,10 +253,10 @@ static void put_limits(struct cluster *c, struct limit_row *rows, size_t count, 
     free(rows);
 }
 
-static const struct policy *named_or(const struct cluster *c, enum rule_kind k, const char *name,
-                                     const char *otherwise, struct err *err)
+static const struct rule_entry *named_or(const struct cluster *c, enum rule_kind k,
+                                         const char *name, const char *otherwise, struct err *err)
 {
-    const struct policy *p = policy_find(c, k, name ? name : otherwise);
+    const struct rule_entry *p = rule_find(c, k, name ? name : otherwise);
     if (!p)
         fail(err, E_NOT_FOUND, "there is no %s \"%.64s\"", rule_kind_word(k),
              name ? name : otherwise);
@@ -266,8 +266,8 @@ static const struct policy *named_or(const struct cluster *c, enum rule_kind k, 
 static int put_user_limits(struct cluster *c, const struct limits_question *q, struct text *t,
                            struct err *err)
 {
-    const struct policy *queue = named_or(c, RULE_QUEUE, q->queue, QUEUE_DEFAULT, err);
-    const struct policy *qos, *p;
+    const struct rule_entry *queue = named_or(c, RULE_QUEUE, q->queue, QUEUE_DEFAULT, err);
+    const struct rule_entry *qos, *p;
     bool found = false;
     if (!queue)
         return E_NOT_FOUND;

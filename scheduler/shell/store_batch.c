@@ -79,7 +79,7 @@ static void add_tally_gone(struct store_batch *b, uint64_t id)
     b->tallies_gone[b->tallies_gone_count++] = id;
 }
 
-static void add_policies(struct store_batch *b, const struct outcome *o)
+static void add_rules(struct store_batch *b, const struct outcome *o)
 {
     for (size_t i = 0; i < o->rules_count; i++) {
         const struct rule *r = &o->rules[i];
@@ -115,7 +115,7 @@ static void add_event(struct store_batch *b, const struct event *from)
 
 void store_batch_add(struct store_batch *b, const struct outcome *o)
 {
-    add_policies(b, o);
+    add_rules(b, o);
     for (size_t i = 0; i < o->jobs_count; i++)
         add_job(b, &o->jobs[i]);
     for (size_t i = 0; i < o->nodes_count; i++)

@@ -74,7 +74,7 @@ static int delete_rows(struct store *s, const char *sql, const uint64_t *ids, si
     return 0;
 }
 
-static int write_policies(struct store *s, const struct store_batch *b, struct err *err)
+static int write_rules(struct store *s, const struct store_batch *b, struct err *err)
 {
     const struct store_slot *slot;
     for (slot = b->rules; slot; slot = slot->hh.next) {
@@ -97,7 +97,7 @@ static int write_batch(struct store *s, const struct store_batch *b, struct err 
     for (const struct store_spec *spec = b->specs; spec; spec = spec->hh.next)
         if ((rc = store_write_spec(s, spec, err)))
             return rc;
-    if ((rc = write_slots(s, b, err)) || (rc = write_policies(s, b, err)) ||
+    if ((rc = write_slots(s, b, err)) || (rc = write_rules(s, b, err)) ||
         (rc = delete_rows(s, placement_gone, b->gone, b->gone_count, err)) ||
         (rc = delete_rows(s, wait_is_gone, b->waits_gone, b->waits_gone_count, err)) ||
         (rc = delete_rows(s, tally_gone, b->tallies_gone, b->tallies_gone_count, err)))

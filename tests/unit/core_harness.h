@@ -85,7 +85,7 @@ static inline struct tally *harness_tally(struct harness *h, int64_t id)
     return NULL;
 }
 
-static inline void harness_store_policies(struct harness *h, const struct outcome *o)
+static inline void harness_store_rules(struct harness *h, const struct outcome *o)
 {
     for (size_t i = 0; i < o->rules_count; i++)
         harness_store_rule(h, &o->rules[i]);
@@ -143,7 +143,7 @@ static inline enum reason_code harness_why(struct harness *h, uint64_t id)
 
 static inline void harness_store(struct harness *h, const struct outcome *o)
 {
-    harness_store_policies(h, o);
+    harness_store_rules(h, o);
     for (size_t i = 0; i < o->jobs_count; i++)
         harness_store_job(h, &o->jobs[i]);
     for (size_t i = 0; i < o->nodes_count; i++) {

@@ -1,5 +1,5 @@
 // Usage that fades, against floating point; and fair share.
-#include "tests/unit/core_policy_stage.h"
+#include "tests/unit/core_rules_stage.h"
 
 #include "common/rng.h"
 
@@ -193,7 +193,7 @@ static void gpu_hours_stop_and_fade(void **state)
 
 static double share(struct stage *s, const char *user)
 {
-    const struct policy *p = policy_find(s->h.c, RULE_USER, user);
+    const struct rule_entry *p = rule_find(s->h.c, RULE_USER, user);
     return (double)fair_share(s->h.c, (struct user_id){(uint32_t)p->row->id}) / FAIR_SHARE_ONE;
 }
 

@@ -338,6 +338,9 @@ static void do_hello(struct walk *w, struct agent *a)
         .gpu_memory_mib = 16384,
         .numa_cores = a->boot % 4 ? "2,4" : NULL,
         .gpu_numa = "01",
+        .switch_path = a->boot % 5 == 0 ? NULL
+                       : a->boot % 2    ? "s1/r1"
+                                        : "s1/r2",
         .gpus = 2,
         .memory_mib = 1000,
         .attempts = list,
@@ -518,6 +521,7 @@ static void random_walk(void **state)
     struct walk w = {.rng = {seed_text ? strtoull(seed_text, NULL, 10) : 1}};
     struct cluster_limits limits = CLUSTER_LIMITS_DEFAULT;
     limits.port_count = PORTS;
+    limits.policy = (enum policy)(w.rng.state % POLICY_COUNT);
     harness_init_with(&w.h, limits);
     w.h.on_effect = on_effect;
     w.h.arg = &w;

@@ -74,7 +74,7 @@ static inline void rule_random(struct rng *r, const struct cluster *c, struct ru
     ret->in.rule_name.name = ret->name;
     if (rng_below(r, 4) == 0)
         return;
-    const struct policy *p = policy_find(c, k, ret->name);
+    const struct rule_entry *p = rule_find(c, k, ret->name);
     rule_init(&ret->row, k);
     if (p && rng_below(r, 2)) {
         memcpy(&ret->row, p->row, rule_size(k));

@@ -1,6 +1,6 @@
 // Queues, accounts, users, QoS and limits: what operators set, what is refused and why, and that
 // jobs wait, start and count as the limits say.
-#include "tests/unit/core_policy_stage.h"
+#include "tests/unit/core_rules_stage.h"
 
 #include "common/rng.h"
 
@@ -9,9 +9,9 @@
 static void what_is_always_there(void **state)
 {
     struct stage *s = *state;
-    assert_non_null(policy_find(s->h.c, RULE_QUEUE, "default"));
-    assert_non_null(policy_find(s->h.c, RULE_QOS, "normal"));
-    assert_non_null(policy_find(s->h.c, RULE_ACCOUNT, "default"));
+    assert_non_null(rule_find(s->h.c, RULE_QUEUE, "default"));
+    assert_non_null(rule_find(s->h.c, RULE_QOS, "normal"));
+    assert_non_null(rule_find(s->h.c, RULE_ACCOUNT, "default"));
     drop(s, RULE_QUEUE, "default");
     expect_reply(s, "cannot remove queue \"default\": it is always there");
     drop(s, RULE_ACCOUNT, "root");
@@ -44,7 +44,7 @@ static void changes_are_told_and_only_operators_make_them(void **state)
     drop(s, RULE_QUEUE, "gpu");
     expect_reply(s, "ok");
     expect_story(s, "queue \"gpu\" removed by user 0\n");
-    assert_null(policy_find(s->h.c, RULE_QUEUE, "gpu"));
+    assert_null(rule_find(s->h.c, RULE_QUEUE, "gpu"));
     put(s, RULE_SETTINGS, "", "half_life=7d");
     expect_reply(s, "ok");
     expect_story(s, "settings changed by user 0: half_life 14 d -> 7 d\n");
@@ -67,7 +67,7 @@ static void accounts_are_a_tree(void **state)
                     "root, default, a, b, c");
     put(s, RULE_ACCOUNT, "root", "parent=a");
     expect_reply(s, "this cannot be: account \"root\" is part of no other");
-    assert_string_equal(policy_find(s->h.c, RULE_ACCOUNT, "a")->row->account.parent, "root");
+    assert_string_equal(rule_find(s->h.c, RULE_ACCOUNT, "a")->row->account.parent, "root");
     drop(s, RULE_ACCOUNT, "b");
     expect_reply(s, "cannot remove account \"b\": account \"c\" names it (parent)");
     drop(s, RULE_ACCOUNT, "c");
@@ -75,7 +75,7 @@ static void accounts_are_a_tree(void **state)
     drop(s, RULE_ACCOUNT, "b");
     expect_reply(s, "ok");
     char name[16], parent[32] = "parent=a";
-    for (int i = 0; i < POLICY_DEPTH_MAX - 2; i++) {
+    for (int i = 0; i < RULES_DEPTH_MAX - 2; i++) {
         snprintf(name, sizeof name, "d%d", i);
         must_put(s, RULE_ACCOUNT, name, parent);
         snprintf(parent, sizeof parent, "parent=d%d", i);
@@ -100,7 +100,7 @@ static void users_are_in_accounts(void **state)
                  "this cannot be: the machine of the scheduler knows no user \"eve\". Give uid=N");
     must_put(s, RULE_USER, "ann/physics", "is_default=true");
     must_put(s, RULE_USER, "ann", "uid=7 is_default=true"); // in default; takes it from physics
-    assert_false(policy_find(s->h.c, RULE_USER, "ann/physics")->row->user.is_default);
+    assert_false(rule_find(s->h.c, RULE_USER, "ann/physics")->row->user.is_default);
     drop(s, RULE_USER, "ann/default");
     expect_reply(s, "cannot remove user \"ann\" in account \"default\": user \"ann\" has it as the "
                     "default account. Make another one the default first");
@@ -128,7 +128,7 @@ static void who_is_in_no_account(void **state)
     make_physics(s, "");
     submit(s, 9, (struct asked){0}); // joins "default" silently
     expect_reply(s, "ok");
-    assert_non_null(policy_find(s->h.c, RULE_USER, "9/default"));
+    assert_non_null(rule_find(s->h.c, RULE_USER, "9/default"));
     submit(s, 9, (struct asked){.account = "physics"});
     expect_reply(s, "is not allowed: user \"9\" is not in account \"physics\". Its accounts are "
                     "default");
@@ -183,7 +183,7 @@ static void preemption_goes_one_way(void **state)
     struct qos_id id[3];
     static const char *const names[] = {"low", "middle", "high"};
     for (int i = 0; i < 3; i++)
-        id[i].v = (uint32_t)policy_find(s->h.c, RULE_QOS, names[i])->row->id;
+        id[i].v = (uint32_t)rule_find(s->h.c, RULE_QOS, names[i])->row->id;
     for (int a = 0; a < 3; a++)
         for (int b = 0; b < 3; b++)
             assert_int_equal(qos_may_preempt(s->h.c, id[a], id[b]), a > b);
@@ -210,8 +210,7 @@ static void reservations_are_validated(void **state)
     expect_reply(s, "this cannot be: nothing runs in maintenance: it is for no accounts or users");
     must_put(s, RULE_RESERVATION, "r",
              "start=1000 duration=1h repeat=daily nodes=n1 users=ann accounts=physics");
-    const struct reservation_rule *r =
-        &policy_find(s->h.c, RULE_RESERVATION, "r")->row->reservation;
+    const struct reservation_rule *r = &rule_find(s->h.c, RULE_RESERVATION, "r")->row->reservation;
     const int64_t hour = 3600000, day = 24 * hour;
     int64_t start, end_ms;
     assert_true(reservation_next(r, 0, &start, &end_ms));
@@ -363,9 +362,9 @@ static void limits_are_kept(void **state)
         assert_true(tally_of(s, RULE_USER, "cid/physics")->gpus_milli <= 2000);
         assert_true(tally_of(s, RULE_QOS, "high")->memory_mib <= 3000);
         assert_true(tally_of(s, RULE_QUEUE, "gpu")->gpus_milli <= 6000);
-        for (const struct tally *t = policy_find(s->h.c, RULE_QUEUE, "gpu")->users; t; t = t->next)
+        for (const struct tally *t = rule_find(s->h.c, RULE_QUEUE, "gpu")->users; t; t = t->next)
             assert_true(t->cores_milli <= 4000);
-        for (const struct tally *t = policy_find(s->h.c, RULE_QOS, "high")->users; t; t = t->next)
+        for (const struct tally *t = rule_find(s->h.c, RULE_QOS, "high")->users; t; t = t->next)
             assert_true(t->gpus_milli <= 3000);
         waited += physics->submitted_jobs > physics->running_jobs;
         if (i % 500 == 0)

@@ -85,7 +85,7 @@ static inline void put_as(struct stage *s, const struct caller *who, enum rule_m
     char key[64], value[128];
     int n;
     rule_init(&r, k);
-    const struct policy *p = mode == RULE_CREATE ? NULL : policy_find(s->h.c, k, name);
+    const struct rule_entry *p = mode == RULE_CREATE ? NULL : rule_find(s->h.c, k, name);
     if (p)
         memcpy(&r, p->row, rule_size(k));
     else if (k != RULE_SETTINGS && rule_set_text(&r, rule_field(k, "name"), name, &err))
@@ -178,7 +178,7 @@ static inline void expect_waits(struct stage *s, uint64_t job, const char *why)
 
 static inline const struct tally *tally_of(struct stage *s, enum rule_kind k, const char *name)
 {
-    return policy_find(s->h.c, k, name)->tally;
+    return rule_find(s->h.c, k, name)->tally;
 }
 
 // physics: ann and ben.

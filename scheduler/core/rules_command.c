@@ -1,10 +1,10 @@
-// What operators ask of policies: a row is set as a whole, or removed. It is validated before it
+// What operators ask of rules: a row is set as a whole, or removed. It is validated before it
 // takes effect; a refused change leaves the old row.
 #include "scheduler/core/state.h"
 
 #include <string.h>
 
-// Which members name other policies.
+// Which members name other rules.
 static const struct reference {
     enum rule_kind of;
     const char *field;
@@ -27,7 +27,7 @@ static void add_kind(struct text *t, enum rule_kind k)
     text_add(t, k == RULE_QOS ? "QoS" : rule_kind_word(k));
 }
 
-void policy_add_title(const struct rule *r, struct text *ret)
+void rule_add_title(const struct rule *r, struct text *ret)
 {
     if (r->kind == RULE_USER) {
         text_addf(ret, "user \"%s\" in account \"%s\"", r->user.name, r->user.account);
@@ -41,12 +41,12 @@ void policy_add_title(const struct rule *r, struct text *ret)
     text_addc(ret, '"');
 }
 
-void policy_add_names(const struct cluster *c, enum rule_kind k, struct text *ret)
+void rule_add_names(const struct cluster *c, enum rule_kind k, struct text *ret)
 {
     enum { SHOWN = 10 };
     int n = 0;
-    for (size_t i = 0; i < c->policies.count; i++) {
-        const struct policy *p = c->policies.by_id[i];
+    for (size_t i = 0; i < c->rules.count; i++) {
+        const struct rule_entry *p = c->rules.by_id[i];
         if (!p || p->row->kind != k)
             continue;
         if (n++ == SHOWN) {
@@ -70,11 +70,11 @@ static void check_references(const struct cluster *c, const struct rule *row, st
         while (!wrong->len && rule_list_next(rule_text(row, f), &at, name)) {
             bool itself = row->kind == references[i].to &&
                           strcmp(name, rule_text(row, rule_field(row->kind, "name"))) == 0;
-            if (itself || policy_find(c, references[i].to, name))
+            if (itself || rule_find(c, references[i].to, name))
                 continue;
             text_addf(wrong, "%s names %s \"%s\", which does not exist; known: ", f->name,
                       references[i].to == RULE_QOS ? "QoS" : "account", name);
-            policy_add_names(c, references[i].to, wrong);
+            rule_add_names(c, references[i].to, wrong);
         }
     }
 }
@@ -89,7 +89,7 @@ static void settings_check(const struct rule *row, struct text *wrong)
         text_add(wrong, "usage_period must be at least 10s, or none");
 }
 
-static void check(const struct cluster *c, const struct rule *row, const struct policy *old,
+static void check(const struct cluster *c, const struct rule *row, const struct rule_entry *old,
                   struct text *wrong)
 {
     const struct rule_field *name = rule_field(row->kind, "name");
@@ -121,8 +121,8 @@ static void check(const struct cluster *c, const struct rule *row, const struct 
     case RULE_KIND_COUNT:
         break;
     }
-    if (!wrong->len && !old && policy_settings(c)->next_rule >= POLICY_RULES_MAX)
-        text_addf(wrong, "more than %d have been made", POLICY_RULES_MAX);
+    if (!wrong->len && !old && rule_settings(c)->next_rule >= RULES_MAX)
+        text_addf(wrong, "more than %d have been made", RULES_MAX);
 }
 
 // ---- set ----
@@ -159,7 +159,7 @@ static void tell(struct cluster *c, enum event_kind kind, const struct input *in
 {
     static const char *const words[] = {"created", "changed", "removed"};
     AUTO(text) struct text t = {0};
-    policy_add_title(row, &t);
+    rule_add_title(row, &t);
     text_addf(&t, " %s by user %u", words[kind - EVENT_RULE_CREATED], in->caller.uid);
     if (from)
         add_changes(from, row, kind == EVENT_RULE_CREATED, &t);
@@ -170,13 +170,13 @@ static void create(struct cluster *c, const struct input *in)
 {
     struct rule initial;
     rule_init(&initial, in->rule.row->kind);
-    struct policy *p = policy_make(c, in->rule.row);
+    struct rule_entry *p = rule_make(c, in->rule.row);
     if (p->row->kind == RULE_USER)
         user_set(c, p);
     tell(c, EVENT_RULE_CREATED, in, p->row, &initial);
 }
 
-static void change(struct cluster *c, const struct input *in, struct policy *p)
+static void change(struct cluster *c, const struct input *in, struct rule_entry *p)
 {
     struct rule from, to = *in->rule.row;
     memcpy(&from, p->row, rule_size(p->row->kind));
@@ -188,11 +188,11 @@ static void change(struct cluster *c, const struct input *in, struct policy *p)
             to.settings.usage_period_ms != from.settings.usage_period_ms)
             usage_rebase(c, usage_clock(c), false);
         to.settings.usage_epoch_ms = p->row->settings.usage_epoch_ms;
-        c->policies.span_known = false;
+        c->rules.span_known = false;
     }
     memcpy(p->row, &to, rule_size(to.kind));
-    policy_mark(c, p);
-    policy_resolve(c, p);
+    rule_mark(c, p);
+    rule_resolve(c, p);
     if (to.kind == RULE_USER)
         user_set(c, p);
     if (to.kind == RULE_ACCOUNT)
@@ -215,13 +215,13 @@ static bool may(struct cluster *c, const struct caller *who)
     return no == REASON_NONE;
 }
 
-void policy_set(struct cluster *c, const struct input *in)
+void rule_set(struct cluster *c, const struct input *in)
 {
     const struct rule *row = in->rule.row;
     AUTO(text) struct text key = {0}, title = {0}, wrong = {0};
     rule_name(row, &key);
-    policy_add_title(row, &title);
-    struct policy *old = policy_find(c, row->kind, text_str(&key));
+    rule_add_title(row, &title);
+    struct rule_entry *old = rule_find(c, row->kind, text_str(&key));
     if (!may(c, &in->caller))
         return;
     if (old ? in->rule.mode == RULE_CREATE : in->rule.mode == RULE_CHANGE) {
@@ -245,22 +245,22 @@ void policy_set(struct cluster *c, const struct input *in)
 
 // ---- remove ----
 
-static void named_by(const struct cluster *c, const struct policy *p, struct text *by)
+static void named_by(const struct cluster *c, const struct rule_entry *p, struct text *by)
 {
-    for (size_t i = 0; i < c->policies.count && !by->len; i++) {
-        const struct policy *o = c->policies.by_id[i];
+    for (size_t i = 0; i < c->rules.count && !by->len; i++) {
+        const struct rule_entry *o = c->rules.by_id[i];
         for (size_t k = 0; o && o != p && !by->len && k < REFERENCES; k++) {
             const struct reference *r = &references[k];
             if (r->of != o->row->kind || r->to != p->row->kind ||
                 !rule_list_has(rule_text(o->row, rule_field(r->of, r->field)), p->key))
                 continue;
-            policy_add_title(o->row, by);
+            rule_add_title(o->row, by);
             text_addf(by, " names it (%s)", r->field);
         }
     }
 }
 
-static void used_by_jobs(const struct cluster *c, const struct policy *p, struct text *by)
+static void used_by_jobs(const struct cluster *c, const struct rule_entry *p, struct text *by)
 {
     int64_t id = p->row->id, count = 0;
     const struct job *j, *first = NULL;
@@ -275,7 +275,7 @@ static void used_by_jobs(const struct cluster *c, const struct policy *p, struct
                   count == 1 ? "" : "s", count == 1 ? "s" : "", first->id.v);
 }
 
-static bool stays(const struct policy *p)
+static bool stays(const struct rule_entry *p)
 {
     static const struct {
         enum rule_kind kind;
@@ -291,9 +291,9 @@ static bool stays(const struct policy *p)
     return false;
 }
 
-void policy_remove(struct cluster *c, const struct input *in)
+void rule_remove(struct cluster *c, const struct input *in)
 {
-    struct policy *p = policy_find(c, in->rule_name.kind, in->rule_name.name);
+    struct rule_entry *p = rule_find(c, in->rule_name.kind, in->rule_name.name);
     AUTO(text) struct text title = {0}, by = {0};
     if (!may(c, &in->caller))
         return;
@@ -304,7 +304,7 @@ void policy_remove(struct cluster *c, const struct input *in)
                      text_str(&title));
         return;
     }
-    policy_add_title(p->row, &title);
+    rule_add_title(p->row, &title);
     if (stays(p))
         text_add(&by, "it is always there");
     if (!by.len)
@@ -319,7 +319,7 @@ void policy_remove(struct cluster *c, const struct input *in)
         return;
     }
     tell(c, EVENT_RULE_REMOVED, in, p->row, NULL);
-    policy_drop(c, p);
+    rule_drop(c, p);
     c->pass_wanted = true;
     reply_ok(c, &in->caller, (struct job_id){0});
 }

@@ -1,0 +1,115 @@
+// The worked examples of docs/scheduling.md about the order of the queue: blocks marked "queue".
+//
+//     nodes=2 cores=4 reservations=1      the cluster; other words: weights, age_full (seconds)
+//     A cpus=3 limit=60 runs=20 -> 0      a job and when it starts, in seconds; at=T: submitted
+//     then
+//
+// A job runs as long as its limit unless `runs` says otherwise; without a limit, 10 s.
+#include "tests/unit/core_yard.h"
+
+enum { JOBS = 32 };
+
+static const int64_t SECOND = 1000;
+
+struct example {
+    struct yard y;
+    bool open;
+    uint64_t ids[JOBS];
+    int64_t starts_s[JOBS];
+    char names[JOBS][16];
+    size_t count, blocks, jobs;
+};
+
+// The number behind "WORD=" in the line; `otherwise` if it is not there.
+static int64_t number(const char *line, const char *word, int64_t otherwise)
+{
+    AUTO_FREE char *key = xasprintf(" %s=", word);
+    AUTO_FREE char *spaced = xasprintf(" %s", line);
+    const char *at = strstr(spaced, key);
+    return at ? strtoll(at + strlen(key), NULL, 10) : otherwise;
+}
+
+static void begin(struct example *e, const char *line)
+{
+    struct queueing q = QUEUEING_DEFAULT;
+    yard_init(&e->y, (size_t)number(line, "nodes", 1), (int32_t)number(line, "cores", 4));
+    q.reservations = number(line, "reservations", q.reservations);
+    q.weight_priority = number(line, "weight_priority", q.weight_priority);
+    q.weight_age = number(line, "weight_age", q.weight_age);
+    q.weight_size = number(line, "weight_size", q.weight_size);
+    q.weight_nice = number(line, "weight_nice", q.weight_nice);
+    q.age_full_ms = number(line, "age_full", q.age_full_ms / SECOND) * SECOND;
+    yard_queueing(&e->y, q);
+    e->open = true;
+    e->count = 0;
+    e->blocks++;
+}
+
+static void submit(struct example *e, const char *line)
+{
+    int64_t limit_s = number(line, "limit", 0), at_ms = 1000 + number(line, "at", 0) * SECOND;
+    const char *arrow = strstr(line, "->");
+    CHECKF(arrow && e->count < JOBS, "\"%s\" has no start", line);
+    struct input_submit s = {
+        .req = {.tasks = (int32_t)number(line, "tasks", 1),
+                .nodes = (int32_t)number(line, "nodes", 0),
+                .cpus = (int32_t)number(line, "cpus", 1),
+                .time_limit_ms = limit_s * SECOND},
+        .priority = (int32_t)number(line, "priority", 0),
+        .nice = (int32_t)number(line, "nice", 0),
+    };
+    if (at_ms > e->y.h.now.boot_ms)
+        yard_run(&e->y, at_ms - e->y.h.now.boot_ms);
+    sscanf(line, "%15s", e->names[e->count]);
+    e->starts_s[e->count] = strtoll(arrow + 2, NULL, 10);
+    e->ids[e->count++] =
+        yard_submit_as(&e->y, s, number(line, "runs", limit_s ? limit_s : 10) * SECOND);
+    e->jobs++;
+}
+
+static void finish(struct example *e)
+{
+    if (!e->open)
+        return;
+    yard_run(&e->y, 100000 * SECOND);
+    for (size_t i = 0; i < e->count; i++) {
+        int64_t started_s = (e->y.started_ms[e->ids[i]] - 1000) / SECOND;
+        if (!e->y.started_ms[e->ids[i]] || started_s != e->starts_s[i])
+            fail_msg("example %zu: job %s starts at %" PRId64 ", not at %" PRId64, e->blocks,
+                     e->names[i], started_s, e->starts_s[i]);
+    }
+    yard_fini(&e->y);
+    e->open = false;
+}
+
+static void examples_of_the_page(void **state)
+{
+    (void)state;
+    FILE *f = fopen("docs/scheduling.md", "r");
+    char line[256];
+    bool inside = false;
+    struct example e = {0};
+    assert_non_null(f); // tests run in the checkout's root
+    while (fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = 0;
+        if (strcmp(line, "```queue") == 0) {
+            inside = true;
+        } else if (inside && strcmp(line, "```") == 0) {
+            finish(&e);
+            inside = false;
+        } else if (inside && !e.open) {
+            begin(&e, line);
+        } else if (inside && *line) {
+            submit(&e, line);
+        }
+    }
+    fclose(f);
+    printf("# %zu examples, %zu jobs\n", e.blocks, e.jobs);
+    assert_true(e.blocks >= 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(examples_of_the_page)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
