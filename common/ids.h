@@ -25,6 +25,20 @@ struct job_uid {
     uint64_t v;
 };
 
+// The operators' nouns (common/rule.h): one counter gives out the ids of all.
+struct queue_id {
+    uint32_t v;
+};
+struct account_id {
+    uint32_t v;
+};
+struct user_id { // a user in an account
+    uint32_t v;
+};
+struct qos_id {
+    uint32_t v;
+};
+
 // One placement of one job. Every launch, report and kill names one (docs/protocol.md, Names).
 struct attempt_id {
     struct cluster_id cluster;

@@ -12,6 +12,7 @@
 #include "common/ids.h"
 #include "common/text.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // Name, word (scripts match it; stable), template, hint (what the user can do; may be "").
@@ -52,6 +53,11 @@
       "waits for nodes that do not exist yet: needs %a node(s) with %b core(s); the cluster has " \
       "%c",                                                                                       \
       "Add nodes, or cancel it.")                                                                 \
+    X(LIMIT_WAIT, "limit_wait", "waits at a limit: %d",                                           \
+      "`schedctl limit show` lists what bounds a user, and who uses it.")                         \
+    X(LIMIT_TURN, "limit_turn", "waits for its turn: a job before it waits at %d", "")            \
+    X(QUEUE_DRAINING, "queue_draining", "waits because queue \"%d\" is draining and starts none", \
+      "An operator ends it with `schedctl queue set NAME state=open`.")                           \
     X(ENDING, "ending", "its earlier attempt is still ending on node %n", "")                     \
     /* why something was refused */                                                               \
     X(UNSATISFIABLE, "unsatisfiable",                                                             \
@@ -70,6 +76,15 @@
     X(UNSATISFIABLE_GPUS, "unsatisfiable_gpus",                                                   \
       "can never run: needs %a node(s) with %b GPU(s); the cluster has %c",                       \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                \
+    X(LIMIT, "limit", "is over a limit: %d",                                                      \
+      "`schedctl limit show` lists what bounds a user, and who uses it.")                         \
+    X(NOT_ALLOWED, "not_allowed", "is not allowed: %d", "")                                       \
+    X(QUEUE_CLOSED, "queue_closed", "queue \"%d\" is closed: it takes no jobs",                   \
+      "`schedctl queue list` shows the others.")                                                  \
+    X(NO_SUCH_RULE, "no_such", "there is no %d", "")                                              \
+    X(RULE_EXISTS, "exists", "there is already a %d", "Change it with `set`.")                    \
+    X(RULE_INVALID, "invalid_rule", "this cannot be: %d", "")                                     \
+    X(RULE_IN_USE, "in_use", "cannot remove %d", "")                                              \
     X(BAD_REQUEST, "bad_request", "the request is malformed: %d", "")                             \
     X(NO_SUCH_JOB, "no_such_job", "there is no such job", "`schedctl jobs --all` lists them.")    \
     X(NO_SUCH_NODE, "no_such_node", "there is no such node", "`schedctl nodes` lists them.")      \
@@ -136,6 +151,12 @@ struct reason {
     struct node_id node;
     int64_t a, b, c;
 };
+
+// Is its detail that of a limit, known only to the scheduler's core (cluster_limit_text())?
+static inline bool reason_is_limit(enum reason_code code)
+{
+    return code == REASON_LIMIT_WAIT || code == REASON_LIMIT_TURN || code == REASON_QUEUE_DRAINING;
+}
 
 const char *reason_word(enum reason_code code);
 // The unfilled hint; "" if there is none.

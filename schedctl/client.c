@@ -311,6 +311,12 @@ int client_get(struct client *c, const char *path, json_t **ret, struct err *err
 int client_post(struct client *c, const char *path, const json_t *body, json_t **ret,
                 struct err *err)
 {
+    return client_send(c, "POST", path, body, ret, err);
+}
+
+int client_send(struct client *c, const char *method, const char *path, const json_t *body,
+                json_t **ret, struct err *err)
+{
     AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : xstrdup("{}");
     CHECK(text);
     if (strlen(text) > CLIENT_REQUEST_MAX)
@@ -325,7 +331,9 @@ int client_post(struct client *c, const char *path, const json_t *body, json_t *
     curl_easy_setopt(c->main.easy, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(c->main.easy, CURLOPT_POSTFIELDSIZE, (long)strlen(text));
     curl_easy_setopt(c->main.easy, CURLOPT_POSTFIELDS, text);
+    curl_easy_setopt(c->main.easy, CURLOPT_CUSTOMREQUEST, method);
     int rc = perform(c, path, err);
+    curl_easy_setopt(c->main.easy, CURLOPT_CUSTOMREQUEST, NULL);
     curl_easy_setopt(c->main.easy, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(c->main.easy, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(c->main.easy, CURLOPT_HTTPHEADER, NULL);

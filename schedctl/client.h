@@ -42,6 +42,10 @@ int client_get(struct client *c, const char *path, json_t **ret, struct err *err
 int client_post(struct client *c, const char *path, const json_t *body, json_t **ret,
                 struct err *err);
 
+// The same with another method: PUT, PATCH, DELETE.
+int client_send(struct client *c, const char *method, const char *path, const json_t *body,
+                json_t **ret, struct err *err);
+
 // The code of the last refusal of a request ("no_output"), "" if the last one was none.
 const char *client_refusal(const struct client *c);
 

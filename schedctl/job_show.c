@@ -143,7 +143,9 @@ static void print(const json_t *job)
     line("job", text_str(&id));
     line("name", get_str(job, "name"));
     line("user", get_str(job, "user"));
+    line("account", get_str(job, "account"));
     line("queue", get_str(job, "queue"));
+    line("qos", get_str(job, "qos"));
     text_addf(&t, "%s%s%s", get_str(job, "state"), *reason_of(job) ? ": " : "", reason_of(job));
     line("state", text_str(&t));
     line("hint", get_str(json_object_get(job, "reason"), "hint"));

@@ -68,15 +68,36 @@ static void add_what_goes_on(struct table *t, const json_t *job)
     table_cell(t, "%s", completed ? "" : progress.len ? text_str(&progress) : reason_of(job));
 }
 
+// To what jobs belong is shown where one of them is not where all are that name nothing.
+static bool is_told(const json_t *jobs, const char *key, const char *usual)
+{
+    size_t i;
+    json_t *job;
+    json_array_foreach(jobs, i,
+                       job) if (*get_str(job, key) && strcmp(get_str(job, key), usual)) return true;
+    return false;
+}
+
 static void print(const json_t *jobs)
 {
-    static const struct column COLUMNS[] = {
-        {"ID", COLUMN_RIGHT},   {"NAME", COLUMN_LEFT},   {"USER", COLUMN_LEFT},
+    struct column columns[12] = {
+        {"ID", COLUMN_RIGHT}, {"NAME", COLUMN_LEFT}, {"USER", COLUMN_LEFT}};
+    static const struct column MORE[] = {
         {"STATE", COLUMN_LEFT}, {"TASKS", COLUMN_RIGHT}, {"SUBMITTED", COLUMN_LEFT},
         {"TIME", COLUMN_RIGHT}, {"NODES", COLUMN_LEFT},  {"REASON OR PROGRESS", COLUMN_LEFT}};
-    AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
+    static const struct {
+        const char *title, *key, *usual;
+    } BELONGS[] = {
+        {"ACCOUNT", "account", "default"}, {"QUEUE", "queue", "default"}, {"QOS", "qos", "normal"}};
+    bool told[COUNT(BELONGS)];
+    size_t count = 3, i;
+    for (size_t k = 0; k < COUNT(BELONGS); k++)
+        if ((told[k] = is_told(jobs, BELONGS[k].key, BELONGS[k].usual)))
+            columns[count++] = (struct column){BELONGS[k].title, COLUMN_LEFT};
+    for (size_t k = 0; k < COUNT(MORE); k++)
+        columns[count++] = MORE[k];
+    AUTO(table) struct table t = table_begin(columns, count);
     int64_t now = clock_wall_ms();
-    size_t i;
     json_t *job;
     json_array_foreach(jobs, i, job)
     {
@@ -87,6 +108,9 @@ static void print(const json_t *jobs)
         table_cell(&t, "%s", text_str(&id));
         table_cell(&t, "%s", get_str(job, "name"));
         table_cell(&t, "%s", get_str(job, "user"));
+        for (size_t k = 0; k < COUNT(BELONGS); k++)
+            if (told[k])
+                table_cell(&t, "%s", get_str(job, BELONGS[k].key));
         add_state(&t, job);
         table_cell(&t, "%" PRId64, get_int(job, "tasks"));
         table_cell(&t, "%s", text_str(&submitted));

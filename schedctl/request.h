@@ -30,7 +30,11 @@
       "time from SIGTERM to SIGKILL when it is ended (10s)")                                       \
     X("priority", "priority", INTEGER, -1000000, 1000000, 'p', "priority", "N",                    \
       "higher goes first (0)")                                                                     \
-    X("queue", "queue", STRING, 0, 0, 0, "queue", "NAME", "queue (main)")                          \
+    X("queue", "queue", STRING, 0, 0, 0, "queue", "NAME", "queue (default)")                       \
+    X("account", "account", STRING, 0, 0, 0, "account", "NAME",                                    \
+      "account that it counts for (the user's default one)")                                       \
+    X("qos", "qos", STRING, 0, 0, 0, "qos", "NAME",                                                \
+      "quality of service (the queue's, else the account's default)")                              \
     X("hold", "hold", BOOLEAN, 0, 0, 0, "hold", NULL,                                              \
       "wait for `schedctl job release` before it may start")                                       \
     X("array", "array", STRING, 0, 0, 0, "array", "FIRST-LAST",                                    \

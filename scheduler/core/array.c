@@ -33,6 +33,8 @@ struct job *array_next_element(struct cluster *c, struct job *array)
     job_mark(c, e);
     array->array_next++;
     array->array_live++;
+    tally_job(c, e);
+    tally_job(c, array);
     job_mark(c, array);
     if (array->array_next == array->array_count)
         queue_remove(c, array);
@@ -81,6 +83,7 @@ void array_cancel(struct cluster *c, struct job *array, struct reason r)
 {
     array->cancelled = true;
     array->verdict = r;
+    tally_job(c, array);
     job_mark(c, array);
     job_set_reason(c, array, r, NULL);
     if (array->queued)

@@ -39,6 +39,7 @@ void job_move(struct cluster *c, struct job *j, enum job_state to)
     CHECKF(job_moves[j->state][to], "job %" PRIu64 ": %s -> %s", j->id.v, job_state_word(j->state),
            job_state_word(to));
     j->state = to;
+    tally_job(c, j);
     job_mark(c, j);
 }
 

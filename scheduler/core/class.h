@@ -32,6 +32,9 @@ struct cluster;
     X(req.pmix)           \
     X(owner_uid)          \
     X(owner_gid)          \
+    X(queue.v)            \
+    X(user.v)             \
+    X(qos.v)              \
     X(priority)           \
     X(nice)
 // Whoever adds to a request adds to the key.

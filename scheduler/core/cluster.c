@@ -18,6 +18,12 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
     case INPUT_NODE_FENCE:
         node_command(c, in);
         break;
+    case INPUT_RULE_SET:
+        rule_set(c, in);
+        break;
+    case INPUT_RULE_REMOVE:
+        rule_remove(c, in);
+        break;
     case INPUT_QUEUEING:
         queueing_set(c, &in->caller, &in->queueing);
         break;

@@ -20,6 +20,7 @@
 #include "scheduler/core/policy.h"
 #include "scheduler/core/priority.h"
 #include "scheduler/core/queueing.h"
+#include "scheduler/core/rules.h"
 #include "scheduler/core/selector.h"
 
 #include <stddef.h>
@@ -67,6 +68,8 @@ enum input_kind {
     INPUT_NODE_DRAIN,
     INPUT_NODE_RESUME,
     INPUT_NODE_FENCE,
+    INPUT_RULE_SET, // a queue, account, user, QoS, reservation, or the settings
+    INPUT_RULE_REMOVE,
     INPUT_QUEUEING, // operator: how the queue is ordered and filled, from now on
     INPUT_RECOVER,  // operator: accept this database
     INPUT_LINK_UP,  // an agent connected: its name is known, nothing else
@@ -98,7 +101,9 @@ struct input_submit {
     int32_t nice;
     int32_t max_attempts; // 0: 1 for on_lost wait, else 3
     bool held, allow_unsatisfiable;
-    int64_t array_first, array_count; // count 0: no array
+    const char *queue, *account, *qos; // by name; NULL: the default one
+    const char *owner_name;            // as the scheduler's machine knows it, or NULL
+    int64_t array_first, array_count;  // count 0: no array
 };
 
 // An attempt's state as an agent tells it.
@@ -171,6 +176,9 @@ struct input_end {
     size_t tasks_count;
 };
 
+// CREATE refuses what is there, CHANGE what is not.
+enum rule_mode { RULE_CREATE, RULE_CHANGE, RULE_PUT };
+
 struct input {
     enum input_kind kind;
     struct caller caller; // of requests
@@ -182,6 +190,14 @@ struct input {
             const char *reason; // DRAIN, FENCE
         } node;                 // NODE_*
         struct queueing queueing;
+        struct {
+            const struct rule *row; // whole; its id is the core's affair
+            enum rule_mode mode;
+        } rule; // RULE_SET
+        struct {
+            enum rule_kind kind;
+            const char *name; // "gpu", "ann/physics"
+        } rule_name;          // RULE_REMOVE
         struct {
             const char *name;
             uint64_t link; // the shell's handle
@@ -281,6 +297,9 @@ struct effect {
     X(NODE_DRAINED, "node_drained")         \
     X(NODE_RESUMED, "node_resumed")         \
     X(NODE_FENCED, "node_fenced")           \
+    X(RULE_CREATED, "rule_created")         \
+    X(RULE_CHANGED, "rule_changed")         \
+    X(RULE_REMOVED, "rule_removed")         \
     X(QUEUEING_SET, "queueing_set")         \
     X(QUARANTINED, "quarantined")           \
     X(RECOVERY_HOLD, "recovery_hold")       \
@@ -326,6 +345,9 @@ struct outcome {
     const struct node *nodes;
     const struct placement *placements;
     const uint64_t *placements_gone; // ids of removed placements
+    const struct rule *rules;        // removed ones too: their last row
+    const struct tally *tallies;
+    const uint64_t *tallies_gone;
     const struct wait *waits;
     const uint64_t *waits_gone;       // ids of classes that are no more
     const struct selector *selectors; // new ones
@@ -334,6 +356,7 @@ struct outcome {
     const struct effect *effects;
     size_t jobs_count, nodes_count, placements_count, placements_gone_count, waits_count,
         waits_gone_count, selectors_count, tasks_count, events_count, effects_count;
+    size_t rules_count, tallies_count, tallies_gone_count;
     struct queueing queueing;
     bool queueing_changed;
     struct cluster_meta meta;
@@ -368,11 +391,13 @@ void cluster_free(struct cluster *c);
 // a constraint that makes no sense is left out.
 void cluster_set_typical(struct cluster *c, const struct typical *t, size_t count);
 
-// Loading, before the first step: meta, queueing (if there is a row), nodes, the selectors that the
-// jobs name, waits, jobs (only those whose state is not an end, or that still have placements),
-// placements, in this order. Copies; `detail` strings are copied too. Returns 0, or E_CORRUPT for a
-// record that contradicts the others (it is left out).
+// Loading, before the first step: meta, queueing (if there is a row), rules (but removed ones),
+// tallies, nodes, the selectors that the jobs name, waits, jobs (only those whose state is not an
+// end, or that still have placements), placements, in this order. Copies; `detail` strings are
+// copied too. Returns 0, or E_CORRUPT for a record that contradicts the others (it is left out).
 void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta);
+int cluster_load_rule(struct cluster *c, const struct rule *row, struct err *err);
+int cluster_load_tally(struct cluster *c, const struct tally *row, struct err *err);
 int cluster_load_node(struct cluster *c, const struct node *row, struct err *err);
 int cluster_load_queueing(struct cluster *c, const struct queueing *row, struct err *err);
 int cluster_load_selector(struct cluster *c, const struct selector *row, struct err *err);
@@ -384,6 +409,11 @@ int cluster_load_placement(struct cluster *c, const struct placement *row, struc
 // hold: recovery hold is entered (the term file or the like is ahead of the database).
 void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t nonce, bool same_boot,
                    bool hold, uint64_t term_seen);
+
+// Instead of cluster_start(), for a cluster that only rules and tallies were loaded into: it
+// answers questions about them as of `now`, and takes no step. Damaged or missing rows are made up
+// for.
+void cluster_view(struct cluster *c, struct now now);
 
 void cluster_turn_begin(struct cluster *c);
 void cluster_step(struct cluster *c, struct now now, const struct input *in);

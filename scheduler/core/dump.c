@@ -66,6 +66,47 @@ static void dump_placement(const struct placement *row, struct text *t)
     text_addc(t, '\n');
 }
 
+static void dump_rules(const struct cluster *c, struct text *t)
+{
+    for (size_t i = 0; i < c->rules.count; i++) {
+        const struct rule_entry *p = c->rules.by_id[i];
+        size_t count;
+        if (!p)
+            continue;
+        const struct rule_field *f = rule_fields(p->row->kind, &count);
+        text_addf(t, "%s id=%" PRId64, rule_kind_word(p->row->kind), p->row->id);
+        for (size_t k = 0; k < count; k++)
+            if (rule_field_is_text(&f[k]))
+                add_str(t, f[k].name, rule_text(p->row, &f[k]));
+            else
+                add_i64(t, f[k].name, rule_number_of(p->row, &f[k]));
+        text_addc(t, '\n');
+    }
+}
+
+static int tally_order(const void *a, const void *b)
+{
+    const struct tally *x = *(const struct tally *const *)a, *y = *(const struct tally *const *)b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void dump_tallies(const struct cluster *c, struct text *t)
+{
+    size_t count = HASH_CNT(by_id, c->rules.tallies), i = 0;
+    const struct tally **all = xcalloc(count + 1, sizeof(void *));
+    for (const struct tally *y = c->rules.tallies; y; y = y->by_id.next)
+        all[i++] = y;
+    if (i)
+        qsort(all, i, sizeof(void *), tally_order);
+    for (size_t k = 0; k < i; k++) {
+        const struct tally *row = all[k];
+        text_add(t, "tally");
+        TALLY_COLUMNS(DUMP)
+        text_addc(t, '\n');
+    }
+    free(all);
+}
+
 static int placement_order(const void *a, const void *b)
 {
     const struct placement *x = *(const struct placement *const *)a;
@@ -149,6 +190,8 @@ void cluster_dump(const struct cluster *c, struct text *t)
     text_add(t, "meta");
     META_COLUMNS(DUMP)
     text_addc(t, '\n');
+    dump_rules(c, t);
+    dump_tallies(c, t);
     for (size_t i = 0; i < c->nodes_count; i++)
         dump_node(c->nodes[i], t);
     dump_queueing(&c->queueing, t);

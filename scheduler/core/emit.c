@@ -107,9 +107,11 @@ void wake_by(struct cluster *c, int64_t at_ms)
 
 const char *reason_say(struct cluster *c, const struct reason *r, const char *detail)
 {
-    AUTO(text) struct text t = {0};
+    AUTO(text) struct text t = {0}, limit = {0};
     const struct node *n = node_find(c, r->node);
-    reason_text(r, n ? n->name : NULL, detail, &t);
+    if (reason_is_limit(r->code))
+        cluster_limit_text(c, r, &limit);
+    reason_text(r, n ? n->name : NULL, limit.len ? text_str(&limit) : detail, &t);
     return arena_strdup(&c->arena, text_str(&t));
 }
 
@@ -131,6 +133,17 @@ const char *job_label(struct cluster *c, const struct job *j)
         c->out.field##_count = n;                                              \
     } while (0)
 
+static void copy_rules(struct cluster *c)
+{
+    struct rule *rows = arena_alloc(&c->arena, c->dirty_rules.count * sizeof *rows + 1);
+    for (size_t i = 0; i < c->dirty_rules.count; i++) {
+        const struct rule_entry *p = c->dirty_rules.items[i];
+        memcpy(&rows[i], p->row, rule_size(p->row->kind));
+    }
+    c->out.rules = rows;
+    c->out.rules_count = c->dirty_rules.count;
+}
+
 // The rows of classes, that of the whole queue among them.
 static void copy_waits(struct cluster *c)
 {
@@ -148,6 +161,9 @@ static void copy_waits(struct cluster *c)
 
 const struct outcome *cluster_outcome(struct cluster *c)
 {
+    copy_rules(c);
+    COPY_DIRTY(struct tally, c->dirty_tallies, tallies);
+    c->out.tallies_gone = c->tallies_gone;
     copy_waits(c);
     COPY_DIRTY(struct job, c->dirty_jobs, jobs);
     COPY_DIRTY(struct node, c->dirty_nodes, nodes);

@@ -171,6 +171,36 @@ static void check_job(const struct cluster *c, const struct job *j)
     CHECK(job_state_ended(j->state) == (j->ended_at_ms != 0));
 }
 
+static void check_member(struct cluster *c, struct job *j)
+{
+    const struct rule_entry *queue = rule_by_id(c, j->queue.v), *user = rule_by_id(c, j->user.v);
+    const struct rule_entry *qos = rule_by_id(c, j->qos.v);
+    CHECK(queue && queue->row->kind == RULE_QUEUE && qos && qos->row->kind == RULE_QOS);
+    CHECK(user && user->row->kind == RULE_USER && user->parent &&
+          user->parent->row->id == j->account.v);
+    const struct member *m = member_of(c, j);
+    CHECK(m->queue == queue && m->user == user && m->qos == qos);
+}
+
+static void check_rules(struct cluster *c)
+{
+    struct job *j;
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    if (tally_counts_job(j))
+        check_member(c, j);
+    tally_sum(c);
+    for (const struct tally *t = c->rules.tallies; t; t = t->by_id.next) {
+        CHECK(rule_by_id(c, t->rule));
+        CHECKF(tally_is_sum(t), "tally %" PRId64 " of %" PRId64 " is not what jobs make it",
+               t->rule, t->uid);
+    }
+    for (size_t i = 0; i < c->rules.count; i++) {
+        const struct rule_entry *p = c->rules.by_id[i];
+        CHECK(!p || rule_find(c, p->row->kind, p->key) == p);
+        CHECK(!p || !rule_is_level(p->row->kind) || p->tally);
+    }
+}
+
 // A branch's counts are those of its nodes.
 static void check_branch(const struct cluster *c, const struct branch *b, struct total *ret)
 {
@@ -261,6 +291,7 @@ static bool classes_ordered(struct class_order *queue)
 
 void cluster_check(const struct cluster *c)
 {
+    check_rules((struct cluster *)c);
     size_t parts = 0, queued = 0, in_queue = 0;
     for (size_t i = 0; i < c->nodes_count; i++)
         check_node(c, c->nodes[i], &parts);

@@ -84,6 +84,7 @@ struct request {
 // The first thing wrong with it, or NULL.
 const char *request_wrong(const struct request *r);
 
+struct member;
 struct job {
     struct job_id id; // 0: a free slot
     struct job_uid uid;
@@ -91,6 +92,10 @@ struct job {
     struct request_id request_id;
     uint32_t owner_uid, owner_gid;
     struct request req;
+    struct queue_id queue;
+    struct account_id account; // the one of `user`
+    struct user_id user;
+    struct qos_id qos;
     int32_t priority; // higher first
     int32_t nice;     // higher later: what the owner gives away
     int32_t max_attempts;
@@ -126,6 +131,9 @@ struct job {
     struct placement_list parts; // placements that exist, of any attempt
     bool queued;                 // is in the queue, in a class or delayed
     bool dirty;
+    struct member *member;      // queue, user and QoS with where it counts; NULL: not looked up
+    bool tallied_running;       // as counted by tally_job()
+    int32_t tallied_submitted;  //
     bool reserved;              // room is kept for it (backfill.h)
     struct job_class *in_class; // NULL: delayed, or not queued
     RB_ENTRY(job) queue_link;   // in its class, or among the delayed
@@ -193,4 +201,8 @@ int job_age_order(const struct job *a, const struct job *b);
     X(array_count, I64, array_count)                 \
     X(array_next, I64, array_next)                   \
     X(array_live, I64, array_live)                   \
-    X(array_failed, I64, array_failed)
+    X(array_failed, I64, array_failed)               \
+    X(queue, I64, queue.v)                           \
+    X(account, I64, account.v)                       \
+    X(user, I64, user.v)                             \
+    X(qos, I64, qos.v)

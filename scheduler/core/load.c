@@ -164,6 +164,7 @@ void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t no
     meta_mark(c);
     emit(c, EVENT_STARTED, NULL, NULL, "scheduler started: term %" PRIu64 ", %zu jobs, %zu nodes",
          term, cluster_live(c), c->nodes_count);
+    rules_start(c, same_boot);
     for (size_t i = 0; i < c->nodes_count; i++)
         start_node(c, c->nodes[i], same_boot);
     drop_lost_waits(c);

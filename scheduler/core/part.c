@@ -98,6 +98,7 @@ struct placement *part_add(struct cluster *c, const struct placement *row)
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_INSERT_TAIL(&j->parts, p, job_link);
+    tally_part(c, j, p, 1);
     c->parts_count++;
     ends_add(c, p);
     return p;
@@ -121,6 +122,7 @@ void part_remove(struct cluster *c, struct placement *p)
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_REMOVE(&j->parts, p, job_link);
+    tally_part(c, j, p, -1);
     if (p->dirty)
         c->dirty_parts.items[p->dirty_at] = NULL;
     size_t count = c->out.placements_gone_count;

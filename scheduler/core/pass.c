@@ -182,16 +182,29 @@ static void explain_waiting(struct cluster *c, struct job_class *k, bool room)
     class_say(c, k, r);
 }
 
+// A limit keeps it, or its queue starts nothing: no room is kept for it, and others may go on.
+static enum considered stand_aside(struct cluster *c, struct job_class *k, struct reason why)
+{
+    backfill_drop(c, k->first);
+    class_say(c, k, why);
+    return CONSIDERED_ASIDE;
+}
+
 static enum considered consider(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
     size_t count;
     struct job *j = k->first;
+    struct reason limit;
     c->pass.cost += NODES_AN_EVALUATION;
     k->pass = c->pass.number;
+    if (!limit_start(c, j, NULL, 0, &limit))
+        return stand_aside(c, k, limit);
     bool room = class_may_fit(c, k, &c->pass.cost);
     if (room && k->refused_at != stamp(c)) {
         if (find_room(c, j, &f, &count)) {
+            if (!limit_start(c, j, f, count, &limit))
+                return stand_aside(c, k, limit);
             backfill_drop(c, j);
             return place(c, k, f, count);
         }
@@ -214,6 +227,7 @@ static enum considered consider(struct cluster *c, struct job_class *k)
 static void pass_begin(struct cluster *c)
 {
     c->pass.number++;
+    limit_pass_begin(c);
     c->pass.running = true;
     c->pass.at = RB_MIN(class_order, &c->queue);
     c->pass.blocked = c->pass.depth = 0;

@@ -69,7 +69,9 @@ static bool set_next(const struct node_set *s, size_t from, size_t *ret)
 
 static size_t words_of(size_t nodes, size_t level)
 {
-    return level ? (nodes + 4095) / 4096 : (nodes + 63) / 64;
+    return level   ? (nodes + 4095) / 4096
+           : nodes ? nodes / 64 + 1
+                   : 0; // a walk looks behind the last
 }
 
 static void set_widen(struct node_set *s, size_t from, size_t to)

@@ -105,6 +105,7 @@ struct cluster {
                                      // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
+    struct rules rules;
     struct placement_ends ends; // by expected end: ends.c
     struct backfill backfill;   // reservations of jobs that wait: backfill.c
     struct selector *selectors_by_id, *selectors_by_text;
@@ -134,15 +135,16 @@ struct cluster {
 
     // The turn.
     struct arena arena;
-    struct pointers dirty_jobs, dirty_nodes, dirty_parts, dirty_classes, retired;
+    struct pointers dirty_jobs, dirty_nodes, dirty_parts, dirty_classes, dirty_rules, dirty_tallies,
+        retired;
     struct outcome out;
     struct {
-        size_t events, effects, tasks, gone, waits_gone, selectors;
+        size_t events, effects, tasks, gone, waits_gone, selectors, tallies_gone;
     } cap;
     struct event *events;
     struct effect *effects;
     struct task_row *tasks;
-    uint64_t *gone, *waits_gone;
+    uint64_t *gone, *waits_gone, *tallies_gone;
     struct selector *selectors_new;
 };
 
@@ -327,3 +329,107 @@ void end(struct cluster *c, const struct input_end *in);
 void tick(struct cluster *c);
 void node_unreachable(struct cluster *c, struct node *n, const char *why);
 void hold_enter(struct cluster *c, uint64_t term_seen, const char *why);
+
+// ---- queues, accounts, users, QoS: rules*.c, tally.c, limit.c, admit.c, usage.c ----
+
+// Where a job counts, and the limits there: LIMIT_COUNT of them, or LIMIT_USER_COUNT of one user.
+struct level {
+    struct rule_entry *of;
+    struct tally *tally;
+    const int64_t *limits;
+    int count;
+};
+enum { LEVELS_MAX = 5 + RULES_DEPTH_MAX };
+struct levels {
+    struct level items[LEVELS_MAX];
+    int count;
+};
+// To what jobs belong: one for all with the same queue, user and QoS. Their account is the user's
+// parent.
+struct member {
+    uint32_t ids[3];
+    struct rule_entry *queue, *user, *qos;
+    struct levels levels;
+    UT_hash_handle by_ids;
+};
+struct member *member_get(struct cluster *c, struct rule_entry *queue, struct rule_entry *user,
+                          struct rule_entry *qos);
+struct member *member_of(struct cluster *c, struct job *j);
+// After the tree of accounts has changed.
+void members_relevel(struct cluster *c);
+// All that belong to what is removed.
+void members_drop(struct cluster *c, const struct rule_entry *p);
+
+// Rows. rule_make() gives out the id.
+struct rule_entry *rule_add(struct cluster *c, const struct rule *row);
+struct rule_entry *rule_make(struct cluster *c, const struct rule *row);
+void rule_drop(struct cluster *c, struct rule_entry *p);
+void rule_mark(struct cluster *c, struct rule_entry *p);
+// What follows from its names; all of them are there.
+void rule_resolve(struct cluster *c, struct rule_entry *p);
+bool rule_is_level(enum rule_kind k);
+// "queue \"gpu\"", "user \"ann\" in account \"physics\""
+void rule_add_title(const struct rule *r, struct text *ret);
+// "default, gpu", at most ten.
+void rule_add_names(const struct cluster *c, enum rule_kind k, struct text *ret);
+void rules_start(struct cluster *c, bool same_boot);
+void rules_turn_begin(struct cluster *c);
+void rules_fini(struct cluster *c);
+
+// Requests of operators.
+void rule_set(struct cluster *c, const struct input *in);
+void rule_remove(struct cluster *c, const struct input *in);
+// What is wrong with a row, beyond names that do not exist; nothing appended: nothing.
+void account_check(const struct cluster *c, const struct rule *row, const struct rule_entry *old,
+                   struct text *wrong);
+void user_check(const struct cluster *c, const struct rule *row, const struct rule_entry *old,
+                struct text *wrong);
+void qos_check(const struct cluster *c, const struct rule *row, const struct rule_entry *old,
+               struct text *wrong);
+void reservation_check(const struct cluster *c, const struct rule *row,
+                       const struct rule_entry *old, struct text *wrong);
+void account_break_cycles(struct cluster *c);
+void user_set(struct cluster *c, struct rule_entry *p);
+void user_in_use(const struct cluster *c, const struct rule_entry *p, struct text *by);
+// The account of jobs that name none; NULL: the user is in none.
+struct rule_entry *user_default(const struct cluster *c, int64_t uid);
+// The user's row in the account "default", made where it is missing.
+struct rule_entry *user_join_default(struct cluster *c, uint32_t uid, const char *name);
+
+// Counts. uid -1: of all users.
+struct tally *tally_find(const struct cluster *c, int64_t rule, int64_t uid);
+struct tally *tally_get(struct cluster *c, int64_t rule, int64_t uid);
+struct tally *tally_add(struct cluster *c, const struct tally *row);
+void tally_drop(struct cluster *c, struct tally *t);
+void tally_mark(struct cluster *c, struct tally *t);
+// After a change of the job's state or of what its array has left.
+void tally_job(struct cluster *c, struct job *j);
+// p has been added (1) or is removed (-1); j NULL: it is of no job that is known.
+void tally_part(struct cluster *c, struct job *j, const struct placement *p, int sign);
+// Does it belong to anything still? Else nothing of it counts any more.
+bool tally_counts_job(const struct job *j);
+// Everything anew from jobs and placements: when levels or percents have changed.
+void tally_recount(struct cluster *c);
+void tally_sum(struct cluster *c);
+bool tally_is_sum(const struct tally *t);
+
+// Ms that jobs have counted up to now at rate 1, in the scale of the epoch (tally.h, S).
+int64_t usage_span(struct cluster *c);
+int64_t usage_clock(const struct cluster *c);
+// at_ms becomes the epoch, and what was used up to then the base, or (forget) nothing.
+void usage_rebase(struct cluster *c, int64_t at_ms, bool forget);
+
+// May the submission enter? Then *ret is to what it belongs, and *req what it asks for with the
+// defaults of there; else it has been answered.
+bool admit(struct cluster *c, const struct caller *who, const struct input_submit *in,
+           struct request *req, struct member **ret);
+bool limit_submit(struct cluster *c, const struct member *m, const struct request *r, int64_t jobs,
+                  struct text *wrong);
+// The least max_job_time that bounds it; 0: none does.
+int64_t limit_time_ms(const struct member *m);
+// At the begin of a pass over the queue: no limit has stopped a job yet.
+void limit_pass_begin(struct cluster *c);
+// May the job start now, on these nodes (count 0: not known yet)? If not: why. Jobs asked for in a
+// pass come in the order of the queue.
+bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, size_t count,
+                 struct reason *ret);

@@ -27,7 +27,7 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
 }
 
 static struct job row_of(const struct cluster *c, const struct input_submit *in,
-                         const struct request *req)
+                         const struct request *req, const struct member *m)
 {
     return (struct job){
         .uid = in->uid,
@@ -36,6 +36,10 @@ static struct job row_of(const struct cluster *c, const struct input_submit *in,
         .owner_uid = in->owner_uid,
         .owner_gid = in->owner_gid,
         .req = *req,
+        .queue = {(uint32_t)m->queue->row->id},
+        .account = {(uint32_t)m->user->parent->row->id},
+        .user = {(uint32_t)m->user->row->id},
+        .qos = {(uint32_t)m->qos->row->id},
         .priority = in->priority,
         .nice = in->nice,
         .max_attempts = in->max_attempts   ? in->max_attempts
@@ -93,11 +97,14 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
                      NULL);
         return;
     }
-    struct request req = in->req;
+    struct request req;
+    struct member *m;
+    if (!admit(c, who, in, &req, &m))
+        return;
     wrong = selector_get(c, in->need, &req.need);
     if (!wrong)
         wrong = selector_get(c, in->prefer, &req.prefer);
-    struct job row = row_of(c, in, &req);
+    struct job row = row_of(c, in, &req, m);
     const struct fit_node *f;
     size_t count;
     struct reason r = {.code = REASON_BAD_REQUEST};
@@ -116,6 +123,7 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
     row.id.v = c->meta.next_job++;
     meta_mark(c);
     struct job *j = job_add(c, &row);
+    tally_job(c, j);
     job_mark(c, j);
     placing_count(c, &j->req, j->array_count ? j->array_count : 1);
     if (!j->held)

@@ -73,7 +73,9 @@ struct job *job_add(struct cluster *c, const struct job *row)
     j->detail = row->detail ? xstrdup(row->detail) : NULL;
     j->verdict_detail = row->verdict_detail ? xstrdup(row->verdict_detail) : NULL;
     TAILQ_INIT(&j->parts);
-    j->queued = j->dirty = false;
+    j->queued = j->dirty = j->tallied_running = false;
+    j->tallied_submitted = 0;
+    j->member = NULL;
     j->in_class = NULL;
     j->reserved = false;
     struct job *before = TAILQ_LAST(&c->jobs, job_list);
@@ -188,6 +190,7 @@ static void clear_marks(struct cluster *c)
 void cluster_turn_begin(struct cluster *c)
 {
     clear_marks(c);
+    rules_turn_begin(c);
     retire_all(c);
     c->meta_dirty = c->queue_wait_dirty = c->queueing_dirty = false;
     c->out = (struct outcome){0};
@@ -220,6 +223,7 @@ void cluster_free(struct cluster *c)
     if (!c)
         return;
     cluster_turn_begin(c);
+    c->rules.started = false;
     backfill_clear(c);
     backfill_free(c);
     for (size_t i = 0; i < c->nodes_count; i++) {
@@ -242,6 +246,7 @@ void cluster_free(struct cluster *c)
     index_free(&c->jobs_by_id);
     index_free(&c->jobs_by_uid);
     index_free(&c->jobs_by_request);
+    rules_fini(c);
     free(c->nodes);
     free(c->fit_scratch);
     free(c->kept);

@@ -6,6 +6,7 @@
 #include "common/log.h"
 
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -43,7 +44,7 @@ static void not_found(struct server *s, const struct http_req *r)
     api_error(s, r->handle, 404, "not_found", message, "proto/openapi.yaml lists the paths.");
 }
 
-static void wrong_method(struct server *s, const struct http_req *r)
+void api_wrong_method(struct server *s, const struct http_req *r)
 {
     AUTO_FREE char *message = xasprintf("%s does not take %s", r->path, r->method);
     api_error(s, r->handle, 405, "method", message, "proto/openapi.yaml lists the methods.");
@@ -59,7 +60,7 @@ bool api_is_admin(const struct http_req *r)
     return r->uid == 0 || r->uid == geteuid();
 }
 
-static struct caller caller_of(const struct http_req *r)
+struct caller api_caller(const struct http_req *r)
 {
     return (struct caller){.reply_to = r->handle, .uid = r->uid, .admin = api_is_admin(r)};
 }
@@ -71,10 +72,13 @@ static int status_of(enum reason_code code)
     switch ((int)code) {
     case REASON_NO_SUCH_JOB:
     case REASON_NO_SUCH_NODE:
+    case REASON_NO_SUCH_RULE:
         return 404;
     case REASON_NOT_OWNER:
     case REASON_NOT_OPERATOR:
+    case REASON_NOT_ALLOWED:
         return 403;
+    case REASON_RULE_INVALID:
     case REASON_BAD_REQUEST:
         return 400;
     case REASON_IN_RECOVERY:
@@ -117,8 +121,7 @@ void api_reply(struct server *s, const struct effect *e)
 
 // ---- bodies ----
 
-// The body as an object; answers and returns NULL otherwise. An empty one is {}.
-static json_t *body_object(struct server *s, const struct http_req *r)
+json_t *api_body(struct server *s, const struct http_req *r)
 {
     json_error_t wrong;
     if (!r->body.len)
@@ -177,7 +180,9 @@ void api_admit(struct server *s, struct http_req *r, struct submission *sub)
         return;
     if (getrandom(&sub->submit.uid, sizeof sub->submit.uid, 0) != sizeof sub->submit.uid)
         sub->submit.uid.v = 0; // refused by the core
-    struct input in = {.kind = INPUT_SUBMIT, .caller = caller_of(r), .submit = sub->submit};
+    const struct passwd *owner = getpwuid(sub->submit.owner_uid);
+    sub->submit.owner_name = owner ? owner->pw_name : NULL;
+    struct input in = {.kind = INPUT_SUBMIT, .caller = api_caller(r), .submit = sub->submit};
     uint64_t next = cluster_meta(s->cluster)->next_job;
     turn_input(s, &in);
     if (cluster_meta(s->cluster)->next_job != next) // a job was made: it refers to it
@@ -188,7 +193,7 @@ static void submit(struct server *s, struct http_req *r)
 {
     struct submission sub;
     struct err err;
-    json_t *body = body_object(s, r);
+    json_t *body = api_body(s, r);
     if (!body)
         return;
     int rc = translate_submission(body, r->uid, r->gid, &sub, &err);
@@ -235,7 +240,8 @@ static void job_verb(struct read *q)
     } else if (r && q->ended && !cluster_job(s->cluster, q->job)) {
         api_error(s, q->handle, 409, "job_ended", "the job has already ended", "");
     } else if (r) {
-        struct input in = {.kind = (enum input_kind)q->verb, .caller = caller_of(r), .job = q->job};
+        struct input in = {
+            .kind = (enum input_kind)q->verb, .caller = api_caller(r), .job = q->job};
         turn_input(s, &in);
     }
     read_free(q);
@@ -294,7 +300,7 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
         if (strcmp(verb, verbs[i].verb) != 0)
             continue;
         if (strcmp(r->method, verbs[i].method) != 0) {
-            wrong_method(s, r);
+            api_wrong_method(s, r);
             return;
         }
         if (api_parameter_int(r, "wait", 0, 3600, &wait_s, &err) ||
@@ -336,13 +342,13 @@ static void node_verb(struct server *s, struct http_req *r, const char *name, co
         if (strcmp(verb, verbs[i].verb) != 0)
             continue;
         if (strcmp(r->method, "POST") != 0) {
-            wrong_method(s, r);
+            api_wrong_method(s, r);
             return;
         }
-        json_t *body = body_object(s, r);
+        json_t *body = api_body(s, r);
         if (!body)
             return;
-        struct input in = {.kind = verbs[i].kind, .caller = caller_of(r)};
+        struct input in = {.kind = verbs[i].kind, .caller = api_caller(r)};
         in.node.name = name;
         in.node.reason = json_string_value(json_object_get(body, "reason"));
         turn_input(s, &in);
@@ -358,7 +364,7 @@ static void plan(struct server *s, struct http_req *r)
 {
     struct err err;
     struct plan *p;
-    json_t *body = body_object(s, r);
+    json_t *body = api_body(s, r);
     if (!body)
         return;
     const char *token = json_string_value(json_object_get(body, "apply"));
@@ -376,7 +382,7 @@ static void plan(struct server *s, struct http_req *r)
 static void simple_read(struct server *s, struct http_req *r, enum read_kind kind)
 {
     if (strcmp(r->method, "GET") != 0) {
-        wrong_method(s, r);
+        api_wrong_method(s, r);
         return;
     }
     struct err err;
@@ -401,23 +407,25 @@ void api_request(struct server *s, struct http_req *r)
         else if (get)
             list_jobs(s, r);
         else
-            wrong_method(s, r);
+            api_wrong_method(s, r);
     } else if (strcmp(r->path, "/v1/plan") == 0) {
         if (post)
             plan(s, r);
         else
-            wrong_method(s, r);
+            api_wrong_method(s, r);
     } else if (strcmp(r->path, "/v1/nodes") == 0) {
         simple_read(s, r, READ_NODES);
     } else if (strcmp(r->path, "/v1/cluster") == 0) {
         simple_read(s, r, READ_CLUSTER);
     } else if (strcmp(r->path, "/v1/events") == 0) {
         simple_read(s, r, READ_ALL_EVENTS);
+    } else if (api_rules(s, r)) {
+        ;
     } else if (strcmp(r->path, "/v1/cluster/recover") == 0) {
         if (post)
-            turn_input(s, &(struct input){.kind = INPUT_RECOVER, .caller = caller_of(r)});
+            turn_input(s, &(struct input){.kind = INPUT_RECOVER, .caller = api_caller(r)});
         else
-            wrong_method(s, r);
+            api_wrong_method(s, r);
     } else if (strncmp(r->path, jobs, sizeof jobs - 1) == 0) {
         rest = r->path + sizeof jobs - 1;
     } else if (strncmp(r->path, nodes, sizeof nodes - 1) == 0) {

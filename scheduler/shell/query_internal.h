@@ -17,9 +17,12 @@ void query_job_sql(const char *hint, const char *where, struct text *ret);
 // strings; it may be NULL.
 int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_job, struct text *t,
                    struct err *err);
+// A core that has only the rules and tallies, as the transaction sees them; it lives until
+// query_end().
+int query_rules_view(struct store_reader *r, struct cluster **ret, struct err *err);
 // `"reason":{...}` or null.
-void query_reason_json(const struct reason *reason, const char *node, const char *detail,
-                       struct text *t);
+void query_reason_json(struct store_reader *r, const struct reason *reason, const char *node,
+                       const char *detail, struct text *t);
 // The reason of the job in a row of query_job_sql(): the queue's, its class's or its own.
 void query_why_json(struct store_reader *r, sqlite3_stmt *row, const struct job *j, struct text *t);
 // `"since":T,"starts_at":T` of its class, or nulls.

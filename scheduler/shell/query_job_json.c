@@ -10,6 +10,8 @@
 
 int query_end(struct store_reader *r, int rc, struct text *ret, size_t before)
 {
+    cluster_free(r->rules);
+    r->rules = NULL;
     db_rollback(&r->db);
     if (rc < 0 && ret->p) {
         ret->len = before;
@@ -22,13 +24,16 @@ void query_job_sql(const char *hint, const char *where, struct text *ret)
 {
     text_add(ret, "SELECT ");
     store_select_list(&store_tables[TABLE_JOB], "j", ret);
-    text_addf(ret,
-              ", s.name, s.queue, s.cwd, rn.name, w.reason, w.reason_a, w.reason_b, w.reason_c, "
-              "wn.name, w.since_ms, w.starts_ms FROM job j %s LEFT JOIN spec s ON s.hash = j.spec "
-              "LEFT JOIN node rn ON rn.id = j.reason_node "
-              "LEFT JOIN wait w ON w.id = j.class AND j.class <> 0 "
-              "LEFT JOIN node wn ON wn.id = w.reason_node %s",
-              hint, where);
+    text_addf(
+        ret,
+        ", s.name, coalesce((SELECT name FROM queue WHERE id = j.queue), s.queue), s.cwd, "
+        "rn.name, w.reason, w.reason_a, w.reason_b, w.reason_c, "
+        "wn.name, w.since_ms, w.starts_ms, (SELECT name FROM account WHERE id = j.account), "
+        "(SELECT name FROM qos WHERE id = j.qos) FROM job j %s LEFT JOIN spec s ON s.hash = j.spec "
+        "LEFT JOIN node rn ON rn.id = j.reason_node "
+        "LEFT JOIN wait w ON w.id = j.class AND j.class <> 0 "
+        "LEFT JOIN node wn ON wn.id = w.reason_node %s",
+        hint, where);
 }
 
 int query_rows(struct store_reader *r, sqlite3_stmt *stmt,
@@ -69,15 +74,18 @@ static void add_hint(const char *hint, const char *node, struct text *t)
     }
 }
 
-void query_reason_json(const struct reason *reason, const char *node, const char *detail,
-                       struct text *t)
+void query_reason_json(struct store_reader *r, const struct reason *reason, const char *node,
+                       const char *detail, struct text *t)
 {
     if (reason->code == REASON_NONE) {
         put_null(t, "reason");
         return;
     }
-    AUTO(text) struct text sentence = {0}, hint = {0};
-    reason_text(reason, node, detail, &sentence);
+    AUTO(text) struct text sentence = {0}, hint = {0}, limit = {0};
+    struct cluster *rules;
+    if (reason_is_limit(reason->code) && query_rules_view(r, &rules, NULL) == 0)
+        cluster_limit_text(rules, reason, &limit);
+    reason_text(reason, node, limit.len ? text_str(&limit) : detail, &sentence);
     add_hint(reason_hint(reason->code), node, &hint);
     put_open(t, "reason", '{');
     put_str(t, "code", reason_word(reason->code));
@@ -152,7 +160,6 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
 {
     struct job j;
     const char *wrong = job_read(row, 0, &j);
-    const char *queue = (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 1);
     int rc = 0;
     if (wrong)
         goto out;
@@ -164,7 +171,9 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
     char job_uid[24];
     snprintf(job_uid, sizeof job_uid, "%016" PRIx64, j.uid.v);
     put_str(t, "job_uid", job_uid);
-    put_str(t, "queue", queue && *queue ? queue : "main");
+    put_str(t, "queue", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 1));
+    put_str(t, "account", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 11));
+    put_str(t, "qos", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 12));
     put_str(t, "state", job_state_word(j.state));
     put_int(t, "attempt", j.attempt);
     put_int(t, "tasks", j.req.tasks);

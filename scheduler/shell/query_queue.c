@@ -52,16 +52,16 @@ void query_why_json(struct store_reader *r, sqlite3_stmt *row, const struct job 
     struct reason why = {.code = REASON_PRIORITY};
     if (waits(j) && r->queue.hold) {
         why.code = REASON_RECOVERY_HOLD;
-        query_reason_json(&why, NULL, NULL, t);
+        query_reason_json(r, &why, NULL, NULL, t);
     } else if (!j->class_id.v) {
-        query_reason_json(&j->reason, (const char *)sqlite3_column_text(row, at + OWN_NODE),
+        query_reason_json(r, &j->reason, (const char *)sqlite3_column_text(row, at + OWN_NODE),
                           j->detail, t);
     } else if (r->queue.reason.code) {
-        query_reason_json(&r->queue.reason, NULL, NULL, t);
+        query_reason_json(r, &r->queue.reason, NULL, NULL, t);
     } else {
         if (sqlite3_column_type(row, at + REASON) != SQLITE_NULL)
             why = reason_at(row, at + REASON, at + REASON_A);
-        query_reason_json(&why, (const char *)sqlite3_column_text(row, at + NODE), NULL, t);
+        query_reason_json(r, &why, (const char *)sqlite3_column_text(row, at + NODE), NULL, t);
     }
 }
 

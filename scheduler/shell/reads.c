@@ -43,6 +43,8 @@ void read_free(struct read *r)
     free(r->name);
     free(r->filter_state);
     free(r->filter_name);
+    free(r->queue);
+    free(r->qos);
     text_free(&r->body);
     free(r);
 }
@@ -103,6 +105,11 @@ static int ask(struct read *r, struct store_reader *reader)
         return query_nodes(reader, &r->body, &r->err);
     case READ_NODE:
         return query_node(reader, r->name, &r->body, &r->err);
+    case READ_RULES:
+        return query_rules(reader, r->rule, r->name, &r->body, &r->err);
+    case READ_LIMITS:
+        return query_limits(reader, &(struct limits_question){r->name, r->queue, r->qos}, &r->body,
+                            &r->err);
     case READ_ALL_EVENTS:
         return query_events(reader, r->after, 1000, &r->body, &r->err);
     case READ_RESOLVE:

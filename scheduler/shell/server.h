@@ -91,7 +91,8 @@ void link_close(struct server *s, uint64_t link);
 // ---- translate.c ----
 struct submission {
     struct input_submit submit;
-    uint8_t *spec; // packed JobSpec, owned
+    char *queue, *account, *qos; // of submit, owned
+    uint8_t *spec;               // packed JobSpec, owned
     size_t spec_len;
 };
 int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,
@@ -103,6 +104,14 @@ void api_request(struct server *s, struct http_req *r);
 void api_reply(struct server *s, const struct effect *e);
 void api_error(struct server *s, uint64_t handle, int status, const char *code, const char *message,
                const char *hint);
+// Shared with api_rules.c.
+struct caller api_caller(const struct http_req *r);
+void api_wrong_method(struct server *s, const struct http_req *r);
+// The body as an object; answers and returns NULL otherwise. An empty one is {}.
+json_t *api_body(struct server *s, const struct http_req *r);
+// ---- api_rules.c ----
+// False: the path is another one.
+bool api_rules(struct server *s, const struct http_req *r);
 bool api_is_admin(const struct http_req *r);
 // The refusal as an error object; returns its HTTP status.
 int api_refusal(const struct cluster *c, const struct effect *reply, struct text *ret);
@@ -131,6 +140,8 @@ enum read_kind {
     READ_NODES,
     READ_NODE,
     READ_ALL_EVENTS,
+    READ_RULES,
+    READ_LIMITS,
     READ_RESOLVE, // only find the job, then `then`
 };
 struct read {
@@ -141,6 +152,8 @@ struct read {
     struct job_filter filter;
     struct metrics_question metrics;
     char *filter_state, *filter_name;
+    enum rule_kind rule;
+    char *queue, *qos; // of READ_LIMITS
     struct job_id job;
     bool pending_element, ended;
     uint64_t after;

@@ -195,6 +195,11 @@ static void name_parts(struct store *s, const char *dir)
         store_upsert_sql(&store_tables[i], &sql);
         s->upsert[i] = text_take(&sql);
     }
+    for (enum rule_kind k = 0; k < RULE_KIND_COUNT; k++) {
+        struct text sql = {0};
+        store_rule_upsert_sql(k, &sql);
+        s->rule_upsert[k] = text_take(&sql);
+    }
 }
 
 int store_open_vfs(const char *dir, const char *vfs, const struct store_schema *schema,
@@ -230,6 +235,8 @@ void store_close(struct store *s)
         close(s->lock_fd);
     for (size_t i = 0; i < TABLE_COUNT; i++)
         free(s->upsert[i]);
+    for (size_t i = 0; i < RULE_KIND_COUNT; i++)
+        free(s->rule_upsert[i]);
     free(s->dir);
     free(s->reserve_path);
     free(s->term_path);

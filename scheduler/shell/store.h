@@ -118,6 +118,16 @@ int query_job_why(struct store_reader *r, struct job_id id, struct text *ret, st
 // q->attempt.
 int query_job_metrics(struct store_reader *r, struct job_id id, struct metrics_question *q,
                       struct text *ret, struct err *err);
+// The rows of a kind, or one by its name ("gpu", "ann/physics"; "ann": all its accounts), with what
+// is used of them.
+int query_rules(struct store_reader *r, enum rule_kind k, const char *name, struct text *ret,
+                struct err *err);
+// What bounds jobs of a user in a queue and QoS (NULL: the default ones); user NULL: all limits.
+struct limits_question {
+    const char *user, *queue, *qos;
+};
+int query_limits(struct store_reader *r, const struct limits_question *q, struct text *ret,
+                 struct err *err);
 int query_nodes(struct store_reader *r, struct text *ret, struct err *err);
 int query_node(struct store_reader *r, const char *name, struct text *ret, struct err *err);
 int query_cluster(struct store_reader *r, struct text *ret, struct err *err);

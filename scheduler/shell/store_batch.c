@@ -21,6 +21,9 @@ void store_batch_free(struct store_batch *b)
     HASH_CLEAR(hh, b->jobs);
     HASH_CLEAR(hh, b->nodes);
     HASH_CLEAR(hh, b->placements);
+    HASH_CLEAR(hh, b->rules);
+    HASH_CLEAR(hh, b->tallies);
+    free(b->tallies_gone);
     HASH_CLEAR(hh, b->waits);
     HASH_CLEAR(hh, b->specs);
     HASH_CLEAR(hh, b->inventories);
@@ -66,6 +69,30 @@ static void add_placement_gone(struct store_batch *b, uint64_t id)
     b->gone[b->gone_count++] = id;
 }
 
+static void add_tally_gone(struct store_batch *b, uint64_t id)
+{
+    struct store_slot *slot;
+    HASH_FIND(hh, b->tallies, &id, sizeof id, slot);
+    if (slot)
+        slot->row = NULL;
+    VEC_RESERVE(b->tallies_gone, b->tallies_gone_count, b->tallies_gone_cap);
+    b->tallies_gone[b->tallies_gone_count++] = id;
+}
+
+static void add_rules(struct store_batch *b, const struct outcome *o)
+{
+    for (size_t i = 0; i < o->rules_count; i++) {
+        const struct rule *r = &o->rules[i];
+        memcpy(slot_row(b, &b->rules, (uint64_t)r->id, rule_size(r->kind)), r, rule_size(r->kind));
+    }
+    for (size_t i = 0; i < o->tallies_gone_count; i++)
+        add_tally_gone(b, o->tallies_gone[i]);
+    for (size_t i = 0; i < o->tallies_count; i++) {
+        const struct tally *t = &o->tallies[i];
+        *(struct tally *)slot_row(b, &b->tallies, (uint64_t)t->id, sizeof *t) = *t;
+    }
+}
+
 static void add_wait_gone(struct store_batch *b, uint64_t id)
 {
     struct store_slot *slot;
@@ -88,6 +115,7 @@ static void add_event(struct store_batch *b, const struct event *from)
 
 void store_batch_add(struct store_batch *b, const struct outcome *o)
 {
+    add_rules(b, o);
     for (size_t i = 0; i < o->jobs_count; i++)
         add_job(b, &o->jobs[i]);
     for (size_t i = 0; i < o->nodes_count; i++)

@@ -74,17 +74,33 @@ static int delete_rows(struct store *s, const char *sql, const uint64_t *ids, si
     return 0;
 }
 
+static int write_rules(struct store *s, const struct store_batch *b, struct err *err)
+{
+    const struct store_slot *slot;
+    for (slot = b->rules; slot; slot = slot->hh.next) {
+        int rc = store_write_rule(s, slot->row, err);
+        if (rc)
+            return rc;
+    }
+    for (slot = b->tallies; slot; slot = slot->hh.next)
+        if (slot->row)
+            WRITE(TABLE_TALLY, tally_bind, slot->row);
+    return 0;
+}
+
 static int write_batch(struct store *s, const struct store_batch *b, struct err *err)
 {
     static const char placement_gone[] = "DELETE FROM placement WHERE id = ?",
-                      wait_is_gone[] = "DELETE FROM wait WHERE id = ?";
+                      wait_is_gone[] = "DELETE FROM wait WHERE id = ?",
+                      tally_gone[] = "DELETE FROM tally WHERE id = ?";
     int rc;
     for (const struct store_spec *spec = b->specs; spec; spec = spec->hh.next)
         if ((rc = store_write_spec(s, spec, err)))
             return rc;
-    if ((rc = write_slots(s, b, err)) ||
+    if ((rc = write_slots(s, b, err)) || (rc = write_rules(s, b, err)) ||
         (rc = delete_rows(s, placement_gone, b->gone, b->gone_count, err)) ||
-        (rc = delete_rows(s, wait_is_gone, b->waits_gone, b->waits_gone_count, err)))
+        (rc = delete_rows(s, wait_is_gone, b->waits_gone, b->waits_gone_count, err)) ||
+        (rc = delete_rows(s, tally_gone, b->tallies_gone, b->tallies_gone_count, err)))
         return rc;
     for (size_t i = 0; i < b->selectors_count; i++)
         WRITE(TABLE_SELECTOR, selector_bind, &b->selectors[i]);

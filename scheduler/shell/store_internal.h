@@ -76,14 +76,16 @@ enum store_table_id {
     TABLE_WAIT,
     TABLE_QUEUEING,
     TABLE_EVENT,
+    TABLE_TALLY,
     TABLE_COUNT
 };
 extern const struct store_table store_tables[TABLE_COUNT];
 
-// From version `from` to `from` + 1.
+// From version `from` to `from` + 1: all rows of the same version, in their order.
 struct store_upgrade {
     int from;
-    const char *sql;
+    const char *sql; // NULL: only the step
+    int (*step)(struct db *db, struct err *err);
 };
 struct store_schema {
     int version;
@@ -117,6 +119,7 @@ void task_bind(sqlite3_stmt *s, const struct task_row *row);
 void wait_bind(sqlite3_stmt *s, const struct wait *row);
 void queueing_bind(sqlite3_stmt *s, const struct queueing *row);
 void event_bind(sqlite3_stmt *s, const struct event *row);
+void tally_bind(sqlite3_stmt *s, const struct tally *row);
 
 // Read columns first, first + 1, ... NULL, or the name of the first column that makes no sense;
 // readable columns are filled either way. job.detail and verdict_detail are then the caller's.
@@ -125,6 +128,7 @@ const char *node_read(sqlite3_stmt *s, int first, struct node *ret);
 const char *selector_read(sqlite3_stmt *s, int first, struct selector *ret);
 const char *job_read(sqlite3_stmt *s, int first, struct job *ret);
 const char *placement_read(sqlite3_stmt *s, int first, struct placement *ret);
+const char *tally_read(sqlite3_stmt *s, int first, struct tally *ret);
 const char *wait_read(sqlite3_stmt *s, int first, struct wait *ret);
 const char *queueing_read(sqlite3_stmt *s, int first, struct queueing *ret);
 void job_row_clear(struct job *j);
@@ -143,7 +147,7 @@ struct store {
     char *dir, *reserve_path, *term_path;
     int64_t reserve_next_ms; // when store_has_room() tries again
     int lock_fd;
-    char *upsert[TABLE_COUNT];
+    char *upsert[TABLE_COUNT], *rule_upsert[RULE_KIND_COUNT];
 };
 
 // As store_open, through a named SQLite VFS (NULL: the default one) and another schema.
@@ -159,6 +163,17 @@ bool store_reserve_release(struct store *s);
 // Meta, nodes, jobs, placements into an empty cluster.
 int store_load_rows(struct store *s, struct cluster *c, struct cluster_meta *ret_meta,
                     int *ret_quarantined, struct err *err);
+
+// ---- the operators' rows (store_rules.c) ----
+
+int store_rules_create(struct db *db, struct err *err);
+void store_rule_upsert_sql(enum rule_kind k, struct text *ret);
+int store_write_rule(struct store *s, const struct rule *r, struct err *err);
+// All that hold, and the tallies, into a cluster that has its meta; what is damaged is told and
+// left out.
+int store_load_rules(struct db *db, struct cluster *c,
+                     void (*bad)(void *arg, const char *what, uint64_t id, const char *why),
+                     void *arg, struct err *err);
 
 // ---- the term file (store_term.c) ----
 
@@ -197,15 +212,17 @@ struct store_slot {
 };
 struct store_batch {
     struct arena arena;
-    struct store_slot *jobs, *nodes, *placements, *waits; // in order of first mention
+    struct store_slot *jobs, *nodes, *placements, *waits, *rules,
+        *tallies; // in order of first mention
     struct store_spec *specs;
     struct store_inventory *inventories;
-    uint64_t *gone, *waits_gone;
+    uint64_t *gone, *waits_gone, *tallies_gone;
     size_t waits_gone_count, waits_gone_cap;
     struct selector *selectors;
     size_t selectors_count, selectors_cap;
     struct task_row *tasks;
     struct event *events;
+    size_t tallies_gone_count, tallies_gone_cap;
     size_t gone_count, gone_cap, tasks_count, tasks_cap, events_count, events_cap;
     struct queueing queueing;
     bool queueing_changed;
@@ -216,6 +233,7 @@ struct store_batch {
 // ---- reading ----
 
 struct store_reader {
+    struct cluster *rules; // query_rules_view(); NULL: not asked for in this transaction
     struct db db;
     char *dir;
     struct metrics_reader *metrics; // reader_metrics()

@@ -331,6 +331,11 @@ static const char live_jobs[] =
     "WHERE id IN (SELECT id FROM job INDEXED BY job_live WHERE" SQL_LIVE
     "UNION ALL SELECT of_job FROM placement WHERE of_job IS NOT NULL) ORDER BY id";
 
+static void quarantine_rule(void *arg, const char *what, uint64_t id, const char *why)
+{
+    quarantine(arg, what, id, why);
+}
+
 static const char live_selectors[] =
     "JOIN (SELECT need AS one FROM job INDEXED BY job_live WHERE" SQL_LIVE
     "UNION SELECT prefer FROM job INDEXED BY job_live WHERE" SQL_LIVE
@@ -343,7 +348,8 @@ static int load_all(struct load *l, struct cluster_meta *ret_meta, struct err *e
     if (rc)
         return rc;
     cluster_load_meta(l->c, ret_meta);
-    if ((rc = load_table(l, TABLE_NODE, "ORDER BY id", load_node, err)) ||
+    if ((rc = store_load_rules(&l->s->db, l->c, quarantine_rule, l, err)) ||
+        (rc = load_table(l, TABLE_NODE, "ORDER BY id", load_node, err)) ||
         (rc = load_table(l, TABLE_PLACEMENT, "ORDER BY id", read_placement, err)) ||
         (rc = find_contradictions(l, err)) ||
         (rc = load_table(l, TABLE_QUEUEING, "", load_queueing, err)) ||

@@ -107,6 +107,12 @@ void placement_bind(sqlite3_stmt *s, const struct placement *row)
     PLACEMENT_COLUMNS(BIND)
 }
 
+void tally_bind(sqlite3_stmt *s, const struct tally *row)
+{
+    int i = 0;
+    TALLY_COLUMNS(BIND)
+}
+
 void selector_bind(sqlite3_stmt *s, const struct selector *row)
 {
     int i = 0;
@@ -237,6 +243,14 @@ const char *placement_read(sqlite3_stmt *s, int i, struct placement *ret)
     const char *wrong = NULL;
     *ret = (struct placement){0};
     PLACEMENT_COLUMNS(READ)
+    return wrong;
+}
+
+const char *tally_read(sqlite3_stmt *s, int i, struct tally *ret)
+{
+    const char *wrong = NULL;
+    *ret = (struct tally){0};
+    TALLY_COLUMNS(READ)
     return wrong;
 }
 

@@ -31,6 +31,7 @@ static const struct store_column task_columns[] = {TASK_COLUMNS(COLUMN)};
 static const struct store_column wait_columns[] = {WAIT_COLUMNS(COLUMN)};
 static const struct store_column queueing_columns[] = {QUEUEING_COLUMNS(COLUMN)};
 static const struct store_column event_columns[] = {EVENT_COLUMNS(COLUMN)};
+static const struct store_column tally_columns[] = {TALLY_COLUMNS(COLUMN)};
 
 #define COLUMNS_OF(array) array, sizeof(array) / sizeof *(array)
 #define DEFERRED " DEFERRABLE INITIALLY DEFERRED"
@@ -52,6 +53,7 @@ const struct store_table store_tables[TABLE_COUNT] = {
     [TABLE_WAIT] = {"wait", COLUMNS_OF(wait_columns), ""},
     [TABLE_QUEUEING] = {"queueing", COLUMNS_OF(queueing_columns), ", CHECK (id = 1)"},
     [TABLE_EVENT] = {"event", COLUMNS_OF(event_columns), ""},
+    [TABLE_TALLY] = {"tally", COLUMNS_OF(tally_columns), ""},
 };
 
 // Why a class waited at a time.
@@ -136,7 +138,21 @@ static int create_all(struct db *db, struct err *err)
     for (size_t i = 0; i < TABLE_COUNT; i++)
         add_create(&store_tables[i], &sql);
     text_add(&sql, other_tables);
-    return db_exec(db, text_str(&sql), err);
+    int rc = db_exec(db, text_str(&sql), err);
+    return rc ? rc : store_rules_create(db, err);
+}
+
+// Whoever raises the version beyond 4 writes down here what this makes of version 4.
+static int upgrade_rules(struct db *db, struct err *err)
+{
+    AUTO(text) struct text sql = {0};
+    add_create(&store_tables[TABLE_TALLY], &sql);
+    text_add(&sql, "ALTER TABLE job ADD COLUMN queue INTEGER NOT NULL DEFAULT 0;"
+                   "ALTER TABLE job ADD COLUMN account INTEGER NOT NULL DEFAULT 0;"
+                   "ALTER TABLE job ADD COLUMN user INTEGER NOT NULL DEFAULT 0;"
+                   "ALTER TABLE job ADD COLUMN qos INTEGER NOT NULL DEFAULT 0;");
+    int rc = db_exec(db, text_str(&sql), err);
+    return rc ? rc : store_rules_create(db, err);
 }
 
 // The queue's part of version 4: classes of pending jobs, and why they wait.
@@ -175,10 +191,12 @@ static int create_all(struct db *db, struct err *err)
     "CREATE TABLE selector (\"id\" INTEGER PRIMARY KEY, \"text\" TEXT NOT NULL) STRICT;"
 
 static const struct store_upgrade upgrades[] = {
-    {1, "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0"},
-    {2, "ALTER TABLE meta ADD COLUMN next_port INTEGER NOT NULL DEFAULT 0;"
-        "ALTER TABLE placement ADD COLUMN port INTEGER NOT NULL DEFAULT 0"},
-    {3, VERSION_4_QUEUE VERSION_4_PLACING},
+    {1, "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0", NULL},
+    {2,
+     "ALTER TABLE meta ADD COLUMN next_port INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE placement ADD COLUMN port INTEGER NOT NULL DEFAULT 0",
+     NULL},
+    {3, VERSION_4_QUEUE VERSION_4_PLACING, upgrade_rules},
 };
 
 const struct store_schema store_schema = {
@@ -210,12 +228,26 @@ static int create(struct db *db, const struct store_schema *schema, struct err *
     return rc;
 }
 
-static const struct store_upgrade *upgrade_from(const struct store_schema *schema, int64_t version)
+static int upgrade_once(struct db *db, const struct store_schema *schema, int64_t version,
+                        struct err *err)
 {
-    for (size_t i = 0; i < schema->upgrades_count; i++)
-        if (schema->upgrades[i].from == version)
-            return &schema->upgrades[i];
-    return NULL;
+    bool known = false;
+    for (size_t i = 0; i < schema->upgrades_count; i++) {
+        const struct store_upgrade *u = &schema->upgrades[i];
+        if (u->from != version)
+            continue;
+        known = true;
+        int rc = u->sql ? db_exec(db, u->sql, err) : 0;
+        if (!rc && u->step)
+            rc = u->step(db, err);
+        if (rc)
+            return rc;
+    }
+    return known ? 0
+                 : fail(err, E_VERSION,
+                        "the database \"%s\" has version %" PRId64
+                        ", from which this Muster knows no way up. Use the one that made it.",
+                        db->path, version);
 }
 
 // The old state stays beside the database under a name of its own.
@@ -244,14 +276,8 @@ static int upgrade(struct db *db, const struct store_schema *schema, int64_t ver
     int rc = keep_copy(db, version, err);
     if (!rc)
         rc = db_exec(db, "BEGIN IMMEDIATE", err);
-    for (; !rc && version < schema->version; version++) {
-        const struct store_upgrade *u = upgrade_from(schema, version);
-        rc = u ? db_exec(db, u->sql, err)
-               : fail(err, E_VERSION,
-                      "the database \"%s\" has version %" PRId64
-                      ", from which this Muster knows no way up. Use the one that made it.",
-                      db->path, version);
-    }
+    for (; !rc && version < schema->version; version++)
+        rc = upgrade_once(db, schema, version, err);
     if (!rc)
         rc = set_version(db, schema->version, err);
     if (!rc)

@@ -86,6 +86,8 @@ static int check_keys(const json_t *body, struct err *err)
                                         "allow_unsatisfiable",
                                         "output_limit",
                                         "queue",
+                                        "account",
+                                        "qos",
                                         "bind"};
     const char *key;
     json_t *v;
@@ -172,7 +174,7 @@ static int take_env(const json_t *body, uint32_t uid, Muster__JobSpec *spec, str
 
 static int take_spec(const json_t *body, uint32_t uid, Muster__JobSpec *spec, struct err *err)
 {
-    const char *name = NULL, *cwd = NULL, *queue = "main";
+    const char *name = NULL, *cwd = NULL, *queue = QUEUE_DEFAULT;
     bool bind = true;
     int64_t output = 0;
     int rc = take_argv(body, spec, err);
@@ -196,9 +198,6 @@ static int take_spec(const json_t *body, uint32_t uid, Muster__JobSpec *spec, st
     }
     if (cwd && (*cwd != '/' || strlen(cwd) >= PATH_MAX))
         return fail(err, E_INVALID, "\"cwd\" must be an absolute path below %d bytes", PATH_MAX);
-    if (strcmp(queue, "main") != 0)
-        return fail(err, E_INVALID, "there is no queue \"%.64s\". The one there is is \"main\".",
-                    queue);
     spec->name = xstrndup(name, NAME_MAX_BYTES);
     spec->cwd = xstrdup(cwd ? cwd : "/");
     spec->queue = xstrdup(queue);
@@ -351,6 +350,30 @@ static int take_request_id(const json_t *body, uint32_t uid, struct input_submit
     return 0;
 }
 
+static int take_name(const json_t *body, const char *key, char **ret, const char **ret_in,
+                     struct err *err)
+{
+    const char *name = NULL;
+    int rc = get_text(body, key, &name, err);
+    if (rc || !name)
+        return rc;
+    if (!rule_name_is_good(name))
+        return fail(err, E_INVALID, "\"%s\" is \"%.64s\", which is no name", key, name);
+    *ret_in = *ret = xstrdup(name);
+    return 0;
+}
+
+static int take_names(const json_t *body, struct submission *sub, struct err *err)
+{
+    struct input_submit *in = &sub->submit;
+    int rc = take_name(body, "queue", &sub->queue, &in->queue, err);
+    if (rc == 0)
+        rc = take_name(body, "account", &sub->account, &in->account, err);
+    if (rc == 0)
+        rc = take_name(body, "qos", &sub->qos, &in->qos, err);
+    return rc;
+}
+
 int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,
                          struct err *err)
 {
@@ -372,6 +395,8 @@ int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct 
     if (rc == 0)
         rc = get_bool(body, "allow_unsatisfiable", &in->allow_unsatisfiable, err);
     if (rc == 0)
+        rc = take_names(body, ret, err);
+    if (rc == 0)
         rc = pack_spec(body, uid, ret, err);
     if (rc)
         submission_free(ret);
@@ -381,5 +406,9 @@ int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct 
 void submission_free(struct submission *s)
 {
     free(s->spec);
+    free(s->queue);
+    free(s->account);
+    free(s->qos);
     s->spec = NULL;
+    s->queue = s->account = s->qos = NULL;
 }

@@ -29,6 +29,10 @@ struct harness {
     size_t selectors_count, selectors_cap;
     struct placement *parts; // unordered
     size_t parts_count, parts_cap;
+    struct rule *rules; // by id - 1; id 0: no row
+    size_t rules_cap;
+    struct tally *tallies; // unordered
+    size_t tallies_count, tallies_cap;
     struct wait *waits; // unordered
     size_t waits_count, waits_cap;
     struct queueing queueing; // id 0: no row
@@ -60,6 +64,44 @@ static inline struct placement *harness_part(struct harness *h, uint64_t id)
         if (h->parts[i].id == id)
             return &h->parts[i];
     return NULL;
+}
+
+static inline void harness_store_rule(struct harness *h, const struct rule *r)
+{
+    if ((size_t)r->id > h->rules_cap) {
+        size_t cap = (size_t)r->id * 2 + 16;
+        h->rules = xreallocarray(h->rules, cap, sizeof *h->rules);
+        memset(h->rules + h->rules_cap, 0, (cap - h->rules_cap) * sizeof *h->rules);
+        h->rules_cap = cap;
+    }
+    memcpy(&h->rules[r->id - 1], r, rule_size(r->kind));
+}
+
+static inline struct tally *harness_tally(struct harness *h, int64_t id)
+{
+    for (size_t i = 0; i < h->tallies_count; i++)
+        if (h->tallies[i].id == id)
+            return &h->tallies[i];
+    return NULL;
+}
+
+static inline void harness_store_rules(struct harness *h, const struct outcome *o)
+{
+    for (size_t i = 0; i < o->rules_count; i++)
+        harness_store_rule(h, &o->rules[i]);
+    for (size_t i = 0; i < o->tallies_gone_count; i++) {
+        struct tally *row = harness_tally(h, (int64_t)o->tallies_gone[i]);
+        if (row)
+            *row = h->tallies[--h->tallies_count];
+    }
+    for (size_t i = 0; i < o->tallies_count; i++) {
+        struct tally *row = harness_tally(h, o->tallies[i].id);
+        if (!row) {
+            VEC_RESERVE(h->tallies, h->tallies_count, h->tallies_cap);
+            row = &h->tallies[h->tallies_count++];
+        }
+        *row = o->tallies[i];
+    }
 }
 
 static inline struct wait *harness_wait(struct harness *h, uint64_t class)
@@ -101,6 +143,7 @@ static inline enum reason_code harness_why(struct harness *h, uint64_t id)
 
 static inline void harness_store(struct harness *h, const struct outcome *o)
 {
+    harness_store_rules(h, o);
     for (size_t i = 0; i < o->jobs_count; i++)
         harness_store_job(h, &o->jobs[i]);
     for (size_t i = 0; i < o->nodes_count; i++) {
@@ -189,6 +232,11 @@ static inline struct cluster *harness_load(struct harness *h)
     struct err err;
     struct cluster *c = cluster_new(&h->limits);
     cluster_load_meta(c, &h->meta);
+    for (size_t i = 0; i < h->rules_cap; i++)
+        if (h->rules[i].id && !h->rules[i].removed)
+            CHECKF(cluster_load_rule(c, &h->rules[i], &err) == 0, "%s", err.message);
+    for (size_t i = 0; i < h->tallies_count; i++)
+        CHECKF(cluster_load_tally(c, &h->tallies[i], &err) == 0, "%s", err.message);
     for (size_t i = 0; i < h->nodes_count; i++)
         CHECKF(cluster_load_node(c, &h->nodes[i], &err) == 0, "%s", err.message);
     if (h->parts_count)
@@ -273,6 +321,8 @@ static inline void harness_fini(struct harness *h)
     free(h->jobs);
     free(h->nodes);
     free(h->parts);
+    free(h->rules);
+    free(h->tallies);
     free(h->waits);
     free(h->selectors);
     text_free(&h->story);

@@ -2,6 +2,7 @@
 // do to the core. After each step every invariant is checked; the agents here are small but obey
 // the protocol, so that two attempts of a job at once, or a core given out twice, show as such.
 #include "tests/unit/core_harness.h"
+#include "tests/unit/rule_random.h"
 
 #include "common/rng.h"
 
@@ -205,7 +206,10 @@ static void do_submit(struct walk *w)
     struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 1}};
     in.submit = (struct input_submit){
         .uid = {++w->uid},
-        .owner_uid = 1,
+        .owner_uid = 7,
+        .owner_name = "u7",
+        .queue = rng_below(r, 4) ? NULL : rule_random_name(r, RULE_QUEUE),
+        .qos = rng_below(r, 4) ? NULL : rule_random_name(r, RULE_QOS),
         .req = {.tasks = tasks,
                 .nodes = rng_below(r, 3) ? 0 : (int32_t)rng_below(r, (uint64_t)tasks) + 1,
                 .cpus = (int32_t)rng_below(r, 3) + 1,
@@ -255,6 +259,13 @@ static void do_job(struct walk *w, enum input_kind kind)
         w->named = any_job(w);
     in.job = w->named;
     harness_step(&w->h, &in);
+}
+
+static void do_rule(struct walk *w)
+{
+    struct rule_order o;
+    rule_random(&w->rng, w->h.c, &o);
+    harness_step(&w->h, &o.in);
 }
 
 static void do_node(struct walk *w)
@@ -490,8 +501,10 @@ static void walk_step(struct walk *w)
         do_progress(w);
     else if (what < 905)
         do_reboot(w);
-    else if (what < 999)
+    else if (what < 998)
         do_time(w);
+    else if (what < 999)
+        do_rule(w);
     else
         do_restart(w);
     check_once(w);

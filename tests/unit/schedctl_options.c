@@ -49,8 +49,9 @@ static void mistyped_verbs(void **state)
     REFUSED("there is no verb \"nod\". Did you mean \"nodes\"?", "nod");
     REFUSED("there is no verb \"jbo\". Did you mean \"job show\"?", "jbo", "show", "17");
     REFUSED("there is no verb \"xyzzy\". `schedctl help` lists them.", "xyzzy");
-    REFUSED("\"cluster\" needs one of: up, down, status.", "cluster");
-    REFUSED("there is no verb \"cluster xyzzy\". \"cluster\" takes one of: up, down, status.",
+    REFUSED("\"cluster\" needs one of: up, down, status, settings, set.", "cluster");
+    REFUSED("there is no verb \"cluster xyzzy\". \"cluster\" takes one of: up, down, status, "
+            "settings, set.",
             "cluster", "xyzzy");
 }
 

@@ -1,4 +1,5 @@
 // The core over the real store: whatever happens, the tables give back the live state.
+#include "tests/unit/rule_random.h"
 #include "tests/unit/store_fixture.h"
 
 enum { NODES = 3, CORES = 4, ATTEMPTS_MAX = 64, STEPS = 6000 };
@@ -18,7 +19,7 @@ struct run {
     struct now now;
     struct agent_side agents[NODES];
     struct store_batch *batch; // turns that wait for their commit
-    uint64_t submitted, restarts, ends, compared;
+    uint64_t submitted, rules, restarts, ends, compared;
 };
 
 static struct reported_attempt *find_attempt(struct agent_side *a, struct attempt_id id)
@@ -76,6 +77,7 @@ static void finish_turn(struct run *run)
         cluster_step(run->c, run->now, &in);
         o = cluster_outcome(run->c);
     }
+    cluster_check(run->c);
     add_zero_spec(run->batch);
     store_batch_add(run->batch, o);
     if (chance(&run->r, 2))
@@ -96,11 +98,16 @@ static void step(struct run *run, const struct input *in)
 static void submit(struct run *run)
 {
     struct rng *r = &run->r;
-    struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 7}};
+    uint32_t uid = 7 + (uint32_t)rng_below(r, 2);
+    struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = uid}};
     in.submit = (struct input_submit){
         .uid = {++run->submitted},
         .request_id = {run->submitted, 1},
-        .owner_uid = 7,
+        .owner_uid = uid,
+        .owner_name = uid == 7 ? "u7" : "u8",
+        .queue = chance(r, 3) ? rule_random_name(r, RULE_QUEUE) : NULL,
+        .account = chance(r, 4) ? rule_random_name(r, RULE_ACCOUNT) : NULL,
+        .qos = chance(r, 3) ? rule_random_name(r, RULE_QOS) : NULL,
         .req = {.tasks = (int32_t)rng_below(r, 4) + 1,
                 .cpus = (int32_t)rng_below(r, 3) + 1,
                 .grace_ms = 1000,
@@ -211,6 +218,30 @@ static void command(struct run *run)
     step(run, &in);
 }
 
+static void order_rule(struct run *run)
+{
+    struct rule_order o;
+    rule_random(&run->r, run->c, &o);
+    step(run, &o.in);
+    run->rules += o.in.kind == INPUT_RULE_SET;
+}
+
+// Made and removed again, whatever else has been.
+static void order_gone(struct run *run)
+{
+    struct rule row;
+    rule_init(&row, RULE_QOS);
+    snprintf(row.qos.name, sizeof row.qos.name, "gone");
+    struct input in = {.kind = INPUT_RULE_SET, .caller = {.admin = true, .reply_to = 1}};
+    in.rule.row = &row;
+    in.rule.mode = RULE_PUT;
+    step(run, &in);
+    in = (struct input){.kind = INPUT_RULE_REMOVE, .caller = {.admin = true, .reply_to = 1}};
+    in.rule_name.kind = RULE_QOS;
+    in.rule_name.name = "gone";
+    step(run, &in);
+}
+
 static void pass_time(struct run *run)
 {
     run->now.boot_ms += (int64_t)rng_below(&run->r, 20000);
@@ -234,7 +265,11 @@ static void assert_tables_equal_live(struct run *run)
     cluster_free(again);
     assert_int_equal(quarantined, 0);
     assert_string_equal(text_str(&loaded), text_str(&live));
-    // History: every job that ever was, every event.
+    // History: every job that ever was, every event, every name.
+    assert_int_equal(store_int(run->s, "SELECT count(*) FROM job j JOIN queue q ON q.id = j.queue"
+                                       " JOIN account a ON a.id = j.account"
+                                       " JOIN qos s ON s.id = j.qos JOIN user u ON u.id = j.user"),
+                     meta.next_job - 1);
     assert_int_equal(store_int(run->s, "SELECT count(*) FROM job"), meta.next_job - 1);
     assert_int_equal(store_int(run->s, "SELECT count(*) FROM event"), meta.next_event - 1);
     run->compared++;
@@ -274,6 +309,8 @@ static void act(struct run *run)
         submit(run);
     else if (what < 14)
         command(run);
+    else if (what < 17)
+        order_rule(run);
     else if (what < 20)
         pass_time(run);
     else if (what < 21)
@@ -302,14 +339,18 @@ static void test_the_tables_give_back_the_live_state(void **state)
             if (chance(&run->r, 20))
                 assert_tables_equal_live(run);
         }
+        order_gone(run);
         assert_tables_equal_live(run);
         print_message("# seed %" PRIu64 ": %" PRIu64 " jobs, %" PRIu64 " ends, %" PRIu64
                       " restarts, %" PRIu64 " comparisons\n",
                       seed, cluster_meta(run->c)->next_job - 1, run->ends, run->restarts,
                       run->compared);
-        assert_true(run->ends > 100 && run->restarts > 10);
+        assert_true(run->ends > 100 && run->restarts > 10 && run->rules > 100);
+        assert_int_equal(store_int(run->s, "SELECT removed FROM qos WHERE name = 'gone'"), 1);
+        assert_true(store_int(run->s, "SELECT count(DISTINCT qos) + count(DISTINCT account)"
+                                      " FROM job") > 4);
         assert_true(store_int(run->s, "SELECT count(*) FROM task") > 100);
-        assert_true(store_int(run->s, "SELECT count(DISTINCT state) FROM job") > 4);
+        assert_true(store_int(run->s, "SELECT count(DISTINCT state) FROM job") > 3);
         cluster_free(run->c);
         store_batch_free(run->batch);
         store_close(run->s);

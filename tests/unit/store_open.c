@@ -276,9 +276,9 @@ static void test_older_versions_are_brought_up(void **state)
 {
     (void)state;
     static const struct store_upgrade steps[] = {
-        {2, "ALTER TABLE t ADD COLUMN c INTEGER; UPDATE t SET c = b + 1"},
-        {1, "ALTER TABLE t ADD COLUMN b INTEGER; UPDATE t SET b = a + 1"},
-        {3, "UPDATE t SET a = 0; UPDATE missing SET a = 1"},
+        {2, "ALTER TABLE t ADD COLUMN c INTEGER; UPDATE t SET c = b + 1", NULL},
+        {1, "ALTER TABLE t ADD COLUMN b INTEGER; UPDATE t SET b = a + 1", NULL},
+        {3, "UPDATE t SET a = 0; UPDATE missing SET a = 1", NULL},
     };
     const struct store_schema v1 = {1, create_v1, NULL, 0}, v3 = {3, create_v3, steps, 2},
                               gap = {3, create_v3, steps, 1}, broken = {4, create_v3, steps, 3};
@@ -304,7 +304,11 @@ static void test_older_versions_are_brought_up(void **state)
     "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;"                      \
     "ALTER TABLE meta DROP COLUMN next_class; ALTER TABLE job DROP COLUMN class;"          \
     "DROP INDEX event_wait; ALTER TABLE event DROP COLUMN class; DROP TABLE wait;"         \
-    "DROP TABLE queueing; ALTER TABLE job DROP COLUMN nice;"                               \
+    "DROP TABLE queueing; ALTER TABLE job DROP COLUMN nice; DROP TABLE tally;"             \
+    "ALTER TABLE job DROP COLUMN queue; ALTER TABLE job DROP COLUMN account;"              \
+    "ALTER TABLE job DROP COLUMN user; ALTER TABLE job DROP COLUMN qos;"                   \
+    "DROP TABLE settings; DROP TABLE qos; DROP TABLE account; DROP TABLE user;"            \
+    "DROP TABLE queue; DROP TABLE reservation;"                                            \
     "ALTER TABLE meta DROP COLUMN next_selector; DROP TABLE selector;"                     \
     "ALTER TABLE job DROP COLUMN cpu_milli; ALTER TABLE job DROP COLUMN gpu_milli;"        \
     "ALTER TABLE job DROP COLUMN tasks_per_node; ALTER TABLE job DROP COLUMN exclusive;"   \

@@ -39,6 +39,7 @@ static struct job plain_job(uint64_t id, enum job_state state)
                         .request_id = {id, 7},
                         .owner_uid = 4294967294,
                         .req = {.tasks = 2, .cpus = 3, .gpus = 1, .memory_mib = 512},
+                        .queue = {3},
                         .state = state,
                         .submitted_at_ms = 1000 + (int64_t)id};
 }
@@ -115,6 +116,10 @@ static void fill_nodes(struct node n[4], struct placement p[4])
 
 static void fill(struct fixture *f)
 {
+    struct rule queue;
+    rule_init(&queue, RULE_QUEUE);
+    queue.id = 3;
+    snprintf(queue.queue.name, sizeof queue.queue.name, "gpu");
     struct job j[8];
     struct node n[4] = {0};
     struct placement p[4] = {0};
@@ -140,7 +145,9 @@ static void fill(struct fixture *f)
                      .reason = {.code = REASON_RESOURCES, .a = 6, .b = 1, .c = 2},
                      .since_ms = 1003,
                      .starts_ms = 5000};
-    struct outcome o = {.jobs = j,
+    struct outcome o = {.rules = &queue,
+                        .rules_count = 1,
+                        .jobs = j,
                         .waits = &w,
                         .waits_count = 1,
                         .jobs_count = 8,
