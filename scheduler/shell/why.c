@@ -161,12 +161,6 @@ static bool dial_search(struct cluster *c, struct job_id job, struct supposition
     return true;
 }
 
-static void put_bool(struct text *t, const char *key, bool v)
-{
-    put_key(t, key);
-    text_add(t, v ? "true" : "false");
-}
-
 static void put_relaxation(struct text *t, const struct supposition *s, const struct request *was,
                            unsigned turned)
 {
