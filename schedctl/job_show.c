@@ -28,16 +28,28 @@ static void time_line(const char *title, const json_t *job, const char *key)
 static void print_request(const json_t *job)
 {
     AUTO(text) struct text t = {0};
-    int64_t tasks = get_int(job, "tasks"), cpus = get_int(job, "cpus");
-    text_addf(&t, "%" PRId64 " task%s of %" PRId64 " core%s", tasks, tasks == 1 ? "" : "s", cpus,
-              cpus == 1 ? "" : "s");
+    int64_t tasks = get_int(job, "tasks");
+    text_addf(&t, "%" PRId64 " task%s of ", tasks, tasks == 1 ? "" : "s");
+    add_amount(&t, job, "cpus");
+    text_add(&t, get_milli(job, "cpus") == 1000 ? " core" : " cores");
     if (get_int(job, "memory_mib")) {
         text_add(&t, ", ");
         text_add_size_mib(&t, get_int(job, "memory_mib"));
     }
-    if (get_int(job, "gpus"))
-        text_addf(&t, ", %" PRId64 " GPU(s)", get_int(job, "gpus"));
+    if (get_milli(job, "gpus")) {
+        text_add(&t, ", ");
+        add_amount(&t, job, "gpus");
+        text_add(&t, get_milli(job, "gpus") > 1000 ? " GPUs" : " GPU");
+    }
+    if (get_int(job, "tasks_per_node"))
+        text_addf(&t, ", at most %" PRId64 " a node", get_int(job, "tasks_per_node"));
+    if (json_is_true(json_object_get(job, "spread")))
+        text_add(&t, ", spread over nodes");
+    if (json_is_true(json_object_get(job, "exclusive")))
+        text_add(&t, ", on nodes of its own");
     line("request", text_str(&t));
+    line("constraint", get_str(job, "constraint"));
+    line("prefers", get_str(job, "prefer"));
     text_clear(&t);
     if (get_int(job, "time_limit_ms"))
         text_add_duration_ms(&t, get_int(job, "time_limit_ms"));

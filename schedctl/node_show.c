@@ -99,8 +99,10 @@ static void print_inventory(const json_t *v, int indent)
 static void print_use(const json_t *node)
 {
     AUTO(text) struct text t = {0};
-    text_addf(&t, "%" PRId64 " of %" PRId64 " used", get_int(node, "cores_used"),
-              get_int(node, "cores"));
+    add_amount(&t, node, "cores_used");
+    text_addf(&t, " of %" PRId64 " used", get_int(node, "cores"));
+    if (*get_str(node, "shared_cores"))
+        text_addf(&t, "; parts of %s", get_str(node, "shared_cores"));
     line(0, "cores", text_str(&t));
     text_clear(&t);
     text_add_size_mib(&t, get_int(node, "memory_used_mib"));
@@ -109,8 +111,8 @@ static void print_use(const json_t *node)
     text_add(&t, " used");
     line(0, "memory", text_str(&t));
     text_clear(&t);
-    text_addf(&t, "%" PRId64 " of %" PRId64 " used", get_int(node, "gpus_used"),
-              get_int(node, "gpus"));
+    add_amount(&t, node, "gpus_used");
+    text_addf(&t, " of %" PRId64 " used", get_int(node, "gpus"));
     if (get_int(node, "gpus"))
         line(0, "GPUs", text_str(&t));
 }

@@ -106,6 +106,7 @@ int api_parameter_user(const struct http_req *r, const char *name, int64_t *ret,
 struct submission {
     struct input_submit submit;
     uint8_t *spec; // packed JobSpec, owned
+    char *need, *prefer; // the selectors that `submit` points to; owned
     size_t spec_len;
 };
 int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,
