@@ -32,6 +32,7 @@ static struct reason reason_of(const Muster__Reason *r)
 
 static void take_header(struct node *n, const Muster__JournalHeader *h)
 {
+    n->journal_version = h->version;
     restored.other_boot = strcmp(h->boot_id, n->boot_id) != 0;
 }
 
@@ -250,6 +251,7 @@ void restore_rewrite(struct node *n, struct journal *j)
     header.boot_id = n->boot_id;
     header.cluster = agent_cluster(n->core).v;
     header.machine_id = n->machine.has.machine_id;
+    header.version = JOURNAL_VERSION;
     record.body_case = MUSTER__JOURNAL_RECORD__BODY_HEADER;
     record.header = &header;
     journal_append(j, &record, 0);

@@ -110,9 +110,11 @@ struct reported_attempt {
     struct attempt_id id;
     enum agent_state state;
     bool started;
-    // What it holds there, for attempts that the database does not know.
-    struct coreset cores;
-    uint64_t gpus; // whole
+    // What it holds there, for attempts that the database does not know: as in struct placement.
+    struct coreset cores, pool;
+    int32_t cpu_milli;
+    uint64_t gpus;
+    struct gpu_shares shares;
     int64_t memory_mib;
     int32_t port;
 };
