@@ -117,6 +117,27 @@ static void print_use(const json_t *node)
         line(0, "GPUs", text_str(&t));
 }
 
+static void print_description(const json_t *node)
+{
+    AUTO(text) struct text t = {0};
+    text_add(&t, get_str(node, "gpu_model"));
+    if (get_int(node, "gpu_memory_mib")) {
+        text_add(&t, t.len ? ", " : "");
+        text_add_size_mib(&t, get_int(node, "gpu_memory_mib"));
+        text_add(&t, " each");
+    }
+    if (t.len)
+        line(0, "GPU model", text_str(&t));
+    if (*get_str(node, "labels"))
+        line(0, "labels", get_str(node, "labels"));
+    if (*get_str(node, "labels_set"))
+        line(0, "set by operators", get_str(node, "labels_set"));
+    if (*get_str(node, "switch"))
+        line(0, "switch", get_str(node, "switch"));
+    if (*get_str(node, "numa_cores"))
+        line(0, "cores a domain", get_str(node, "numa_cores"));
+}
+
 static void print(const json_t *node)
 {
     AUTO(text) struct text at = {0};
@@ -134,6 +155,7 @@ static void print(const json_t *node)
     if (at.len)
         line(0, "unreachable since", text_str(&at));
     print_use(node);
+    print_description(node);
     line(0, "boot", get_str(node, "boot_id"));
     line(0, "machine", get_str(node, "machine_id"));
     const json_t *placements = json_object_get(node, "placements");

@@ -52,15 +52,17 @@ static void add_row(struct table *t, const json_t *node)
         table_cell(t, "%s/%s", text_str(&used), text_str(&memory));
     add_share(t, node, "gpus_used", "gpus");
     add_jobs(t, node);
+    table_cell(t, "%s", get_str(node, "gpu_model"));
+    table_cell(t, "%s", get_str(node, "labels"));
     table_cell(t, "%s", reason_of(node));
 }
 
 static void print(const json_t *nodes)
 {
-    static const struct column COLUMNS[] = {{"NODE", COLUMN_LEFT},   {"STATE", COLUMN_LEFT},
-                                            {"CORES", COLUMN_RIGHT}, {"MEMORY", COLUMN_RIGHT},
-                                            {"GPUS", COLUMN_RIGHT},  {"JOBS", COLUMN_LEFT},
-                                            {"REASON", COLUMN_LEFT}};
+    static const struct column COLUMNS[] = {
+        {"NODE", COLUMN_LEFT},    {"STATE", COLUMN_LEFT},  {"CORES", COLUMN_RIGHT},
+        {"MEMORY", COLUMN_RIGHT}, {"GPUS", COLUMN_RIGHT},  {"JOBS", COLUMN_LEFT},
+        {"MODEL", COLUMN_LEFT},   {"LABELS", COLUMN_LEFT}, {"REASON", COLUMN_LEFT}};
     AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
     size_t i;
     json_t *node;

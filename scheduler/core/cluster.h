@@ -64,6 +64,7 @@ enum input_kind {
     INPUT_NODE_DRAIN,
     INPUT_NODE_RESUME,
     INPUT_NODE_FENCE,
+    INPUT_NODE_LABEL,
     INPUT_RECOVER, // operator: accept this database
     INPUT_LINK_UP, // an agent connected: its name is known, nothing else
     INPUT_LINK_DOWN,
@@ -177,6 +178,8 @@ struct input {
         struct {
             const char *name;
             const char *reason; // DRAIN, FENCE
+            const char *labels; // LABEL: to set over those that are; NULL: none
+            bool reset;         // LABEL: those set before are dropped first
         } node;                 // NODE_*
         struct {
             const char *name;
@@ -277,6 +280,7 @@ struct effect {
     X(NODE_DRAINED, "node_drained")         \
     X(NODE_RESUMED, "node_resumed")         \
     X(NODE_FENCED, "node_fenced")           \
+    X(NODE_LABELLED, "node_labelled")       \
     X(QUARANTINED, "quarantined")           \
     X(RECOVERY_HOLD, "recovery_hold")       \
     X(RECOVERED, "recovered")               \

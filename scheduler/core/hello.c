@@ -235,14 +235,14 @@ static void reconcile(struct cluster *c, struct node *n, const struct input_hell
 
 static void take_description(struct cluster *c, struct node *n, const struct input_hello *h)
 {
-    TAKE_TEXT(n->labels, h->labels);
+    TAKE_TEXT(n->told_labels, h->labels);
     TAKE_TEXT(n->gpu_model, h->gpu_model);
     TAKE_TEXT(n->switch_path, h->switch_path);
     TAKE_TEXT(n->numa_cores, h->numa_cores);
     TAKE_TEXT(n->gpu_numa, h->gpu_numa);
     n->gpu_memory_mib = h->gpu_memory_mib < 0 ? 0 : h->gpu_memory_mib;
     node_learn_numa(n);
-    selectors_judge_node(c, n);
+    node_judge_labels(c, n);
 }
 
 static void take_link(struct cluster *c, struct node *n, const struct input_hello *h)

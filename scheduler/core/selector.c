@@ -1,15 +1,10 @@
 #include "scheduler/core/selector.h"
 
+#include "common/labels.h"
 #include "common/units.h"
 #include "scheduler/core/node.h"
 
-#include <ctype.h>
 #include <string.h>
-
-static bool is_word(char c)
-{
-    return isalnum((unsigned char)c) || (c && strchr("._:/-+", c));
-}
 
 static const char *skip_space(const char *at)
 {
@@ -20,7 +15,7 @@ static const char *skip_space(const char *at)
 
 static const char *skip_word(const char *at)
 {
-    while (is_word(*at))
+    while (label_char(*at))
         at++;
     return at;
 }
@@ -53,7 +48,7 @@ static const char *parse_values(const char *text, const char **at, struct select
     *at = s = skip_space(s);
     t->values = (uint16_t)(s - text);
     const char *end = skip_word(s);
-    while (end > s && *end == '|' && is_word(end[1]))
+    while (end > s && *end == '|' && label_char(end[1]))
         end = skip_word(end + 1);
     if (end == s)
         return "a value is missing";

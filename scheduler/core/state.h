@@ -245,6 +245,8 @@ void array_settle(struct cluster *c, struct job *array);
 // Requests: command.c. Nodes by operators: node_command.c.
 void job_command(struct cluster *c, const struct input *in);
 void node_command(struct cluster *c, const struct input *in);
+// Its labels are those that it tells with those that are set over them; selectors are judged anew.
+void node_judge_labels(struct cluster *c, struct node *n);
 void recover(struct cluster *c, const struct caller *who);
 
 // Agents: link.c, hello.c, report.c, tick.c.

@@ -88,6 +88,13 @@ static void node_json(struct store_reader *r, const struct node *n, const struct
     put_int(t, "memory_used_mib", use->memory_mib);
     put_int(t, "gpus", n->gpus);
     put_milli(t, "gpus_used", use->gpu_milli);
+    put_str(t, "gpu_model", n->gpu_model[0] ? n->gpu_model : NULL);
+    put_int_or_null(t, "gpu_memory_mib", n->gpu_memory_mib);
+    put_str(t, "labels", n->labels);
+    put_str(t, "labels_set", n->set_labels);
+    put_str(t, "switch", n->switch_path[0] ? n->switch_path : NULL);
+    put_str(t, "numa_cores", n->numa_cores[0] ? n->numa_cores : NULL);
+    put_str(t, "gpu_numa", n->gpu_numa[0] ? n->gpu_numa : NULL);
     put_open(t, "jobs", '[');
     text_add(t, text_str(&use->jobs));
     text_addc(t, ']');

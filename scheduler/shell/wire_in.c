@@ -66,6 +66,12 @@ static void from_hello(const Muster__Hello *h, struct node_id node, uint64_t ses
         .cores = (int32_t)(h->cores < CORESET_MAX ? h->cores : CORESET_MAX),
         .gpus = (int32_t)(h->gpus < NODE_GPUS_MAX ? h->gpus : NODE_GPUS_MAX),
         .memory_mib = h->memory_mib,
+        .labels = h->labels,
+        .gpu_model = h->gpu_model,
+        .gpu_memory_mib = h->gpu_memory_mib,
+        .switch_path = h->switch_path,
+        .numa_cores = h->numa_cores,
+        .gpu_numa = h->gpu_numa,
         .attempts = list,
         .attempts_count = count,
     };

@@ -117,12 +117,73 @@ static void what_is_told_beyond_the_whole_is_not_counted(void **state)
     assert_int_equal(s->h.c->rooms.of[0].pool_milli, 0);
 }
 
+static void label(struct site *s, const char *labels, bool reset, bool admin)
+{
+    struct input in = {.kind = INPUT_NODE_LABEL,
+                       .caller = {.reply_to = 1, .uid = 7, .admin = admin}};
+    in.node.name = "n1";
+    in.node.labels = labels;
+    in.node.reset = reset;
+    text_clear(&s->h.story);
+    harness_step(&s->h, &in);
+}
+
+static void expect_labels(struct site *s, const char *want)
+{
+    assert_string_equal(s->h.c->nodes[0]->labels, want);
+}
+
+static void operators_labels_lie_over_the_agents(void **state)
+{
+    struct site *s = *state;
+    join(s, (struct input_hello){.cores = 2, .labels = "zone=a,spot"});
+    expect_labels(s, "zone=a,spot");
+    label(s, "zone=b", false, true);
+    assert_string_equal(text_str(&s->h.story), "node n1 labelled by user 7: zone=b,spot\n");
+    label(s, "!spot,new=1", false, true);
+    expect_labels(s, "zone=b,new=1");
+    join(s, (struct input_hello){.cores = 2, .labels = "zone=a,spot,big"}); // the agent is back
+    expect_labels(s, "zone=b,new=1,big");
+    label(s, NULL, true, true);
+    expect_labels(s, "zone=a,spot,big");
+    label(s, "x", true, true);
+    expect_labels(s, "x,zone=a,spot,big");
+    // What is refused changes nothing.
+    label(s, "y", false, false);
+    label(s, "y,gpu.model=A", false, true);
+    label(s, "y,y", false, true);
+    char long_one[LABELS_TEXT_MAX];
+    memset(long_one, 'a', sizeof long_one - 1);
+    long_one[sizeof long_one - 1] = 0;
+    label(s, long_one, false, true); // beside x it is too long
+    expect_labels(s, "x,zone=a,spot,big");
+}
+
+static void a_label_lets_a_waiting_job_start(void **state)
+{
+    struct site *s = *state;
+    join(s, (struct input_hello){.cores = 2});
+    struct input in = {.kind = INPUT_SUBMIT};
+    in.submit = (struct input_submit){.uid = {++s->uid},
+                                      .req = {.tasks = 1, .cpus = 1},
+                                      .need = "fast",
+                                      .allow_unsatisfiable = true};
+    harness_step(&s->h, &in);
+    assert_null(first_part(s, 1));
+    label(s, "fast", false, true);
+    assert_non_null(first_part(s, 1));
+    label(s, "!fast", false, true); // what runs is left alone
+    assert_non_null(first_part(s, 1));
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         STORY(what_an_unknown_attempt_shares_is_left_for_others),
         STORY(what_is_told_beyond_the_whole_is_not_counted),
+        STORY(operators_labels_lie_over_the_agents),
+        STORY(a_label_lets_a_waiting_job_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
