@@ -107,6 +107,14 @@ void message_hello(struct node *n, uint64_t request)
     hello.memory_mib = n->machine.given_memory_mib;
     hello.peer_address = n->peer_path;
     hello.version = MUSTER_VERSION;
+    struct machine_description description;
+    machine_describe(&n->machine, &description);
+    hello.labels = (char *)n->labels;
+    hello.switch_path = (char *)n->switch_path;
+    hello.gpu_model = description.gpu_model;
+    hello.gpu_memory_mib = description.gpu_memory_mib;
+    hello.numa_cores = description.numa_cores;
+    hello.gpu_numa = description.gpu_numa;
     hello.inventory = (char *)text_str(&inventory);
     hello.n_attempts = count;
     hello.attempts = list;

@@ -55,6 +55,7 @@ TAILQ_HEAD(samples_list, waiting_samples);
 struct node {
     uv_loop_t *loop;
     const char *name, *socket;
+    const char *labels, *switch_path;            // "": none
     char *dir, *run_dir, *spool_dir, *peer_path; // dir: DIR/nodes/NAME
     char boot_id[40];
     uint64_t state_id;
