@@ -34,12 +34,15 @@ CFLAGS_debug := -O0 -g3
 CFLAGS_asan := -O1 -g3 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g3 -fsanitize=thread
 CFLAGS_cov := -O0 -g3 --coverage
+CFLAGS_planted := -O2 -g
 CFLAGS_fuzz := -O1 -g3 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
     -fno-omit-frame-pointer
 ifeq ($(MODE),fuzz) # gcc judges the warnings
 CC := clang
 WARN := -w
 endif
+CPPFLAGS_planted := -DMUSTER_PLANTED
+CPPFLAGS += $(CPPFLAGS_$(MODE))
 CFLAGS = -std=gnu17 $(WARN) $(CFLAGS_$(MODE)) -fPIC -fvisibility=hidden -pthread
 LDFLAGS = $(CFLAGS_$(MODE)) -pthread -Wl,--as-needed
 
@@ -170,31 +173,42 @@ $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(FUZZ_LIBS)
 $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay.o $(FUZZ_LIBS)
 	@mkdir -p $(@D)
 	$(call link,$(FUZZ_LINK))
+
+# tests/sim: whole simulated clusters around the production cores and batches. MODE=planted is the
+# same with faults planted in it, for the proof that they are found.
+SIM := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/sim/*.c))
+$(B)/tests/sim: $(SIM) $(L_sshell) $(L_score) $(L_acore) $(L_proto) $(L_common)
+	@mkdir -p $(@D)
+	$(call link,-lprotobuf-c -ljansson)
 unit-programs: $(addprefix $(B)/tests/,$(UNIT) $(FUZZ))
 
 .PHONY: all deps deps-test unit-programs check check-unit check-system check-long lint bench asan \
-    tsan fuzz sim demo demo-failure install help clean tests-built
+    tsan fuzz sim sim-planted demo demo-failure install help clean tests-built
 PROVE := prove --timer --failures --comments -j2
 TAP := CMOCKA_MESSAGE_OUTPUT=TAP
 
 check: deps-test ## install what tests need, run them all
 	$(Q)$(MAKE) --no-print-directory tests-built
-	$(Q)$(TAP) tests/run-tests.py tests/model/run.py \
+	$(Q)$(TAP) tests/run-tests.py tests/model/run.py tests/sim/check.py \
 	  $(patsubst %,build/debug/tests/%,$(UNIT) $(FUZZ)) $(wildcard tests/system/[0-9]*.py tests/trace/[0-9]*.py)
 tests-built:
-	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all
-	$(Q)$(MAKE) --no-print-directory -j2 MODE=debug all unit-programs
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=release all build/release/tests/sim
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=debug all unit-programs build/debug/tests/sim
 check-unit: deps-test ## the unit tests alone (MODE=debug, asan, tsan)
 	$(Q)$(MAKE) --no-print-directory -j2 all unit-programs
 	$(Q)$(TAP) tests/run-tests.py $(patsubst %,$(B)/tests/%,$(UNIT) $(FUZZ))
-check-long: deps-test ## the slow proofs: every crash point, the whole model, 20 seeds
+check-long: deps-test ## the slow proofs: every crash point, the whole model, 20,000 simulated clusters
 	$(Q)$(MAKE) --no-print-directory tests-built
 	$(Q)CRASH_STEP=1 TEST_TIMEOUT=1800 tests/run-tests.py tests/system/45-crash.py \
 	  $(wildcard tests/long/[0-9]*.py)
 	$(Q)MODEL=full TEST_TIMEOUT=7200 tests/run-tests.py tests/model/run.py
-	$(Q)$(MAKE) --no-print-directory sim
+	$(Q)SEEDS=$${SEEDS:-1-20000} $(MAKE) --no-print-directory sim
+	$(Q)$(MAKE) --no-print-directory sim-planted
 asan: ## the unit tests under AddressSanitizer and UBSan
 	$(Q)WALK_STEPS=$${WALK_STEPS:-100000} $(MAKE) --no-print-directory MODE=asan check-unit
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=release build/release/tests/sim
+	$(Q)$(MAKE) --no-print-directory -j2 MODE=asan build/asan/tests/sim
+	$(Q)SIM_MODES="asan release" SEEDS=$${SEEDS:-1-200} tests/run-tests.py tests/sim/check.py
 tsan: ## unit tests and jobs on a real cluster under ThreadSanitizer
 	$(Q)WALK_STEPS=$${WALK_STEPS:-20000} TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp \
 	  $(MAKE) --no-print-directory MODE=tsan check-unit
@@ -217,12 +231,12 @@ fuzz: deps-test ## libFuzzer on the decoders, FUZZ_SECONDS=60 each; finds are ke
 	    -artifact_prefix=build/corpus/$$t- build/corpus/$$t tests/fuzz/corpus/$${t#fuzz_} >build/corpus/$$t.log 2>&1 || \
 	  { tail -40 build/corpus/$$t.log; echo "$$t failed: the input is build/corpus/$$t-*"; exit 1; }; \
 	  grep -E 'number_of_executed_units|new_units_added|peak_rss' build/corpus/$$t.log; done
-sim: ## random walks over the core: SEEDS=1-20 STEPS=1000000
-	$(Q)$(MAKE) --no-print-directory -s MODE=release build/release/tests/core_walk
-	$(Q)range="$${SEEDS:-1-20}"; for seed in $$(seq $${range%-*} $${range#*-}); do \
-	  WALK_SEED=$$seed WALK_STEPS=$${STEPS:-1000000} build/release/tests/core_walk >build/sim.log 2>&1 || \
-	  { cat build/sim.log; echo "seed $$seed fails: WALK_SEED=$$seed WALK_STEPS=$${STEPS:-1000000} build/release/tests/core_walk"; exit 1; }; \
-	  grep '^#' build/sim.log; done
+sim: ## simulated clusters, judged: SEEDS=1-2000, VERBOSE=1 tells the whole story
+	$(Q)$(MAKE) --no-print-directory -s -j2 MODE=release build/release/tests/sim
+	$(Q)build/release/tests/sim --seeds=$${SEEDS:-1-2000} $(if $(VERBOSE),--verbose)
+sim-planted: ## every planted fault must be found: SEEDS=1-500 PLANTED=all
+	$(Q)$(MAKE) --no-print-directory -s -j2 MODE=planted build/planted/tests/sim
+	$(Q)build/planted/tests/sim --seeds=$${SEEDS:-1-500} --planted=$${PLANTED:-all}
 
 clean: ## remove build/
 	$(Q)rm -rf build

@@ -4,6 +4,7 @@
 #include "schedctl/jobname.h"
 #include "schedctl/present.h"
 #include "schedctl/table.h"
+#include "schedctl/when.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -165,23 +166,48 @@ static void print(const char *name, const json_t *why)
     print_relaxations(why);
 }
 
+static void print_past(int64_t at_ms, const json_t *why)
+{
+    AUTO(text) struct text t = {0}, when = {0}, since = {0};
+    add_full_time(&when, at_ms);
+    add_full_time(&since, get_int(why, "since"));
+    text_addf(&t, "at %s: ", text_str(&when));
+    text_add_clean(&t, get_str(why, "text"));
+    if (since.len)
+        text_addf(&t, " (since %s)", text_str(&since));
+    printf("%s\n", text_str(&t));
+}
+
 static int run_job_why(struct ctl *ctl)
 {
     struct err err;
     json_t *why = NULL;
-    const char *name = ctl->args.operands[0];
+    const char *name = ctl->args.operands[0], *at = args_value(&ctl->args, "at");
+    int64_t at_ms = 0;
+    if (at && parse_when(at, "--at", &at_ms, &err))
+        return report(&err);
     if (job_name_check(name, &err) || ctl_connect(ctl, &err))
         return report(&err);
     AUTO_FREE char *path = job_path(name, "/why");
+    if (at) {
+        AUTO_FREE char *now = TAKE(path);
+        path = xasprintf("%s?at=%" PRId64, now, at_ms);
+    }
     if (client_get(ctl->client, path, &why, &err))
         return report(&err);
     if (ctl->json)
         ctl_print_json(why);
+    else if (at)
+        print_past(at_ms, why);
     else
         print(name, why);
     json_decref(why);
     return CTL_OK;
 }
+
+static const struct opt OPTIONS[] = {
+    {0, "at", "TIME", "what it waited for then: 14:05, 2026-11-25T08:00 or -10m"},
+};
 
 const struct verb verb_job_why = {
     .name = "job why",
@@ -189,6 +215,8 @@ const struct verb verb_job_why = {
     .operands_min = 1,
     .operands_max = 1,
     .summary = "why a job waits, or why it ended",
-    .examples = {{"job why 17", "The scheduler's reason, and what can be done about it."}},
+    .options = {{OPTIONS, COUNT(OPTIONS)}},
+    .examples = {{"job why 17", "The scheduler's reason, and what can be done about it."},
+                 {"job why 17 --at -10m", "What it waited for ten minutes ago."}},
     .run = run_job_why,
 };

@@ -37,33 +37,39 @@ static bool watch(void *arg, double part)
     return interrupt_count > 0;
 }
 
-static int write_file(const char *path, const struct text *t, struct err *err)
+// Opened before the simulation, so that a name that cannot be written costs no time.
+struct files {
+    FILE *svg, *csv;
+};
+
+static int open_file(const char *path, FILE **ret, struct err *err)
 {
-    FILE *f = fopen(path, "we");
-    if (!f)
-        return fail(err, E_IO, "cannot write \"%s\": %m", path);
-    size_t n = fwrite(text_str(t), 1, t->len, f);
-    if (fclose(f) || n != t->len)
+    *ret = path ? fopen(path, "we") : NULL;
+    if (path && !*ret)
         return fail(err, E_IO, "cannot write \"%s\": %m", path);
     return 0;
 }
 
-static int write_files(const struct simulation *s, const struct sim_result *r,
-                       const struct measures *m, struct err *err)
+static int close_file(const char *path, FILE *f, const struct text *t, struct err *err)
 {
-    AUTO(text) struct text t = {0};
-    const char *name = strrchr(s->path, '/') ? strrchr(s->path, '/') + 1 : s->path;
-    int rc = 0;
-    if (s->svg) {
-        svg_draw(&s->nodes, r, m, name, &t);
-        rc = write_file(s->svg, &t, err);
-    }
-    text_clear(&t);
-    if (s->csv && !rc) {
-        jobs_csv(&s->trace, r, &t);
-        rc = write_file(s->csv, &t, err);
-    }
-    return rc;
+    size_t n = f ? fwrite(text_str(t), 1, t->len, f) : 0;
+    if (f && (fclose(f) || n != t->len))
+        return fail(err, E_IO, "cannot write \"%s\": %m", path);
+    return 0;
+}
+
+static int write_files(const struct simulation *s, const struct files *f,
+                       const struct sim_result *r, const struct measures *m, struct err *err)
+{
+    AUTO(text) struct text svg = {0};
+    AUTO(text) struct text csv = {0};
+    const char *slash = strrchr(s->path, '/');
+    if (f->svg)
+        svg_draw(&s->nodes, r, m, slash ? slash + 1 : s->path, &svg);
+    if (f->csv)
+        jobs_csv(&s->trace, r, &csv);
+    int rc = close_file(s->svg, f->svg, &svg, err);
+    return close_file(s->csv, f->csv, &csv, rc ? NULL : err) ? E_IO : rc;
 }
 
 static int run_policy(const struct simulation *s, size_t i, bool quiet, struct err *err)
@@ -71,6 +77,9 @@ static int run_policy(const struct simulation *s, size_t i, bool quiet, struct e
     struct watch w = {.quiet = quiet};
     struct sim_options o = s->options;
     AUTO(sim_result) struct sim_result r = {0};
+    struct files files;
+    if (open_file(s->svg, &files.svg, err) || open_file(s->csv, &files.csv, err))
+        return E_IO;
     o.policy = s->policies[i];
     o.progress = watch;
     o.arg = &w;
@@ -79,7 +88,7 @@ static int run_policy(const struct simulation *s, size_t i, bool quiet, struct e
     double wall_s = (double)(clock_boot_ms() - begin_ms) / 1000;
     statusline_free(&w.line);
     measures_of(&s->trace, &s->nodes, &o, &r, wall_s, &s->measures[i]);
-    return write_files(s, &r, &s->measures[i], err);
+    return write_files(s, &files, &r, &s->measures[i], err);
 }
 
 // ---- several ----

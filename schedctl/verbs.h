@@ -4,32 +4,37 @@
 #include "schedctl/verb.h"
 
 // In the order of `schedctl help`.
-#define VERB_TABLE(X) \
-    X(cluster_up)     \
-    X(cluster_down)   \
-    X(cluster_status) \
-    X(submit)         \
-    X(run)            \
-    X(jobs)           \
-    X(job_show)       \
-    X(job_why)        \
-    X(job_events)     \
-    X(job_metrics)    \
-    X(job_wait)       \
-    X(job_cancel)     \
-    X(job_hold)       \
-    X(job_release)    \
-    X(logs)           \
-    X(nodes)          \
-    X(node_show)      \
-    X(node_drain)     \
-    X(node_resume)    \
-    X(node_label)     \
-    X(node_fence)     \
-    X(recover)        \
-    X(simulate)       \
-    X(doctor)         \
-    X(version)        \
+#define VERB_TABLE(X)   \
+    X(cluster_up)       \
+    X(cluster_down)     \
+    X(cluster_status)   \
+    X(submit)           \
+    X(run)              \
+    X(jobs)             \
+    X(job_show)         \
+    X(job_why)          \
+    X(job_events)       \
+    X(job_metrics)      \
+    X(job_wait)         \
+    X(job_cancel)       \
+    X(job_hold)         \
+    X(job_release)      \
+    X(logs)             \
+    X(nodes)            \
+    X(node_show)        \
+    X(node_drain)       \
+    X(node_resume)      \
+    X(node_label)       \
+    X(node_fence)       \
+    X(recover)          \
+    X(plan_submit)      \
+    X(plan_drain)       \
+    X(plan_resume)      \
+    X(plan_remove_node) \
+    X(plan_add_nodes)   \
+    X(simulate)         \
+    X(doctor)           \
+    X(version)          \
     X(help)
 
 #define X(name) extern const struct verb verb_##name;

@@ -35,6 +35,8 @@ static void hello(struct world *w, const struct effect *e)
         .cores = n->cores,
         .gpus = n->gpus,
         .memory_mib = n->memory_mib,
+        .gpu_model = interned_name(&w->nodes->names, n->model),
+        .switch_path = n->rack,
     };
     snprintf(in->hello.inc.machine_id, sizeof in->hello.inc.machine_id, "m%u", node + 1);
     snprintf(in->hello.inc.boot_id, sizeof in->hello.inc.boot_id, "b%u", w->agents[node].boot);

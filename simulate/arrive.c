@@ -2,7 +2,7 @@
 #include "simulate/workload.h"
 #include "simulate/world.h"
 
-#include "common/check.h"
+#include <stdio.h>
 
 enum { FRAGMENTATION_SAMPLES = 200 };
 
@@ -21,12 +21,13 @@ static int64_t time_limit(const struct world *w, const struct trace_job *j)
 
 static struct request request_of(const struct world *w, const struct trace_job *j)
 {
-    int32_t cpus = (j->cpu_milli + 999) / 1000;
     return (struct request){
         .tasks = j->tasks,
         .nodes = j->nodes,
-        .cpus = cpus ? cpus : 1,
-        .gpus = j->gpu_milli ? 1 : j->gpus,
+        .cpus = j->cpu_milli ? j->cpu_milli / 1000 : 1,
+        .cpu_milli = j->cpu_milli % 1000,
+        .gpus = j->gpus,
+        .gpu_milli = j->gpu_milli,
         .memory_mib = w->accounts_memory ? j->memory_mib : 0,
         .time_limit_ms = time_limit(w, j),
         // A lease that only a failure ends; see faults.c.
@@ -46,6 +47,11 @@ static void submit(struct world *w, size_t job)
                    .req = request_of(w, j),
                    .max_attempts = w->options->mtbf_ms ? ATTEMPTS_MAX : 0},
     };
+    char need[SELECTOR_TEXT_MAX + 1];
+    if (j->models) {
+        snprintf(need, sizeof need, "gpu.model=%s", interned_name(&w->trace->names, j->models));
+        in.submit.need = need;
+    }
     w->result->jobs[job].fate = SIM_WAITING;
     w->waiting++;
     world_step(w, &in);

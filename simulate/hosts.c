@@ -16,7 +16,8 @@ static int take_word(const char *word, struct node_list *n, struct sim_node *nod
     int64_t v = 0;
     if (!value || !value[1])
         return fail(err, E_INVALID, "\"%.80s\" is not like cores=64", word);
-    value++;
+    if (strlen(++value) > NODE_NAME_MAX)
+        return fail(err, E_INVALID, "\"%.80s\" is too long", word);
     if (strncmp(word, "cores", key) == 0) {
         if (parse_int(value, "cores", 1, CORESET_MAX, &v, err))
             return E_INVALID;

@@ -6,10 +6,11 @@
 #include "simulate/nodes.h"
 
 struct ledger_node {
-    struct coreset cores;   // in use
-    int64_t memory_mib;     // free
-    int32_t core_milli;     // free
-    uint16_t gpu_milli[64]; // free, of each GPU
+    struct coreset cores; // held by one part alone
+    uint32_t *sharing;    // of each core, the parts that share it; NULL: there never was one
+    int64_t memory_mib;   // free
+    int32_t core_milli;   // free
+    uint16_t gpu_milli[NODE_GPUS_MAX]; // free, of each GPU
 };
 
 struct ledger {
@@ -24,8 +25,9 @@ struct ledger_part {
     bool held;
     bool running;
     int64_t from_ms;
-    struct coreset cores;
+    struct coreset cores, pool; // alone, and shared with others
     uint64_t gpus;
+    struct gpu_shares shares;
     int64_t memory_mib;
     int32_t core_milli, gpu_milli; // in all
 };

@@ -4,6 +4,11 @@
 
 #include "scheduler/core/node.h"
 
+#include <string.h>
+
+// A selector of the core holds it.
+enum { MODELS_MAX = 200 };
+
 enum {
     OPENB_NAME,
     OPENB_CPU,
@@ -34,6 +39,11 @@ static void openb_row(struct reader *r)
         !reader_int(r, OPENB_DELETED, "deletion_time", 0, years_s, -1, &deleted) ||
         !reader_int(r, OPENB_SCHEDULED, "scheduled_time", 0, years_s, -1, &scheduled))
         return;
+    if (strlen(reader_text(r, OPENB_SPEC)) > MODELS_MAX) {
+        reader_complain(r, reader_place(r, OPENB_SPEC), "gpu_spec has more than %d characters",
+                        MODELS_MAX);
+        return;
+    }
     bool shared = gpus == 1 && milli > 0 && milli < 1000;
     struct trace_job job = {
         .name = reader_name(r, reader_text(r, OPENB_NAME)),

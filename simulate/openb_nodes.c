@@ -4,6 +4,8 @@
 #include "common/alloc.h"
 #include "scheduler/core/node.h"
 
+#include <string.h>
+
 enum { NODES_NAME, NODES_CPU, NODES_MEMORY, NODES_GPUS, NODES_MODEL };
 static const struct column COLUMNS[] = {
     {"sn", true}, {"cpu_milli", true}, {"memory_mib", true}, {"gpu", true}, {"model", false}};
@@ -22,6 +24,10 @@ static void nodes_row(struct reader *r)
         !reader_int(r, NODES_MEMORY, "memory_mib", 0, INT64_C(1) << 40, 0, &memory) ||
         !reader_int(r, NODES_GPUS, "gpu", 0, NODE_GPUS_MAX, 0, &gpus))
         return;
+    if (strlen(reader_text(r, NODES_MODEL)) > NODE_NAME_MAX) {
+        reader_complain(r, reader_place(r, NODES_MODEL), "the model's name is too long");
+        return;
+    }
     if (!cpu) {
         reader_complain(r, 0, "its cpu_milli is missing");
         return;

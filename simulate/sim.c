@@ -211,7 +211,7 @@ void sim_run(const struct trace *t, const struct node_list *nodes, const struct 
         .nodes = nodes,
         .options = o,
         .result = ret,
-        .now = {.boot_ms = BOOT_AT_MS, .wall_ms = t->start_s * 1000},
+        .now = {.boot_ms = BOOT_AT_MS, .wall_ms = t->start_s * 1000 + BOOT_AT_MS},
         .runs = xcalloc(t->count, sizeof *w.runs),
         .agents = xcalloc(nodes->count, sizeof *w.agents),
         .wake_at_ms = INT64_MAX,

@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "common/arena.h"
 #include "common/check.h"
+#include "common/planted.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -128,7 +129,8 @@ static int64_t lease_end(const struct agent *a, uint64_t request, int64_t ms)
     const struct request *r = &a->requests[request % AGENT_REQUESTS_MAX];
     if (!request || r->number != request)
         return 0;
-    return ms ? r->sent_ms + ms : AGENT_NEVER;
+    int64_t from_ms = PLANTED(LEASE_FROM_RECEIPT) ? a->now_ms : r->sent_ms;
+    return ms ? from_ms + ms : AGENT_NEVER;
 }
 
 static void set_deadline(struct agent *a, struct agent_attempt *t, int64_t at_ms)
@@ -167,7 +169,8 @@ static void ended(struct agent *a, struct agent_attempt *t, bool started, struct
         snprintf(t->detail, sizeof t->detail, "%s", detail ? detail : "");
     t->kill_check_ms = AGENT_NEVER;
     t->end_durable = true; // what follows the journal output waits for the disk
-    journal(a, AGENT_RECORD_END, t->order.id);
+    if (!PLANTED(END_NOT_JOURNALED))
+        journal(a, AGENT_RECORD_END, t->order.id);
     out(a, AGENT_OUT_RELEASE, t->order.id);
     say_end(a, t);
 }
@@ -220,9 +223,10 @@ static void welcome(struct agent *a, const struct agent_input *in)
 {
     a->session = 0;
     bool ours = !a->cluster.v || a->cluster.v == in->cluster.v;
-    bool newer = in->term > a->term || (in->term == a->term && in->nonce == a->nonce);
+    bool newer = PLANTED(OBEY_OLD_TERM) || in->term > a->term ||
+                 (in->term == a->term && in->nonce == a->nonce);
     if (ours && newer) {
-        if (!a->cluster.v || in->term > a->term) {
+        if (!a->cluster.v || in->term > a->term || PLANTED(OBEY_OLD_TERM)) {
             a->cluster = in->cluster;
             a->term = in->term;
             a->nonce = in->nonce;
@@ -235,7 +239,7 @@ static void welcome(struct agent *a, const struct agent_input *in)
     }
     // Told in any case: by it the scheduler learns that its database is old or foreign.
     out(a, AGENT_OUT_HELLO, (struct attempt_id){0})->request = new_request(a);
-    for (size_t i = 0; i < a->count; i++)
+    for (size_t i = 0; i < a->count && !PLANTED(END_NOT_REPEATED); i++)
         if (a->list[i].phase == ATTEMPT_ENDED)
             say_end(a, &a->list[i]);
     a->repeat_ms = a->now_ms + END_REPEAT_MS;
@@ -308,21 +312,24 @@ static void launch(struct agent *a, const struct agent_input *in)
     struct agent_order o = in->order;
     int64_t valid = lease_end(a, o.request, o.prepare_lease_ms);
     int64_t until = o.prepare ? valid : lease_end(a, o.request, o.lease_ms);
-    if (a->now_ms >= valid || a->now_ms >= until) { // Lease 1
+    if (PLANTED(LATE_LAUNCH)) {
+        until = o.lease_ms ? a->now_ms + o.lease_ms : AGENT_NEVER;
+    } else if (a->now_ms >= valid || a->now_ms >= until) { // Lease 1
         refuse(a, &o, (struct reason){.code = REASON_LAUNCH_EXPIRED}, NULL);
         return;
     }
     const char *way = a->count >= AGENT_ATTEMPTS_MAX ? "too many attempts" : in_the_way(a, &o);
     if (a->stopping)
         way = "the node is being stopped";
-    if (way) {
+    if (way && !PLANTED(IGNORE_BUSY)) {
         refuse(a, &o, (struct reason){.code = REASON_NODE_BUSY}, way);
         return;
     }
     t = add(a, &o, ATTEMPT_ORDERED);
     t->deadline_ms = until;
     note(a, t, "ordered");
-    journal(a, AGENT_RECORD_ORDER, o.id); // Launch 2: before the fork
+    if (!PLANTED(ORDER_NOT_JOURNALED))
+        journal(a, AGENT_RECORD_ORDER, o.id); // Launch 2: before the fork
     set_deadline(a, t, until);
     a->outputs[a->outputs_count - 1].urgent = false; // its file is made with the fork
     out(a, AGENT_OUT_FORK, o.id);
@@ -340,6 +347,8 @@ static void go(struct agent *a, const struct agent_input *in)
     if (a->now_ms >= until || a->now_ms >= t->deadline_ms) { // Lease 1
         a->dropped++;
         note(a, t, "refuses a GO that came after its lease");
+        if (t->phase == ATTEMPT_PREPARED && a->now_ms < t->deadline_ms && !PLANTED(LATE_GO_DROPPED))
+            out(a, AGENT_OUT_REPORT, in->id); // it waits for another one
         return;
     }
     if (t->phase == ATTEMPT_PREPARED || t->phase == ATTEMPT_FORKED) {
@@ -356,7 +365,7 @@ static void kill_order(struct agent *a, const struct agent_input *in)
         say_end(a, t);
     } else if (t) {
         kill_attempt(a, t, in->grace_ms, in->reason, in->detail);
-    } else { // Launch 3: a late LAUNCH of it is refused
+    } else if (!PLANTED(KILL_OF_UNKNOWN_DROPPED)) { // Launch 3: a late LAUNCH of it is refused
         struct agent_order unknown = {.id = in->id};
         refuse(a, &unknown, (struct reason){.code = REASON_NEVER_STARTED}, NULL);
     }
@@ -471,7 +480,7 @@ static void tick(struct agent *a)
 {
     for (size_t i = 0; i < a->count; i++)
         tick_attempt(a, &a->list[i]);
-    if (a->session && a->repeat_ms <= a->now_ms) {
+    if (a->session && a->repeat_ms <= a->now_ms && !PLANTED(END_NOT_REPEATED)) {
         for (size_t i = 0; i < a->count; i++)
             if (a->list[i].phase == ATTEMPT_ENDED)
                 say_end(a, &a->list[i]);

@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "common/check.h"
+#include "common/planted.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -197,7 +198,7 @@ static void task_exit(struct shepherd *s, int64_t now_ms, const struct shepherd_
 
 static void empty(struct shepherd *s)
 {
-    if (s->phase != SHEPHERD_ENDING || (s->started && s->left))
+    if (s->phase != SHEPHERD_ENDING || (s->started && s->left && !PLANTED(END_BEFORE_LAST)))
         return;
     if (!s->verdict.code)
         s->verdict = (struct reason){.code = REASON_EXITED};
@@ -299,6 +300,8 @@ void shepherd_step(struct shepherd *s, int64_t now_ms, const struct shepherd_inp
                 s->order.grace_ms);
         break;
     case SHEPHERD_IN_DEADLINE:
+        if (PLANTED(ONE_KEEPER))
+            break;
         condemn(s, now_ms, (struct reason){.code = REASON_LEASE_EXPIRED}, NULL, 0);
         break;
     case SHEPHERD_IN_EMPTY:

@@ -1,12 +1,16 @@
 #include "agent/core/traces.h"
 
+#include "common/planted.h"
+
 enum agent_told agent_traces_tell(const struct agent_traces *t)
 {
-    if (t->other_boot)
+    if (t->other_boot && !PLANTED(ORDER_OUTLIVES_BOOT))
         return AGENT_TOLD_REBOOTED;
     if (t->lock == AGENT_LOCK_HELD)
         return AGENT_TOLD_LIVES;
     if (t->lock != AGENT_LOCK_ORDERED)
+        return AGENT_TOLD_NOTHING;
+    if (PLANTED(FORK_AFTER_ORDER))
         return AGENT_TOLD_NOTHING;
     return t->has_end ? AGENT_TOLD_ENDED : AGENT_TOLD_LOST;
 }

@@ -34,6 +34,8 @@ static void take_header(struct node *n, const Muster__JournalHeader *h)
 {
     n->journal_version = h->version;
     restored.other_boot = strcmp(h->boot_id, n->boot_id) != 0;
+    if (h->lost && !restored.other_boot)
+        n->journal_intact = false;
 }
 
 void restore_record(struct node *n, const Muster__JournalRecord *r)
@@ -252,6 +254,7 @@ void restore_rewrite(struct node *n, struct journal *j)
     header.cluster = agent_cluster(n->core).v;
     header.machine_id = n->machine.has.machine_id;
     header.version = JOURNAL_VERSION;
+    header.lost = !n->journal_intact; // until the next boot: nobody can tell what it said
     record.body_case = MUSTER__JOURNAL_RECORD__BODY_HEADER;
     record.header = &header;
     journal_append(j, &record, 0);

@@ -93,6 +93,8 @@ void part_lease_from(struct cluster *c, struct placement *p, int64_t from_ms)
 {
     const struct job *j = job_find(c, p->job);
     int64_t lease = j ? part_lease_ms(j, p) : 0;
+    if (PLANTED(REQUEUE_EARLY))
+        lease /= 2;
     p->lease_end_ms = lease ? from_ms + lease + margin_ms(lease) : INT64_MAX;
     wake_by(c, p->lease_end_ms);
 }
@@ -182,7 +184,7 @@ static void narrate_part(struct cluster *c, const struct job *j, const struct pl
 void attempt_place(struct cluster *c, struct job *j, const struct fit_node *nodes, size_t count,
                    int32_t port)
 {
-    j->attempt++;
+    j->attempt += !PLANTED(REUSE_ATTEMPT) || !j->never_started;
     j->started_at_ms = 0;
     j->verdict = (struct reason){0};
     set_text(&j->verdict_detail, NULL);
@@ -251,7 +253,7 @@ void attempt_progress(struct cluster *c, struct job *j)
         prepared += p->state == PLACEMENT_PREPARED;
         running += p->state == PLACEMENT_RUNNING;
     }
-    if (parts && prepared == parts) {
+    if (parts && prepared + PLANTED(GO_EARLY) >= parts && prepared) {
         go(c, j);
     } else if (parts && running == parts) {
         job_move(c, j, JOB_RUNNING);

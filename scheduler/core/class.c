@@ -74,7 +74,6 @@ static struct job_class *class_of(const struct cluster *c, const struct job *j)
 bool class_known_to_fit(struct cluster *c, const struct job *like)
 {
     const struct job_class *k = class_of(c, like);
-    nodes_look(c);
     return k && k->fits_at == c->usable_gen;
 }
 
@@ -295,9 +294,16 @@ static void recount(struct cluster *c, struct job_class *k, int64_t *cost)
 {
     const struct selector *need = selector_find(c, k->first->req.need);
     k->bound = 0;
-    for (size_t i = 0; i < c->nodes_count; i++)
-        k->bound += use_of(c, i, &k->first->req, need);
-    *cost += (int64_t)c->nodes_count;
+    const struct request *r = &k->first->req;
+    int32_t tasks = r->nodes ? r->tasks / r->nodes : 1;
+    int64_t gpus = (int64_t)tasks * r->gpus, cores = (int64_t)tasks * r->cpus;
+    uint32_t id;
+    k->seen = grown_end(c);
+    if (gpus > NODE_GPUS_MAX || cores > CORESET_MAX)
+        return;
+    struct index_walk w = index_tightest(&c->index, (int32_t)gpus, (int32_t)cores);
+    for (; k->bound < needs(r) && (id = index_next(&w)); ++*cost)
+        k->bound += use_of(c, id - 1, r, need);
 }
 
 bool class_may_fit(struct cluster *c, struct job_class *k, int64_t *cost)

@@ -16,7 +16,7 @@ void node_mark(struct cluster *c, struct node *n)
     if (!n->dirty)
         pointers_push(&c->dirty_nodes, n);
     n->dirty = true;
-    c->nodes_changed = c->pass_wanted = true;
+    c->pass_wanted = true;
 }
 
 void part_mark(struct cluster *c, struct placement *p)

@@ -1,5 +1,5 @@
 // Where a gang goes: all of it or none. Whole cores and GPUs, memory in MiB.
-#include "scheduler/core/state.h"
+#include "scheduler/core/choose.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +36,6 @@ int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct
     return room_capacity(&v, r);
 }
 
-static int by_id(const void *a, const void *b)
-{
-    const struct fit_node *x = a, *y = b;
-    return x->node->id.v < y->node->id.v ? -1 : x->node->id.v > y->node->id.v;
-}
-
 // As people count: n2 before n10.
 static int by_name(const void *a, const void *b)
 {
@@ -49,112 +43,9 @@ static int by_name(const void *a, const void *b)
     return strverscmp(x->node->name, y->node->name);
 }
 
-// Roomiest first: the fewest nodes hold the gang.
-static int by_room(const void *a, const void *b)
+int32_t question_capacity(struct cluster *c, const struct question *q, const struct node *n)
 {
-    const struct fit_node *x = a, *y = b;
-    if (x->capacity != y->capacity)
-        return x->capacity > y->capacity ? -1 : 1;
-    return by_id(a, b);
-}
-
-// Tightest first: large holes stay for large jobs.
-static int by_tightness(const void *a, const void *b)
-{
-    const struct fit_node *x = a, *y = b;
-    if (x->capacity != y->capacity)
-        return x->capacity < y->capacity ? -1 : 1;
-    return by_id(a, b);
-}
-
-// As few nodes as hold the tasks; the last one as tight as possible: free cores left decide between
-// nodes that hold all that is missing.
-static size_t choose_fewest(const struct request *r, const struct rooms *rooms, struct fit_node *f,
-                            size_t count)
-{
-    int32_t left = r->tasks;
-    qsort(f, count, sizeof *f, by_room);
-    size_t n = 0;
-    while (left > 0 && n < count && f[n].capacity < left) {
-        f[n].tasks = f[n].capacity;
-        left -= f[n++].capacity;
-    }
-    if (left > 0) {
-        size_t best = count;
-        for (size_t i = n; i < count && f[i].capacity >= left; i++)
-            if (best == count ||
-                rooms->of[f[i].node->id.v - 1].cores < rooms->of[f[best].node->id.v - 1].cores)
-                best = i;
-        if (best == count)
-            return 0;
-        struct fit_node last = f[best];
-        f[best] = f[n];
-        f[n] = last;
-        f[n++].tasks = left;
-    }
-    return n;
-}
-
-static void take(struct fit_node *from, size_t count, int32_t tasks, size_t want)
-{
-    for (size_t i = 0; i < count && want; i++)
-        if (!from[i].tasks && from[i].capacity >= tasks) {
-            from[i].tasks = tasks;
-            want--;
-        }
-}
-
-// Exactly r->nodes nodes, the tasks spread evenly.
-static size_t choose_exactly(const struct request *r, struct fit_node *f, size_t count)
-{
-    int32_t base = r->tasks / r->nodes;
-    size_t extra = (size_t)(r->tasks % r->nodes), want = (size_t)r->nodes;
-    size_t hold_base = 0, hold_more = 0;
-    for (size_t i = 0; i < count; i++) {
-        hold_base += f[i].capacity >= base;
-        hold_more += f[i].capacity > base;
-    }
-    if (hold_base < want || hold_more < extra)
-        return 0;
-    qsort(f, count, sizeof *f, by_tightness);
-    take(f, count, base + 1, extra);
-    take(f, count, base, want - extra);
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++)
-        if (f[i].tasks)
-            f[n++] = f[i];
-    CHECK(n == want);
-    return n;
-}
-
-// One task a node, round and round, on the roomiest nodes.
-static size_t choose_spread(const struct request *r, struct fit_node *f, size_t count)
-{
-    int32_t left = r->tasks;
-    qsort(f, count, sizeof *f, by_room);
-    size_t n = count < (size_t)left ? count : (size_t)left;
-    for (bool gave = true; left && gave;) {
-        gave = false;
-        for (size_t i = 0; i < n && left; i++)
-            if (f[i].tasks < f[i].capacity) {
-                f[i].tasks++;
-                left--;
-                gave = true;
-            }
-    }
-    return left ? 0 : n;
-}
-
-// What is asked of which nodes.
-struct question {
-    const struct request *r;
-    enum fit_view view;
-    const struct rooms *rooms; // these instead of the live ones; NULL: by the view
-    const struct selector *need, *prefer;
-};
-
-static int32_t capacity(const struct cluster *c, const struct question *q, const struct node *n)
-{
+    c->looked++;
     if (!selector_has(q->need, n) || !selector_has(q->prefer, n))
         return 0;
     if (!q->rooms)
@@ -163,45 +54,62 @@ static int32_t capacity(const struct cluster *c, const struct question *q, const
     return node_usable(n) ? room_capacity(&v, q->r) : 0;
 }
 
-static bool choose(struct cluster *c, const struct question *q, const struct fit_node **ret,
-                   size_t *ret_count)
+// By a look at every node.
+static size_t choose_listed(struct cluster *c, const struct question *q)
 {
     struct fit_node *f = c->fit_scratch;
     const struct rooms *rooms = q->rooms ? q->rooms : &c->rooms;
-    size_t count = 0, n;
+    size_t count = 0;
     for (size_t i = 0; i < c->nodes_count; i++) {
-        int32_t k = capacity(c, q, c->nodes[i]);
+        int32_t k = question_capacity(c, q, c->nodes[i]);
         if (k)
             f[count++] = (struct fit_node){.node = c->nodes[i], .capacity = k};
     }
     if (!count)
-        return false;
+        return 0;
     if (q->r->nodes)
-        n = choose_exactly(q->r, f, count);
-    else if (q->r->spread)
-        n = choose_spread(q->r, f, count);
-    else
-        n = choose_fewest(q->r, rooms, f, count);
-    if (!n)
-        return false;
-    qsort(f, n, sizeof *f, by_name);
-    *ret = f;
-    *ret_count = n;
-    return true;
+        return choose_exactly(q, f, count);
+    return q->r->spread ? choose_spread(q->r, f, count) : choose_fewest(q->r, rooms, f, count);
+}
+
+static size_t choose(struct cluster *c, const struct question *q)
+{
+    if (q->rooms)
+        return choose_listed(c, q);
+    if (q->view != FIT_FREE)
+        return whole_kept(c, q, choose_listed);
+    // One node is nearer than any switch.
+    if (!q->r->nodes && !q->r->spread) {
+        size_t n = choose_one(c, q);
+        if (n)
+            return n;
+    }
+    size_t n = choose_near(c, q);
+    return n ? n : choose_free(c, q);
 }
 
 // Preferred nodes alone, if these hold it.
 static bool answer(struct cluster *c, struct question *q, const struct fit_node **ret,
                    size_t *ret_count)
 {
-    q->need = selector_find(c, q->r->need);
-    q->prefer = selector_find(c, q->r->prefer);
-    if (choose(c, q, ret, ret_count))
-        return true;
-    if (!q->prefer)
-        return false;
-    q->prefer = NULL;
-    return choose(c, q, ret, ret_count);
+    const struct request *r = q->r;
+    q->need = selector_find(c, r->need);
+    q->prefer = q->view == FIT_FREE || q->rooms ? selector_find(c, r->prefer) : NULL;
+    if (r->nodes) {
+        q->base = r->tasks / r->nodes;
+        q->more = r->tasks % r->nodes;
+    }
+    size_t n = choose(c, q);
+    if (!n && q->prefer) {
+        q->prefer = NULL;
+        n = choose(c, q);
+    }
+    bool listed = q->rooms || q->view == FIT_FREE;
+    if (n > 1 && listed)
+        qsort(c->fit_scratch, n, sizeof *c->fit_scratch, by_name);
+    *ret = listed ? c->fit_scratch : NULL;
+    *ret_count = n;
+    return n;
 }
 
 bool fit(struct cluster *c, const struct request *r, enum fit_view view,

@@ -119,15 +119,57 @@ static void answer(struct run *r, struct node_id node, const struct attempt_id *
     step(r, &in);
 }
 
-static void note_start(struct run *r, const struct job *j)
+static struct forecast_row *row_of(struct forecast *f, struct job_id job)
+{
+    size_t low = 0, high = f->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (f->rows[middle].job.v < job.v)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < f->count && f->rows[low].job.v == job.v ? &f->rows[low] : NULL;
+}
+
+const struct forecast_row *forecast_find(const struct forecast *f, struct job_id job)
+{
+    return row_of((struct forecast *)f, job);
+}
+
+static void list_jobs(struct run *r)
 {
     struct forecast *f = r->ret;
-    VEC_RESERVE(f->starts, f->count, f->cap);
-    f->starts[f->count++] = (struct forecast_start){
-        .job = j->array.v ? j->array : j->id,
-        .element = j->element,
-        .at_ms = r->now.boot_ms,
-    };
+    const struct job *j;
+    TAILQ_FOREACH(j, &r->c->jobs, live_link)
+    {
+        if (job_state_ended(j->state))
+            continue;
+        VEC_RESERVE(f->rows, f->count, f->cap);
+        f->rows[f->count++] = (struct forecast_row){
+            .job = j->id,
+            .state = j->state,
+            .first_ms = INT64_MAX,
+            .last_ms = INT64_MAX,
+            .left = j->array_count - j->array_next,
+        };
+    }
+}
+
+static void note_start(struct run *r, const struct job *j)
+{
+    struct forecast_row *row = row_of(r->ret, j->id);
+    if (!row && j->array.v) { // an element that became a job meanwhile
+        row = row_of(r->ret, j->array);
+        row->left--;
+    }
+    r->ret->placements++;
+    if (row) {
+        if (row->first_ms == INT64_MAX)
+            row->first_ms = r->now.boot_ms;
+        row->last_ms = r->now.boot_ms;
+        row->placed++;
+    }
     expect_end(r, j, r->now.boot_ms);
 }
 
@@ -166,8 +208,8 @@ static void settle(struct run *r)
     do {
         step(r, &go_on);
         obey(r);
-        r->ret->cut = r->ret->count >= r->placements_max;
-    } while (r->c->pass_wanted && !r->ret->cut);
+        r->ret->cut = r->ret->placements >= r->placements_max;
+    } while ((r->c->pass_wanted || r->c->pass.running) && !r->ret->cut);
 }
 
 static void expire(struct run *r, const struct expiry *e)
@@ -204,8 +246,9 @@ void cluster_forecast(struct cluster *c, struct now now, size_t placements_max,
                       struct forecast *ret)
 {
     struct run r = {.c = c, .now = now, .placements_max = placements_max, .ret = ret};
-    *ret = (struct forecast){0};
+    *ret = (struct forecast){.end_ms = now.boot_ms};
     cluster_turn_begin(c);
+    list_jobs(&r);
     keep_alive(&r);
     expect_ends(&r);
     c->pass_wanted = true;
@@ -219,12 +262,13 @@ void cluster_forecast(struct cluster *c, struct now now, size_t placements_max,
         step(&r, &(struct input){.kind = INPUT_TICK});
         end_what_is_due(&r);
         settle(&r);
+        ret->end_ms = r.now.boot_ms;
     }
     free(r.heap);
 }
 
 void forecast_free(struct forecast *f)
 {
-    free(f->starts);
+    free(f->rows);
     *f = (struct forecast){0};
 }

@@ -115,7 +115,7 @@ void node_parts_over(struct cluster *c, struct node *n, struct reason why,
     TAILQ_FOREACH_SAFE(p, &n->parts, node_link, next)
     {
         const struct reported_attempt *a = h ? listed(h, p) : NULL;
-        if (a && a->state == AGENT_ENDED)
+        if (a && a->state == AGENT_ENDED && !PLANTED(REBOOT_BEATS_END))
             continue; // its own report counts, and follows
         struct job *j = job_find(c, p->job);
         part_judge_over(c, p, why);
@@ -233,8 +233,13 @@ static void reconcile(struct cluster *c, struct node *n, const struct input_hell
 
 #define TAKE_TEXT(to, from) snprintf((to), sizeof(to), "%s", (from) ? (from) : "")
 
+// What the node has and says of itself.
 static void take_description(struct cluster *c, struct node *n, const struct input_hello *h)
 {
+    struct node was = *n;
+    n->cores = h->cores < 0 ? 0 : h->cores > CORESET_MAX ? CORESET_MAX : h->cores;
+    n->gpus = h->gpus < 0 ? 0 : h->gpus > NODE_GPUS_MAX ? NODE_GPUS_MAX : h->gpus;
+    n->memory_mib = h->memory_mib < 0 ? 0 : h->memory_mib;
     TAKE_TEXT(n->told_labels, h->labels);
     TAKE_TEXT(n->gpu_model, h->gpu_model);
     TAKE_TEXT(n->switch_path, h->switch_path);
@@ -242,7 +247,14 @@ static void take_description(struct cluster *c, struct node *n, const struct inp
     TAKE_TEXT(n->gpu_numa, h->gpu_numa);
     n->gpu_memory_mib = h->gpu_memory_mib < 0 ? 0 : h->gpu_memory_mib;
     node_learn_numa(n);
+    node_hang(c, n);
     node_judge_labels(c, n);
+    bool other = n->cores != was.cores || n->gpus != was.gpus || n->memory_mib != was.memory_mib ||
+                 n->gpu_memory_mib != was.gpu_memory_mib || strcmp(n->labels, was.labels) != 0 ||
+                 strcmp(n->gpu_model, was.gpu_model) != 0 ||
+                 strcmp(n->switch_path, was.switch_path) != 0;
+    c->hardware_gen += other;
+    c->usable_gen += other;
 }
 
 static void take_link(struct cluster *c, struct node *n, const struct input_hello *h)
@@ -257,7 +269,8 @@ static void take_link(struct cluster *c, struct node *n, const struct input_hell
     n->link = n->new_link;
     n->session = n->new_session;
     n->new_link = n->new_session = 0;
-    n->ready = true;
+    n->ready = false; // until what it says of itself is taken over
+    node_recount(c, n);
     n->fenced = false;
     n->refused = REASON_NONE;
     n->request = h->request;
@@ -269,10 +282,8 @@ static void take_link(struct cluster *c, struct node *n, const struct input_hell
     n->inc = h->inc;
     if (moved)
         machine_join(c, n);
-    n->cores = h->cores < 0 ? 0 : h->cores > CORESET_MAX ? CORESET_MAX : h->cores;
-    n->gpus = h->gpus < 0 ? 0 : h->gpus > NODE_GPUS_MAX ? NODE_GPUS_MAX : h->gpus;
-    n->memory_mib = h->memory_mib < 0 ? 0 : h->memory_mib;
     take_description(c, n, h);
+    n->ready = true;
     node_recount(c, n);
     node_mark(c, n);
 }
@@ -296,7 +307,7 @@ void hello(struct cluster *c, const struct input_hello *h)
         refuse(c, n, REASON_FOREIGN_CLUSTER);
         return;
     }
-    if (other_machine(n, h)) {
+    if (other_machine(n, h) && !PLANTED(REBOOT_OF_A_CLONE)) {
         refuse(c, n, REASON_NODE_CLONED);
         return;
     }

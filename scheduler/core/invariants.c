@@ -78,6 +78,10 @@ static void check_held(const struct cluster *c, const struct node *n, const stru
                memcmp(a.gpu_milli, b.gpu_milli, c->rooms.stride * sizeof(uint16_t)) == 0,
            "the room of %s is not what its sets say", n->name);
     CHECK(a.room.cores >= 0 && a.room.gpus >= 0);
+    int key = node_usable(n)
+                  ? index_key(index_gpu_class(a.room.gpus), index_core_class(a.room.cores))
+                  : INDEX_NONE;
+    CHECKF(c->index.keys[n->id.v - 1] == key, "%s stands at the wrong place of the index", n->name);
     rooms_fini(&counted);
 }
 
@@ -167,6 +171,64 @@ static void check_job(const struct cluster *c, const struct job *j)
     CHECK(job_state_ended(j->state) == (j->ended_at_ms != 0));
 }
 
+// A branch's counts are those of its nodes.
+static void check_branch(const struct cluster *c, const struct branch *b, struct total *ret)
+{
+    struct total sum = {0};
+    for (size_t i = 0; i < b->nodes_count; i++) {
+        const struct node *n = c->nodes[b->nodes[i] - 1];
+        const struct room *m = &c->rooms.of[b->nodes[i] - 1];
+        CHECK(n->leaf == b && strcmp(n->switch_path, b->path + 1) == 0);
+        CHECK(!i || b->nodes[i - 1] < b->nodes[i]);
+        if (!node_usable(n))
+            continue;
+        sum.nodes++;
+        sum.cores += m->cores;
+        sum.gpus += m->gpus;
+        sum.memory_mib += m->memory_mib;
+    }
+    for (size_t i = 0; i < b->children_count; i++) {
+        CHECK(b->children[i]->parent == b);
+        check_branch(c, b->children[i], &sum);
+    }
+    int64_t by_gpus = 0, by_cores = 0;
+    for (int i = 0; i < INDEX_GPU_CLASSES; i++)
+        by_gpus += b->by_gpus[i];
+    for (int i = 0; i < INDEX_CORE_CLASSES; i++)
+        by_cores += b->by_cores[i];
+    CHECK(by_gpus == sum.nodes && by_cores == sum.nodes && b->usable == sum.nodes);
+    CHECK(b->free_cores == sum.cores && b->free_gpus == sum.gpus);
+    ret->nodes += sum.nodes;
+    ret->cores += sum.cores;
+    ret->gpus += sum.gpus;
+    ret->memory_mib += sum.memory_mib;
+}
+
+// Every node is met once by a walk over all.
+static void check_index(const struct cluster *c)
+{
+    struct index_walk tight = index_tightest(&c->index, 0, 0);
+    struct index_walk roomy = index_roomiest(&c->index, 0, 0);
+    int64_t met = 0;
+    int32_t cores = INT32_MAX;
+    uint32_t id;
+    while ((id = index_next(&tight)))
+        met++;
+    CHECK(met == c->free.nodes);
+    while ((id = index_next(&roomy))) {
+        int class = c->index.keys[id - 1] % INDEX_CORE_CLASSES;
+        CHECK(class <= cores);
+        cores = class;
+        met--;
+    }
+    CHECK(!met);
+    struct total sum = {0};
+    if (c->topology.root)
+        check_branch(c, c->topology.root, &sum);
+    CHECK(sum.nodes == c->free.nodes && sum.cores == c->free.cores && sum.gpus == c->free.gpus &&
+          sum.memory_mib == c->free.memory_mib);
+}
+
 // Its jobs are alike, in order, and know it. Returns their number.
 static size_t check_class(const struct cluster *c, struct job_class *k)
 {
@@ -203,6 +265,7 @@ void cluster_check(const struct cluster *c)
     for (size_t i = 0; i < c->nodes_count; i++)
         check_node(c, c->nodes[i], &parts);
     CHECK(parts == c->parts_count);
+    check_index(c);
     struct job *j;
     TAILQ_FOREACH(j, &c->jobs, live_link)
     {

@@ -17,7 +17,7 @@ static void close_unheard(struct cluster *c, struct node *n)
 
 void link_welcome(struct cluster *c, struct node *n, uint64_t link)
 {
-    if (n->new_link && n->new_link != link)
+    if (n->new_link && n->new_link != link && !PLANTED(OVERTAKEN_LINK))
         close_unheard(c, n);
     n->new_link = link;
     n->new_session = c->meta.next_session++;
@@ -57,6 +57,7 @@ void node_unreachable(struct cluster *c, struct node *n, const char *why)
     if (n->unreachable_since_ms)
         return;
     n->unreachable_since_ms = c->now.boot_ms;
+    node_recount(c, n);
     node_mark(c, n);
     emit(c, EVENT_NODE_UNREACHABLE, NULL, n, "node %s is unreachable: %s", n->name, why);
 }
@@ -71,6 +72,7 @@ void link_down(struct cluster *c, uint64_t link)
             continue;
         n->link = 0;
         n->ready = false;
+        node_recount(c, n);
         node_unreachable(c, n, "its agent's link was closed");
     }
 }
@@ -107,8 +109,8 @@ void lease_grant(struct cluster *c, struct node *n, const struct attempt_id *ids
 void heartbeat(struct cluster *c, const struct input_heartbeat *h)
 {
     struct node *n = node_find(c, h->node);
-    if (!n || !n->ready || n->session != h->session || h->request <= n->request ||
-        c->meta.recovery_hold) {
+    if (!n || !n->ready || (n->session != h->session && !PLANTED(OLD_SESSION)) ||
+        h->request <= n->request || c->meta.recovery_hold) {
         c->dropped++;
         return;
     }
@@ -116,6 +118,7 @@ void heartbeat(struct cluster *c, const struct input_heartbeat *h)
     n->heard_ms = c->now.boot_ms;
     if (n->unreachable_since_ms) {
         n->unreachable_since_ms = 0;
+        node_recount(c, n);
         node_mark(c, n);
         emit(c, EVENT_NODE_UP, NULL, n, "node %s is heard again", n->name);
         c->pass_wanted = true;

@@ -134,6 +134,8 @@ int cluster_load_placement(struct cluster *c, const struct placement *row, struc
                     "another one holds",
                     row->id);
     part_add(c, row)->lease_end_ms = INT64_MAX;
+    if (PLANTED(COUNT_TWICE_AT_LOAD))
+        n->used_memory_mib += row->memory_mib;
     return 0;
 }
 

@@ -83,6 +83,7 @@ struct node {
     uint16_t *ports; // given out here, unordered
     uint16_t ports_count, ports_cap;
     int32_t parts_count;          // placements here, quarantined ones too
+    struct branch *leaf;          // where it hangs
     struct node *next_on_machine; // a ring of the nodes that share a machine, and so its ports
     struct placement_list parts;
     uint64_t link;     // the shell's handle; 0: none

@@ -6,6 +6,7 @@
 
 static void set_reason(struct cluster *c, struct node *n, const struct input *in)
 {
+    node_recount(c, n);
     snprintf(n->reason, sizeof n->reason, "%s", in->node.reason ? in->node.reason : "");
     n->reason_uid = in->caller.uid;
     n->reason_at_ms = c->now.wall_ms;
@@ -74,6 +75,8 @@ static void label(struct cluster *c, const struct input *in, struct node *n)
     snprintf(n->set_labels, sizeof n->set_labels, "%s", text_str(&set));
     node_judge_labels(c, n);
     node_mark(c, n);
+    c->hardware_gen++;
+    c->usable_gen++;
     c->pass_wanted = true;
     emit(c, EVENT_NODE_LABELLED, NULL, n, "node %s labelled by user %u: %s", n->name,
          in->caller.uid, n->labels[0] ? n->labels : "none");

@@ -48,9 +48,32 @@ static void shrink_pool(struct node *n)
     coreset_union(&n->used_cores, &left);
 }
 
+static void total_add(struct total *t, const struct room *m, int64_t sign)
+{
+    t->cores += sign * m->cores;
+    t->gpus += sign * m->gpus;
+    t->memory_mib += sign * m->memory_mib;
+    t->nodes += sign;
+}
+
 void node_recount(struct cluster *c, struct node *n)
 {
+    struct room was = c->rooms.of[n->id.v - 1];
     rooms_count(&c->rooms, n);
+    const struct room *is = &c->rooms.of[n->id.v - 1];
+    int key = node_usable(n) ? index_key(index_gpu_class(is->gpus), index_core_class(is->cores))
+                             : INDEX_NONE;
+    int key_was = index_set(&c->index, n->id.v, key);
+    topology_count(n->leaf, key_was, &was, key, is);
+    if (key_was != INDEX_NONE)
+        total_add(&c->free, &was, -1);
+    if (key != INDEX_NONE)
+        total_add(&c->free, is, 1);
+    if ((key == INDEX_NONE) == (key_was == INDEX_NONE))
+        return;
+    c->usable_gen++;
+    if (key != INDEX_NONE)
+        node_grew(c, n);
 }
 
 struct placement *part_add(struct cluster *c, const struct placement *row)

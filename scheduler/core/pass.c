@@ -6,29 +6,11 @@
 
 enum { NODES_AN_EVALUATION = 64 }; // so many nodes looked at cost as much as a candidate
 
-struct total {
-    int64_t cores, gpus, memory_mib;
-};
-
-static struct total free_total(const struct cluster *c)
-{
-    struct total free = {0};
-    for (size_t i = 0; i < c->nodes_count; i++) {
-        const struct room *m = &c->rooms.of[i];
-        if (!node_usable(c->nodes[i]))
-            continue;
-        free.cores += m->cores;
-        free.gpus += m->gpus;
-        free.memory_mib += m->memory_mib;
-    }
-    return free;
-}
-
 // Names the first resource of which there is too little altogether.
 static void explain_blocked(struct cluster *c, struct job_class *k)
 {
     const struct request *q = &k->first->req;
-    struct total free = free_total(c);
+    const struct total free = c->free;
     struct reason r = {.code = REASON_RESOURCES_SCATTERED,
                        .a = (int64_t)q->tasks * q->cpus,
                        .b = q->nodes ? q->nodes : 1,
@@ -56,7 +38,7 @@ static void explain_aside(struct cluster *c, struct job_class *k)
     if (fit(c, &k->first->req, FIT_ALL, &f, &count)) {
         r = (struct reason){.code = REASON_NODES_UNUSABLE,
                             .a = (int64_t)count,
-                            .b = c->usable_count,
+                            .b = c->free.nodes,
                             .c = (int64_t)c->nodes_count};
     } else {
         r = fit_shortage(c, &k->first->req);
@@ -94,9 +76,10 @@ static bool fits_usable(struct cluster *c, struct job_class *k)
     const struct fit_node *f;
     size_t count;
     if (k->usable_at != c->usable_gen) {
+        uint64_t before = c->looked;
         k->usable = fit(c, &k->first->req, FIT_USABLE, &f, &count);
         k->usable_at = c->usable_gen;
-        c->pass.cost += (int64_t)c->nodes_count;
+        c->pass.cost += (int64_t)(c->looked - before);
         if (!k->usable)
             explain_aside(c, k);
     } else if (!k->usable && k->wait.reason.code == REASON_PRIORITY) {
@@ -112,8 +95,10 @@ static enum considered consider(struct cluster *c, struct job_class *k)
     c->pass.cost += NODES_AN_EVALUATION;
     k->pass = c->pass.number;
     if (class_may_fit(c, k, &c->pass.cost) && k->refused_at != grown_end(c)) {
-        c->pass.cost += (int64_t)c->nodes_count;
-        if (fit(c, &k->first->req, FIT_FREE, &f, &count))
+        uint64_t before = c->looked;
+        bool fits = fit(c, &k->first->req, FIT_FREE, &f, &count);
+        c->pass.cost += (int64_t)(c->looked - before);
+        if (fits)
             return place(c, k, f, count);
         k->refused_at = grown_end(c);
     }
@@ -172,10 +157,9 @@ void pass(struct cluster *c)
         return;
     }
     queue_due(c);
-    nodes_look(c);
     // What changed while a pass was under way is for the next one.
-    bool again = c->pass.running && c->pass_wanted;
-    if (!c->usable_count) {
+    bool again = c->pass.running && c->pass_wanted && !PLANTED(PASS_FORGETS);
+    if (!c->free.nodes) {
         struct reason r = {.code = REASON_NO_NODES, .a = (int64_t)c->nodes_count};
         if (!RB_EMPTY(&c->queue))
             queue_say(c, r);

@@ -108,6 +108,13 @@ static void part_ended(struct cluster *c, struct node *n, struct placement *p,
     }
     keep_results(c, j, in);
     bool current = part_current(j, p);
+    if (PLANTED(LEAK_ON_REQUEUE) && r.code == REASON_SHEPHERD_LOST) {
+        attempt_condemn(c, j, r, in->detail);
+        p->over = true;
+        part_mark(c, p);
+        attempt_settle(c, j);
+        return;
+    }
     if (current && in->started) {
         bool unheard = !j->started_at_ms;
         attempt_started(c, j, p);
@@ -125,8 +132,8 @@ static void part_ended(struct cluster *c, struct node *n, struct placement *p,
 void end(struct cluster *c, const struct input_end *in)
 {
     struct node *n = node_find(c, in->node);
-    if (!n || !n->ready || n->session != in->session || c->meta.recovery_hold ||
-        in->attempt.cluster.v != c->meta.id.v) {
+    if (!n || !n->ready || (n->session != in->session && !PLANTED(OLD_SESSION)) ||
+        c->meta.recovery_hold || in->attempt.cluster.v != c->meta.id.v) {
         c->dropped++;
         return;
     }

@@ -58,6 +58,8 @@ static void requeue(struct cluster *c, struct job *j)
         j->not_before_ms = c->now.boot_ms + (delay < RETRY_LAST_MS ? delay : RETRY_LAST_MS);
         j->never_started++;
     }
+    if (PLANTED(FORGET_CANCEL))
+        j->cancelled = false;
     job_move(c, j, JOB_PENDING);
     job_set_reason(c, j, (struct reason){.code = REASON_REQUEUED}, why);
     j->started_at_ms = 0;
@@ -79,6 +81,8 @@ static enum job_state end_state(const struct reason *verdict)
 // A loss may be tried again: a restartable job, or one of which nothing ever ran in this attempt.
 static bool may_retry(const struct job *j)
 {
+    if (PLANTED(FORGET_CANCEL) && j->cancelled)
+        return true;
     if (j->verdict.code == REASON_PORT_TAKEN)
         return !j->cancelled && !j->started_at_ms && j->ports_taken < PORT_TRIES_MAX;
     if (!is_loss(j->verdict.code) || j->cancelled)
@@ -90,7 +94,7 @@ static bool may_retry(const struct job *j)
 
 static void settle_verdict(struct cluster *c, struct job *j)
 {
-    if (j->cancelled) {
+    if (j->cancelled && !PLANTED(FORGET_CANCEL)) {
         job_end(c, j, JOB_CANCELLED, j->verdict, j->verdict_detail);
     } else if (may_retry(j)) {
         requeue(c, j);

@@ -10,9 +10,11 @@
 #include "common/arena.h"
 #include "common/check.h"
 #include "common/index.h"
+#include "common/planted.h"
 #include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
 #include "scheduler/core/room.h"
+#include "scheduler/core/topology.h"
 
 #include <inttypes.h>
 
@@ -21,6 +23,7 @@ enum {
     SILENT_HEARTBEATS = 4,    // a node silent for so many is unreachable
     RETRY_FIRST_MS = 1000,    // delay before an attempt after one that started nothing, doubling
     RETRY_LAST_MS = 60000,
+    WHOLE_MAX = 4096,    // answers of whole.c
     PORT_TRIES_MAX = 10, // attempts in a row whose port another program had
 };
 
@@ -32,6 +35,25 @@ int job_delayed_order(const struct job *a, const struct job *b);
 struct pointers {
     void **items;
     size_t count, cap;
+};
+
+enum fit_view {
+    FIT_FREE,   // what is free on usable nodes
+    FIT_USABLE, // usable nodes as if empty
+    FIT_ALL,    // every node known, as if empty
+};
+
+// An answer of whole.c.
+struct whole {
+    struct request shape;
+    enum fit_view view;
+    bool known;
+    uint64_t generation;
+    size_t count;
+};
+
+struct total {
+    int64_t cores, gpus, memory_mib, nodes;
 };
 
 struct cluster {
@@ -52,9 +74,18 @@ struct cluster {
     struct fit_node *fit_scratch;      // one an node: what fit() returns, until its next call
     struct node **nodes;               // by id - 1
     size_t nodes_count, nodes_cap;
-    struct rooms rooms;       // what is free, by node
-    const struct kept **kept; // by node id - 1: what the queue promised, soonest first; the
-                              // promises are the queue's, who writes them at each pass
+    struct rooms rooms; // what is free, by node
+    struct room_index index;
+    struct topology topology;
+    struct total free; // of the usable nodes
+    uint64_t looked;   // nodes that fit() looked at, ever
+    // hardware_gen rises when a node has come or is another one, usable_gen with it and when a
+    // node becomes usable or stops being it.
+    uint64_t hardware_gen, usable_gen;
+    struct whole *whole;             // WHOLE_MAX answers, by hash of the shape
+    uint32_t *fit_stamps, fit_stamp; // by node id - 1: chosen in this answer
+    const struct kept **kept;        // by node id - 1: what the queue promised, soonest first; the
+                                     // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
     struct selector *selectors_by_id, *selectors_by_text;
@@ -65,11 +96,6 @@ struct cluster {
         size_t count, cap;
         uint64_t base; // number of the first that is kept; they are counted from 1
     } grown;
-    struct look *looks; // the nodes as nodes_look() saw them
-    size_t looks_count;
-    bool nodes_changed;  // a node was marked since
-    uint64_t usable_gen; // rises when a node's usability or size has changed
-    int64_t usable_count;
 
     bool pass_wanted; // something changed since the last pass began
     struct {
@@ -104,6 +130,8 @@ struct job *job_add(struct cluster *c, const struct job *row);
 void job_retire(struct cluster *c, struct job *j);
 struct node *node_find(const struct cluster *c, struct node_id id);
 struct node *node_find_name(const struct cluster *c, const char *name);
+// On the switch of its path; the node must not be counted as usable.
+void node_hang(struct cluster *c, struct node *n);
 struct node *node_add(struct cluster *c, const struct node *row);
 struct placement *part_add(struct cluster *c, const struct placement *row);
 // Does the row hold something of the node that is held?
@@ -164,8 +192,6 @@ void node_grew(struct cluster *c, const struct node *n);
 uint64_t grown_end(const struct cluster *c); // one after the last
 size_t grown_node(const struct cluster *c, uint64_t at);
 void grown_cut(struct cluster *c); // if it has become long
-// After marks: usable nodes are counted; what became usable or larger has grown.
-void nodes_look(struct cluster *c);
 
 // The stored row of a class whose first job is being loaded; NULL: it has none.
 const struct wait *pending_wait(const struct cluster *c, struct class_id id); // load.c
@@ -178,13 +204,9 @@ struct fit_node {
     int32_t tasks;    // tasks given
     int32_t gpu;      // 1 + the GPU for its one share; 0: any
 };
-enum fit_view {
-    FIT_FREE,   // what is free on usable nodes
-    FIT_USABLE, // usable nodes as if empty
-    FIT_ALL,    // every node known, as if empty
-};
 // Chooses nodes for the whole gang, in order of name; *ret lives until the next call. False if
-// it does not fit. FIT_FREE leaves what is kept for others (struct kept).
+// it does not fit. FIT_FREE leaves what is kept for others (struct kept). The other two views say
+// how many nodes it would take, not which: *ret is NULL.
 bool fit(struct cluster *c, const struct request *r, enum fit_view view,
          const struct fit_node **ret, size_t *ret_count);
 // The same on the usable nodes with these rooms, what is kept for others included.
@@ -197,7 +219,8 @@ bool node_usable(const struct node *n);
 // What r may take of the node now: `store` has NODE_GPUS_MAX numbers for it to use.
 struct room_view fit_room(const struct cluster *c, const struct node *n, const struct request *r,
                           uint16_t *store);
-// The node's room is counted again: after every change of what it has or holds.
+// The node's room is counted again: after every change of what it has or holds, of its link and of
+// the operators' wishes for it.
 void node_recount(struct cluster *c, struct node *n);
 // Why nothing known could hold it.
 struct reason fit_shortage(struct cluster *c, const struct request *r);

@@ -124,6 +124,18 @@ struct node *node_find_name(const struct cluster *c, const char *name)
     return n;
 }
 
+void node_hang(struct cluster *c, struct node *n)
+{
+    struct branch *leaf = topology_leaf(&c->topology, n->switch_path);
+    if (leaf == n->leaf)
+        return;
+    CHECK(c->index.keys[n->id.v - 1] == INDEX_NONE);
+    if (n->leaf)
+        topology_unhang(n->leaf, n->id.v);
+    topology_hang(leaf, n->id.v);
+    n->leaf = leaf;
+}
+
 struct node *node_add(struct cluster *c, const struct node *row)
 {
     struct node *n = xmemdup(row, sizeof *row);
@@ -135,8 +147,14 @@ struct node *node_add(struct cluster *c, const struct node *row)
     c->fit_scratch = xreallocarray(c->fit_scratch, c->nodes_cap, sizeof *c->fit_scratch);
     c->kept = xreallocarray(c->kept, c->nodes_cap, sizeof *c->kept);
     c->kept[n->id.v - 1] = NULL;
-    c->nodes_changed = true;
+    c->fit_stamps = xreallocarray(c->fit_stamps, c->nodes_cap, sizeof *c->fit_stamps);
+    c->fit_stamps[n->id.v - 1] = 0;
     rooms_add(&c->rooms);
+    index_grow(&c->index);
+    n->leaf = NULL;
+    node_hang(c, n);
+    c->hardware_gen++;
+    c->usable_gen++;
     node_recount(c, n);
     selectors_judge_node(c, n);
     HASH_ADD(by_name, c->nodes_by_name, name, strlen(n->name), n);
@@ -179,6 +197,7 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
 {
     struct cluster *c = xcalloc(1, sizeof *c);
     c->limits = *limits;
+    c->whole = xcalloc(WHOLE_MAX, sizeof *c->whole);
     c->tick_at_ms = INT64_MAX;
     TAILQ_INIT(&c->jobs);
     RB_INIT(&c->queue);
@@ -217,7 +236,11 @@ void cluster_free(struct cluster *c)
     free(c->nodes);
     free(c->fit_scratch);
     free(c->kept);
+    free(c->fit_stamps);
+    free(c->whole);
     rooms_fini(&c->rooms);
+    index_fini(&c->index);
+    topology_fini(&c->topology);
     free(c->dirty_jobs.items);
     free(c->dirty_nodes.items);
     free(c->dirty_parts.items);
@@ -229,7 +252,6 @@ void cluster_free(struct cluster *c)
     free(c->waits_gone);
     free(c->dirty_classes.items);
     free(c->grown.nodes);
-    free(c->looks);
     waits_loaded_free(c);
     selectors_fini(c);
     arena_free(&c->arena);

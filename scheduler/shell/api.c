@@ -1,7 +1,8 @@
 // Requests: paths and methods to questions and inputs, outcomes to answers.
-#include "scheduler/shell/server.h"
+#include "scheduler/shell/plan.h"
 
 #include "common/alloc.h"
+#include "common/json.h"
 #include "common/log.h"
 
 #include <inttypes.h>
@@ -10,17 +11,23 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+static void error_json(const char *code, const char *message, const char *hint, struct text *ret)
+{
+    text_addc(ret, '{');
+    put_open(ret, "error", '{');
+    put_str(ret, "code", code);
+    put_str(ret, "message", message);
+    put_str(ret, "hint", hint ? hint : "");
+    text_add(ret, "}}");
+}
+
 void api_error(struct server *s, uint64_t handle, int status, const char *code, const char *message,
                const char *hint)
 {
-    json_t *e = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code, "message", message, "hint",
-                          hint ? hint : "");
-    char *body = e ? json_dumps(e, JSON_COMPACT) : NULL;
-    if (!body) // not UTF-8
-        body = xstrdup("{\"error\":{\"code\":\"invalid\",\"message\":\"the text is not UTF-8\","
-                       "\"hint\":\"\"}}");
-    json_decref(e);
-    http_answer(s, handle, status, "application/json", NULL, body, strlen(body));
+    struct text t = {0};
+    error_json(code, message, hint, &t);
+    size_t len = t.len;
+    http_answer(s, handle, status, "application/json", NULL, text_take(&t), len);
 }
 
 static void answer_json(struct server *s, uint64_t handle, int status, json_t *j)
@@ -47,10 +54,14 @@ static void invalid(struct server *s, const struct http_req *r, const struct err
     api_error(s, r->handle, 400, errcode_word(err->code), err->message, "");
 }
 
+bool api_is_admin(const struct http_req *r)
+{
+    return r->uid == 0 || r->uid == geteuid();
+}
+
 static struct caller caller_of(const struct http_req *r)
 {
-    return (struct caller){
-        .reply_to = r->handle, .uid = r->uid, .admin = r->uid == 0 || r->uid == geteuid()};
+    return (struct caller){.reply_to = r->handle, .uid = r->uid, .admin = api_is_admin(r)};
 }
 
 // ---- replies of the core ----
@@ -73,19 +84,28 @@ static int status_of(enum reason_code code)
     }
 }
 
+int api_refusal(const struct cluster *c, const struct effect *e, struct text *ret)
+{
+    AUTO(text) struct text t = {0};
+    const struct node *n = cluster_node(c, e->reply.reason.node);
+    reason_text(&e->reply.reason, n ? n->name : NULL, e->reply.detail, &t);
+    error_json(reason_word(e->reply.reason.code), text_str(&t), reason_hint(e->reply.reason.code),
+               ret);
+    return status_of(e->reply.reason.code);
+}
+
 void api_reply(struct server *s, const struct effect *e)
 {
     if (!e->reply.ok) {
-        AUTO(text) struct text t = {0};
-        const struct node *n = cluster_node(s->cluster, e->reply.reason.node);
-        reason_text(&e->reply.reason, n ? n->name : NULL, e->reply.detail, &t);
-        api_error(s, e->reply.to, status_of(e->reply.reason.code),
-                  reason_word(e->reply.reason.code), text_str(&t),
-                  reason_hint(e->reply.reason.code));
+        struct text t = {0};
+        int status = api_refusal(s->cluster, e, &t);
+        size_t len = t.len;
+        http_answer(s, e->reply.to, status, "application/json", NULL, text_take(&t), len);
         return;
     }
     const struct http_req *r = http_request(s, e->reply.to);
-    bool submission = r && strcmp(r->path, "/v1/jobs") == 0;
+    bool planned = r && strcmp(r->path, "/v1/plan") == 0 && e->reply.job.v;
+    bool submission = planned || (r && strcmp(r->path, "/v1/jobs") == 0);
     if (!submission)
         answer_json(s, e->reply.to, 200, json_object());
     else if (e->reply.duplicate)
@@ -139,7 +159,7 @@ static int find_request(struct server *s, struct request_id id, struct job_id *r
     return rc ? rc : store_find_request(reader, id, ret, err);
 }
 
-static void admit(struct server *s, struct http_req *r, struct submission *sub)
+void api_admit(struct server *s, struct http_req *r, struct submission *sub)
 {
     struct err err;
     struct job_id known;
@@ -153,7 +173,7 @@ static void admit(struct server *s, struct http_req *r, struct submission *sub)
                     json_pack("{s:I,s:b}", "id", (json_int_t)known.v, "duplicate", 1));
         return;
     }
-    if (!has_room(s, r))
+    if (turn_asked_before(s, sub->submit.request_id, r->handle) || !has_room(s, r))
         return;
     if (getrandom(&sub->submit.uid, sizeof sub->submit.uid, 0) != sizeof sub->submit.uid)
         sub->submit.uid.v = 0; // refused by the core
@@ -178,7 +198,7 @@ static void submit(struct server *s, struct http_req *r)
                   err.message, "");
         return;
     }
-    admit(s, r, &sub);
+    api_admit(s, r, &sub);
     submission_free(&sub);
 }
 
@@ -269,7 +289,7 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
     };
     struct err err;
     struct metrics_question metrics = {.task = -1};
-    int64_t wait_s = 0;
+    int64_t wait_s = 0, at_ms = 0;
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(verb, verbs[i].verb) != 0)
             continue;
@@ -278,6 +298,7 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
             return;
         }
         if (api_parameter_int(r, "wait", 0, 3600, &wait_s, &err) ||
+            api_parameter_int(r, "at", 1, INT64_MAX, &at_ms, &err) ||
             (verbs[i].kind == READ_METRICS && metrics_question(r, &metrics, &err))) {
             invalid(s, r, &err);
             return;
@@ -286,6 +307,7 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
         q->name = xstrdup(name);
         q->verb = verbs[i].input;
         q->wait_ms = wait_s * 1000;
+        q->at_ms = at_ms;
         q->metrics = metrics;
         if (verbs[i].kind == READ_RESOLVE)
             q->then = verbs[i].input ? job_verb : logs_found;
@@ -338,6 +360,25 @@ static void node_verb(struct server *s, struct http_req *r, const char *name, co
     not_found(s, r);
 }
 
+// ---- plans ----
+
+static void plan(struct server *s, struct http_req *r)
+{
+    struct err err;
+    struct plan *p;
+    json_t *body = body_object(s, r);
+    if (!body)
+        return;
+    const char *token = json_string_value(json_object_get(body, "apply"));
+    if (plan_read(body, r, &p, &err))
+        invalid(s, r, &err);
+    else if (token)
+        plan_apply(s, r->handle, p, token);
+    else
+        plan_ask(s, r->handle, p);
+    json_decref(body);
+}
+
 // ---- paths ----
 
 static void simple_read(struct server *s, struct http_req *r, enum read_kind kind)
@@ -367,6 +408,11 @@ void api_request(struct server *s, struct http_req *r)
             submit(s, r);
         else if (get)
             list_jobs(s, r);
+        else
+            wrong_method(s, r);
+    } else if (strcmp(r->path, "/v1/plan") == 0) {
+        if (post)
+            plan(s, r);
         else
             wrong_method(s, r);
     } else if (strcmp(r->path, "/v1/nodes") == 0) {

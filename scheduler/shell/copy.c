@@ -20,9 +20,11 @@ struct copy {
     uint64_t handle;
     copy_question *question;
     void *arg;
-    pid_t pid;      // 0: not yet forked, or already reaped
-    uint64_t batch; // of the state it shows
-    bool complete;  // all that it will ever write has been read
+    void (*free_arg)(void *arg);
+    copy_then *then; // NULL: the client is answered
+    pid_t pid;       // 0: not yet forked, or already reaped
+    uint64_t batch;  // of the state it shows
+    bool complete;   // all that it will ever write has been read
     bool late;
     struct text answer; // the status, an int, then the body
     uv_pipe_t pipe;
@@ -36,7 +38,8 @@ static size_t forked_count, all_count;
 
 static void copy_free(struct copy *q)
 {
-    free(q->arg);
+    if (q->arg)
+        q->free_arg(q->arg);
     text_free(&q->answer);
     free(q);
 }
@@ -71,6 +74,8 @@ static void copy_answer(struct copy *q)
                   "Ask again when the scheduler is less busy.");
     else if (!status)
         api_error(q->server, q->handle, 500, "failed", "the answer could not be worked out", "");
+    else if (status == 200 && q->then)
+        q->then(q->server, q->handle, TAKE(q->arg), text_str(&q->answer) + sizeof status);
     else
         http_answer(q->server, q->handle, status, "application/json", NULL,
                     xmemdup(text_str(&q->answer) + sizeof status, q->answer.len - sizeof status),
@@ -259,12 +264,14 @@ void copies_fork(struct server *s)
     }
 }
 
-void copy_ask(struct server *s, uint64_t handle, copy_question *question, void *arg)
+void copy_ask_then(struct server *s, uint64_t handle, copy_question *question, void *arg,
+                   void (*free_arg)(void *arg), copy_then *then)
 {
     if (all_count >= WAITING_MAX) {
         api_error(s, handle, 503, "busy", "too many questions of this kind wait for an answer",
                   "Try again in a moment.");
-        free(arg);
+        if (arg)
+            free_arg(arg);
         return;
     }
     struct copy *q = xcalloc(1, sizeof *q);
@@ -272,6 +279,13 @@ void copy_ask(struct server *s, uint64_t handle, copy_question *question, void *
     q->handle = handle;
     q->question = question;
     q->arg = arg;
+    q->free_arg = free_arg;
+    q->then = then;
     TAILQ_INSERT_TAIL(&copies, q, link);
     all_count++;
+}
+
+void copy_ask(struct server *s, uint64_t handle, copy_question *question, void *arg)
+{
+    copy_ask_then(s, handle, question, arg, free, NULL);
 }

@@ -12,6 +12,11 @@ typedef int copy_question(struct server *s, const void *arg, struct text *ret);
 
 // Answers the request `handle`; arg (malloc'ed, may be NULL) is taken. When too many wait: 503.
 void copy_ask(struct server *s, uint64_t handle, copy_question *question, void *arg);
+// The same, but a status of 200 is given to `then`, in the scheduler itself, instead of to the
+// client. It owns arg; `free_arg` is called for it when `then` is not.
+typedef void copy_then(struct server *s, uint64_t handle, void *arg, const char *answer);
+void copy_ask_then(struct server *s, uint64_t handle, copy_question *question, void *arg,
+                   void (*free_arg)(void *arg), copy_then *then);
 // Called by turn.c: after each round, when what was stepped has its batch; and when one is durable.
 void copies_fork(struct server *s);
 void copies_release(struct server *s);

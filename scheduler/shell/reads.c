@@ -94,6 +94,8 @@ static int ask(struct read *r, struct store_reader *reader)
     case READ_EVENTS:
         return query_job_events(reader, r->job, &r->body, &r->err);
     case READ_WHY:
+        if (r->at_ms)
+            return query_job_why_at(reader, r->job, r->at_ms, &r->body, &r->err);
         return query_job_why(reader, r->job, &r->body, &r->err);
     case READ_METRICS:
         return query_job_metrics(reader, r->job, &r->metrics, &r->body, &r->err);
@@ -210,7 +212,7 @@ static void on_worked(uv_work_t *work, int status)
         }
         return;
     }
-    if (r->kind == READ_WHY && !r->rc && cluster_job(r->server->cluster, r->job)) {
+    if (r->kind == READ_WHY && !r->rc && !r->at_ms && cluster_job(r->server->cluster, r->job)) {
         why_ask(r);
         return;
     }

@@ -60,6 +60,9 @@ int turn_start(struct server *s, struct err *err);
 void turn_input(struct server *s, const struct input *in);
 // The batch that the present turn goes into, for what the shell stores beside the core's rows.
 struct store_batch *turn_batch(struct server *s);
+// Did this request make a job of which the row is not durable yet? The core may have forgotten it
+// by then: it may have ended. It is answered with that job when the row is durable.
+bool turn_asked_before(struct server *s, struct request_id request, uint64_t reply_to);
 void turn_stop(struct server *s);
 
 // ---- http.c: requests and links ----
@@ -85,11 +88,27 @@ void http_answer(struct server *s, uint64_t handle, int status, const char *type
 void link_frame(struct server *s, uint64_t link, const uint8_t *bytes, size_t len);
 void link_close(struct server *s, uint64_t link);
 
+// ---- translate.c ----
+struct submission {
+    struct input_submit submit;
+    uint8_t *spec;       // packed JobSpec, owned
+    char *need, *prefer; // the selectors that `submit` points to; owned
+    size_t spec_len;
+};
+int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,
+                         struct err *err);
+void submission_free(struct submission *s);
+
 // ---- api.c ----
 void api_request(struct server *s, struct http_req *r);
 void api_reply(struct server *s, const struct effect *e);
 void api_error(struct server *s, uint64_t handle, int status, const char *code, const char *message,
                const char *hint);
+bool api_is_admin(const struct http_req *r);
+// The refusal as an error object; returns its HTTP status.
+int api_refusal(const struct cluster *c, const struct effect *reply, struct text *ret);
+// Makes the job of a submission, once for its request id, and answers.
+void api_admit(struct server *s, struct http_req *r, struct submission *sub);
 // Answers a request for output; job: the durable answer about it.
 void api_logs(struct server *s, const struct http_req *r, const json_t *job);
 
@@ -101,17 +120,6 @@ int api_parameter_int(const struct http_req *r, const char *name, int64_t least,
                       int64_t *ret, struct err *err);
 // A user's number, by number or name.
 int api_parameter_user(const struct http_req *r, const char *name, int64_t *ret, struct err *err);
-
-// ---- translate.c ----
-struct submission {
-    struct input_submit submit;
-    uint8_t *spec; // packed JobSpec, owned
-    char *need, *prefer; // the selectors that `submit` points to; owned
-    size_t spec_len;
-};
-int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,
-                         struct err *err);
-void submission_free(struct submission *s);
 
 // ---- reads.c: on the thread pool, from what is durable ----
 enum read_kind {
@@ -137,6 +145,7 @@ struct read {
     struct job_id job;
     bool pending_element, ended;
     uint64_t after;
+    int64_t at_ms; // of READ_WHY: in the past; 0: now
     int64_t wait_ms;
     void (*then)(struct read *r); // instead of answering; main thread
     int verb;                     // for `then`

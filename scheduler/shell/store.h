@@ -109,6 +109,10 @@ int query_jobs(struct store_reader *r, const struct job_filter *f, struct text *
 int query_job(struct store_reader *r, struct job_id id, struct text *ret, bool *ret_ended,
               struct err *err);
 int query_job_events(struct store_reader *r, struct job_id id, struct text *ret, struct err *err);
+// What it did, or waited for, at that time of the wall clock:
+// {"id","state","since","text"}.
+int query_job_why_at(struct store_reader *r, struct job_id id, int64_t at_ms, struct text *ret,
+                     struct err *err);
 int query_job_why(struct store_reader *r, struct job_id id, struct text *ret, struct err *err);
 // The series and samples of a job's tasks; q->attempt 0: the newest. Fills in q->job and
 // q->attempt.

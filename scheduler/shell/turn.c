@@ -21,6 +21,11 @@ struct held_effects {
     size_t lines_count;
     struct job_id *ended;
     size_t ended_count;
+    struct asked { // the job rows of the turn that a client's request made
+        struct request_id request;
+        struct job_id job;
+    } * asked;
+    size_t asked_count;
     uint64_t term; // to be written beside the database; 0: none
     void **owned;
     size_t owned_count, owned_cap;
@@ -68,6 +73,7 @@ static void held_free(struct held_effects *h)
     free(h->lines);
     free(h->effects);
     free(h->ended);
+    free(h->asked);
     free(h);
 }
 
@@ -147,9 +153,41 @@ static void keep_words(struct held_effects *h, const struct outcome *o)
             h->term = o->meta.term;
     }
     h->ended = xcalloc(o->jobs_count + 1, sizeof *h->ended);
-    for (size_t i = 0; i < o->jobs_count; i++)
-        if (job_state_ended(o->jobs[i].state))
-            h->ended[h->ended_count++] = o->jobs[i].id;
+    h->asked = xcalloc(o->jobs_count + 1, sizeof *h->asked);
+    for (size_t i = 0; i < o->jobs_count; i++) {
+        const struct job *j = &o->jobs[i];
+        if (job_state_ended(j->state))
+            h->ended[h->ended_count++] = j->id;
+        if (j->request_id.hi || j->request_id.lo)
+            h->asked[h->asked_count++] = (struct asked){j->request_id, j->id};
+    }
+}
+
+static const struct asked *asked_find(const struct held_effects *h, struct request_id request)
+{
+    for (size_t i = 0; i < h->asked_count; i++)
+        if (h->asked[i].request.hi == request.hi && h->asked[i].request.lo == request.lo)
+            return &h->asked[i];
+    return NULL;
+}
+
+bool turn_asked_before(struct server *s, struct request_id request, uint64_t reply_to)
+{
+    struct held_effects *h;
+    if (!request.hi && !request.lo)
+        return false;
+    TAILQ_FOREACH(h, &s->turn.held, link)
+    {
+        const struct asked *a = asked_find(h, request);
+        if (!a)
+            continue;
+        h->effects = xreallocarray(h->effects, h->count + 1, sizeof *h->effects);
+        h->effects[h->count++] = (struct effect){
+            .kind = EFFECT_REPLY,
+            .reply = {.to = reply_to, .ok = true, .job = a->job, .duplicate = true}};
+        return true;
+    }
+    return false;
 }
 
 static void arm(struct server *s, int64_t at_ms)

@@ -50,11 +50,9 @@ static void foretell(struct cluster *c, const void *arg, struct text *ret)
     struct now from = now();
     struct forecast f;
     cluster_forecast(c, from, FORECAST_MAX, &f);
-    for (size_t i = 0; i < f.count; i++)
-        if (f.starts[i].job.v == job->v) {
-            text_addf(ret, "%" PRId64, from.wall_ms + f.starts[i].at_ms - from.boot_ms);
-            return;
-        }
+    const struct forecast_row *row = forecast_find(&f, *job);
+    if (row && row->first_ms != INT64_MAX)
+        text_addf(ret, "%" PRId64, from.wall_ms + row->first_ms - from.boot_ms);
 }
 
 // What a submitter can turn down: the number in the request, and the option that sets it.

@@ -4,6 +4,7 @@ import time
 
 from bench import CONNECTIONS, SCHEDCTL
 from figures import Figure
+from simulated import growth, openb, traces
 from training import training
 
 
@@ -235,4 +236,4 @@ def start_up(bench, command, ranks, env):
 
 
 PARTS = {"submit": submit, "noop": noop, "latency": latency, "memory": memory, "restart": restart,
-         "mpi": mpi, "training": training}
+         "mpi": mpi, "training": training, "traces": traces, "openb": openb, "growth": growth}

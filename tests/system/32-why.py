@@ -102,11 +102,35 @@ def many(c):
     tap.ok("completed" in c.ctl("job", "why", str(done)).stdout, "a job that has ended is asked as before")
 
 
+def past(c):
+    """Answers about the past come from what was recorded."""
+    running = c.submit("-N", "1", "-c", "4", "--", "sleep", "1")
+    waiting = [c.submit("-n", "2", "-N", "2", "-c", "4", "--", "true") for _ in range(2)]
+    eventually(lambda: c.job(waiting[1])["reason"])
+    then = c.job(running)["started_at"]
+    for job in waiting:
+        c.wait(job)
+    for job in waiting:
+        answer = c.api("GET", f"/v1/jobs/{job}/why?at={then + 600}")[1]
+        tap.ok(answer["state"] == "pending" and answer["text"].startswith("waits for"), "what it waited for then",
+               answer)
+        answer = c.api("GET", f"/v1/jobs/{job}/why?at={then - 60000}")[1]
+        tap.equal(answer["state"], "not_submitted", "before it was submitted")
+        answer = c.api("GET", f"/v1/jobs/{job}/why?at={then + 3600000}")[1]
+        tap.equal(answer["state"], "ended", "and after its end")
+    for words, code in ((["--at", "tomorrow"], 2), (["--at", "now"], 0), (["--at", "-1h"], 0)):
+        run = c.ctl("job", "why", str(running), *words)
+        tap.ok(run.returncode == code and (run.stdout + run.stderr).count("\n") == 1, f"asked with {words}",
+               run.stdout + run.stderr)
+
+
 def main():
     with Cluster(nodes=2, cpus=4) as c:
         gang, running = held(c)
         tried(c, gang, running)
         many(c)
+        c.ctl("node", "resume", "n2")
+        past(c)
     tap.done()
 
 

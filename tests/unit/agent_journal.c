@@ -495,6 +495,10 @@ static void a_live_shepherd_of_a_damaged_journal_is_one_attempt(void **state)
     assert_int_equal(agent_find(n->core, id(1))->order.lease_ms, 30000);
     assert_int_equal(phase(n, 3), ATTEMPT_FORKED);
     assert_int_equal(agent_find(n->core, id(3))->order.lease_ms, -1); // until it says its order
+    n = node_again(n, "boot-1"); // what it said is still not known
+    assert_false(n->journal_intact);
+    n = node_again(n, "boot-2"); // and no longer of interest
+    assert_true(n->journal_intact);
     node_end(n);
     close(lock);
     close(lock3);

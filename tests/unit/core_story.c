@@ -736,6 +736,44 @@ static void a_reason_belongs_to_all_that_are_alike(void **state)
     assert_int_equal(s->h.waits_count, 0); // the last of them is gone
 }
 
+static struct input of_node(enum input_kind kind, const char *name)
+{
+    struct input in = {.kind = kind, .caller = {.reply_to = 1, .admin = true}};
+    in.node.name = name;
+    return in;
+}
+
+// A pass that is cut short goes on from its place; jobs before it hear of the change as well.
+static void what_changes_during_a_pass_is_not_forgotten(void **state)
+{
+    struct stage *s = *state;
+    harness_fini(&s->h);
+    struct cluster_limits limits = CLUSTER_LIMITS_DEFAULT;
+    limits.pass_budget = 1;
+    harness_init_with(&s->h, limits);
+    s->h.on_effect = say_sent;
+    s->h.arg = s;
+    join(s, 0);
+    join(s, 1);
+    struct input drain = of_node(INPUT_NODE_DRAIN, "n2");
+    struct input resume = of_node(INPUT_NODE_RESUME, "n2");
+    struct input more = {.kind = INPUT_CONTINUE};
+    harness_step(&s->h, &drain);
+    submit(s, (struct request){.tasks = 2, .nodes = 2, .cpus = 4});
+    submit(s, (struct request){.tasks = 2, .nodes = 2, .cpus = 3});
+    assert_int_equal(harness_why(&s->h, 1), REASON_NODES_UNUSABLE);
+    cluster_turn_begin(s->h.c);
+    cluster_step(s->h.c, s->h.now, &drain);
+    struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 7}};
+    in.submit = (struct input_submit){.uid = {++s->uid}, .req = {.tasks = 1, .cpus = 1}};
+    cluster_step(s->h.c, s->h.now, &in); // a pass begins
+    cluster_step(s->h.c, s->h.now, &more);
+    cluster_step(s->h.c, s->h.now, &resume);
+    harness_finish_turn(&s->h);
+    assert_int_equal(s->h.jobs[1].state, JOB_STARTING);
+    assert_int_equal(harness_why(&s->h, 1), REASON_RESOURCES);
+}
+
 // A job that was lost sight of tells its times with its end.
 static void an_end_that_comes_first_brings_the_start_time(void **state)
 {
@@ -785,6 +823,7 @@ int main(void)
         STORY(a_cancelled_array_places_nothing_more),
         STORY(without_nodes_one_reason_holds_for_all),
         STORY(a_reason_belongs_to_all_that_are_alike),
+        STORY(what_changes_during_a_pass_is_not_forgotten),
         STORY(an_end_that_comes_first_brings_the_start_time),
         STORY(order_is_priority_then_submission_and_the_head_is_not_passed),
     };

@@ -6,9 +6,13 @@
 #include "simulate/workload.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -78,6 +82,24 @@ static void three_jobs(void **state)
     near(m.gpu_utilisation, -1);
 }
 
+// One node is missing, and the search for it comes to the end of 128 nodes: the gang waits.
+static void one_node_short(void **state)
+{
+    (void)state;
+    AUTO(trace) struct trace t;
+    AUTO(node_list) struct node_list n;
+    AUTO(sim_result) struct sim_result r = {0};
+    struct sim_options o = {.policy = policy_default()};
+    parse("1 0 -1 50 64 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n"
+          "2 1 -1 20 1 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n"
+          "3 2 -1 5 64 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n",
+          "n[1-128] cores=1", &t, &n);
+    struct measures m = measure(&t, &n, &o, &r);
+    assert_int_equal(m.completed, 3);
+    assert_int_equal(r.jobs[2].start_ms, 21000);
+    assert_int_equal(r.jobs[2].nodes, 64);
+}
+
 static void percentiles(void **state)
 {
     (void)state;
@@ -136,6 +158,87 @@ static void arrivals(void **state)
     AUTO(node_list) struct node_list one;
     parse("name,cpu_milli,memory_mib,num_gpu\na,1000,1,0\n", "n1 cores=8 gpus=2", &cpu, &one);
     assert_int_equal(workload_arrive(&cpu, &one, 1500, 42, &err), E_INVALID);
+}
+
+// Two halves of a GPU and four thirds of cores; models that only one node has.
+static void shares(void **state)
+{
+    (void)state;
+    AUTO(trace) struct trace t;
+    AUTO(node_list) struct node_list n;
+    AUTO(sim_result) struct sim_result r = {0};
+    struct sim_options o = {.policy = policy_default(), .arrive = true};
+    struct err err;
+    parse("name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\na,1500,1,1,500,B|C\n",
+          "n1 cores=8 gpus=1 model=A; n2 cores=3 gpus=1 model=B", &t, &n);
+    assert_int_equal(workload_arrive(&t, &n, 1000, 1, &err), 0);
+    assert_int_equal(t.count, 4);
+    struct measures m = measure(&t, &n, &o, &r);
+    assert_int_equal(m.running, 2);
+    assert_int_equal(m.dropped, 2);
+    near(m.gpu_allocation, 0.5);
+    near(m.core_allocation, 3 / 11.0);
+    near(m.fragmentation, 0.5); // n1's model serves no task of the list
+    assert_int_equal(m.curve[25], 250);
+    assert_int_equal(m.curve[100], 500);
+}
+
+static bool aborts(struct ledger *l, struct ledger_part part)
+{
+    int status;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (!freopen("/dev/null", "w", stderr))
+            _exit(2);
+        signal(SIGABRT, SIG_DFL); // cmocka's own would report it
+        ledger_take(l, &part, 0);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void ledger_part_set(struct placement *p, unsigned core, unsigned pool, uint16_t share)
+{
+    *p = (struct placement){.node = {1}, .gpus = 1, .cpu_milli = 500};
+    coreset_add(&p->cores, core);
+    coreset_add(&p->pool, pool);
+    p->shares.milli[0] = share;
+}
+
+// What is given out twice ends the process.
+static void ledgers(void **state)
+{
+    (void)state;
+    AUTO(node_list) struct node_list n = {0};
+    struct err err;
+    struct ledger l;
+    struct placement p;
+    assert_int_equal(nodes_parse("n1 cores=6 gpus=1", &n, &err), 0);
+    ledger_init(&l, &n);
+    ledger_part_set(&p, 0, 1, 600);
+    struct ledger_part part = ledger_part_of(&p);
+    assert_int_equal(part.core_milli, 1500);
+    assert_int_equal(part.gpu_milli, 600);
+    ledger_take(&l, &part, 0);
+    ledger_part_set(&p, 2, 1, 400); // another core, the same shared one, the rest of the GPU
+    assert_false(aborts(&l, ledger_part_of(&p)));
+    ledger_part_set(&p, 0, 1, 400);
+    assert_true(aborts(&l, ledger_part_of(&p)));
+    ledger_part_set(&p, 1, 2, 400); // whole what is shared
+    assert_true(aborts(&l, ledger_part_of(&p)));
+    ledger_part_set(&p, 2, 0, 400); // shared what is whole
+    assert_true(aborts(&l, ledger_part_of(&p)));
+    ledger_part_set(&p, 2, 1, 401);
+    assert_true(aborts(&l, ledger_part_of(&p)));
+    p = (struct placement){.node = {1}, .memory_mib = 1};
+    assert_true(aborts(&l, ledger_part_of(&p)));
+    ledger_return(&l, &part);
+    ledger_part_set(&p, 1, 0, 1000);
+    assert_false(aborts(&l, ledger_part_of(&p)));
+    assert_int_equal(l.held_core_milli, 0);
+    ledger_fini(&l);
 }
 
 static void fragments(void **state)
@@ -220,6 +323,29 @@ static void failing_nodes(void **state)
     assert_true(requeues > 10);
 }
 
+// A job that is longer than its nodes ever live is given up after all its attempts.
+static void given_up(void **state)
+{
+    (void)state;
+    AUTO(trace) struct trace t;
+    AUTO(node_list) struct node_list n;
+    AUTO(sim_result) struct sim_result r = {0};
+    struct sim_options o = {.policy = policy_default(),
+                            .seed = 7,
+                            .mtbf_ms = INT64_C(3600) * 1000,
+                            .repair_ms = INT64_C(60) * 1000};
+    parse("1 0 -1 864000 1 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n"
+          "2 0 -1 60 1 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n",
+          "n1 cores=2", &t, &n);
+    struct measures m = measure(&t, &n, &o, &r);
+    assert_int_equal(m.completed, 1);
+    assert_int_equal(m.failed, 1);
+    assert_int_equal(m.waiting, 0);
+    assert_int_equal(r.jobs[0].attempts, 1000);
+    assert_int_equal(r.jobs[0].reason, REASON_ATTEMPTS_USED);
+    near(m.core_utilisation, 60 / 2.0 / m.makespan_s);
+}
+
 static void workloads(void **state)
 {
     (void)state;
@@ -277,11 +403,13 @@ static void policies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_jobs),       cmocka_unit_test(percentiles),
-        cmocka_unit_test(refused_and_zero), cmocka_unit_test(arrivals),
-        cmocka_unit_test(fragments),        cmocka_unit_test(typical),
-        cmocka_unit_test(failing_nodes),    cmocka_unit_test(workloads),
-        cmocka_unit_test(pictures),         cmocka_unit_test(policies),
+        cmocka_unit_test(three_jobs),  cmocka_unit_test(one_node_short),
+        cmocka_unit_test(percentiles), cmocka_unit_test(refused_and_zero),
+        cmocka_unit_test(arrivals),    cmocka_unit_test(shares),
+        cmocka_unit_test(ledgers),     cmocka_unit_test(fragments),
+        cmocka_unit_test(typical),     cmocka_unit_test(failing_nodes),
+        cmocka_unit_test(given_up),    cmocka_unit_test(workloads),
+        cmocka_unit_test(pictures),    cmocka_unit_test(policies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,146 @@
+// Why a job waited at a time of the past, from the recorded events: the job's own say what it did
+// and in which class it waited, those of the class and of the whole queue say what for.
+#include "scheduler/shell/query_internal.h"
+
+#include "scheduler/core/cluster.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+// The newest event of a kind of statement that is not after the time. text may be empty.
+struct found {
+    bool any;
+    int64_t id, at_ms, class;
+    enum event_kind kind;
+    struct text text;
+};
+
+static int take(struct store_reader *r, sqlite3_stmt *stmt, struct found *ret, struct err *err)
+{
+    int rc = db_step(&r->db, stmt, err);
+    ret->any = rc > 0;
+    if (rc > 0) {
+        const char *kind = (const char *)sqlite3_column_text(stmt, 2);
+        ret->id = sqlite3_column_int64(stmt, 0);
+        ret->at_ms = sqlite3_column_int64(stmt, 1);
+        ret->class = sqlite3_column_int64(stmt, 3);
+        ret->kind = EVENT_KIND_COUNT;
+        for (int k = 0; kind && k < EVENT_KIND_COUNT; k++)
+            if (strcmp(kind, event_kind_word((enum event_kind)k)) == 0)
+                ret->kind = (enum event_kind)k;
+        text_clear(&ret->text);
+        text_add_bytes(&ret->text, sqlite3_column_text(stmt, 4),
+                       (size_t)sqlite3_column_bytes(stmt, 4));
+    }
+    sqlite3_reset(stmt);
+    return rc < 0 ? rc : 0;
+}
+
+#define NEWEST "SELECT id, at_ms, kind, class, text FROM event WHERE "
+
+// What the job did last: of the class's own events those are not, which only name it.
+static int job_event(struct store_reader *r, struct job_id id, int64_t at_ms, struct found *ret,
+                     struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = db_stmt(&r->db,
+                     NEWEST "job = ?1 AND job <> 0 AND kind <> 'job_waits' AND at_ms <= ?2"
+                            " ORDER BY id DESC LIMIT 1",
+                     &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, (int64_t)id.v);
+    sqlite3_bind_int64(stmt, 2, at_ms);
+    return take(r, stmt, ret, err);
+}
+
+static int wait_event(struct store_reader *r, int64_t class, int64_t at_ms, struct found *ret,
+                      struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = db_stmt(&r->db,
+                     NEWEST "class = ?1 AND kind = 'job_waits' AND at_ms <= ?2"
+                            " ORDER BY id DESC LIMIT 1",
+                     &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, class);
+    sqlite3_bind_int64(stmt, 2, at_ms);
+    return take(r, stmt, ret, err);
+}
+
+// "job 2 (and 3 like it) waits ..." without whom it is about: it holds for the whole class.
+static const char *sentence(const char *text)
+{
+    const char *rest = strncmp(text, "job ", 4) == 0 ? strchr(text + 4, ' ') : NULL;
+    if (!rest)
+        return text;
+    const char *like = strncmp(rest, " (and ", 6) == 0 ? strstr(rest, "like it) ") : NULL;
+    return like ? like + strlen("like it) ") : rest + 1;
+}
+
+static bool began_to_wait(enum event_kind kind)
+{
+    return kind == EVENT_JOB_SUBMITTED || kind == EVENT_JOB_RELEASED || kind == EVENT_JOB_REQUEUED;
+}
+
+static void put_answer(struct text *t, struct job_id id, const char *state, const struct found *f,
+                       const char *text)
+{
+    text_addc(t, '{');
+    put_int(t, "id", (int64_t)id.v);
+    put_str(t, "state", state);
+    put_int_or_null(t, "since", f->any ? f->at_ms : 0);
+    put_str(t, "text", text);
+    text_addc(t, '}');
+}
+
+static int answer_waiting(struct store_reader *r, struct job_id id, int64_t at_ms,
+                          const struct found *job, struct text *t, struct err *err)
+{
+    struct found queue = {0}, class = {0};
+    int rc = wait_event(r, 0, at_ms, &queue, err);
+    if (!rc && job->class)
+        rc = wait_event(r, job->class, at_ms, &class, err);
+    if (!rc) {
+        bool all = queue.any &&
+                   strstr(text_str(&queue.text), "every pending job") == text_str(&queue.text);
+        const struct found *why = all ? &queue : class.any ? &class : job;
+        const char *text = why == job && job->kind != EVENT_JOB_REQUEUED
+                               ? "waits for its turn: jobs before it in the queue wait too"
+                               : sentence(text_str(&why->text));
+        put_answer(t, id, "pending", why, text);
+    }
+    text_free(&queue.text);
+    text_free(&class.text);
+    return rc;
+}
+
+static int answer(struct store_reader *r, struct job_id id, int64_t at_ms, struct text *t,
+                  struct err *err)
+{
+    struct found job = {0};
+    int rc = job_event(r, id, at_ms, &job, err);
+    if (!rc && !job.any)
+        put_answer(t, id, "not_submitted", &job, "it had not been submitted");
+    else if (!rc && began_to_wait(job.kind))
+        rc = answer_waiting(r, id, at_ms, &job, t, err);
+    else if (!rc)
+        put_answer(t, id,
+                   job.kind == EVENT_JOB_HELD    ? "pending"
+                   : job.kind == EVENT_JOB_ENDED ? "ended"
+                                                 : "running",
+                   &job, text_str(&job.text));
+    text_free(&job.text);
+    return rc;
+}
+
+int query_job_why_at(struct store_reader *r, struct job_id id, int64_t at_ms, struct text *ret,
+                     struct err *err)
+{
+    size_t before = ret->len;
+    int rc = query_begin(r, err);
+    if (rc)
+        return rc;
+    return query_end(r, answer(r, id, at_ms, ret, err), ret, before);
+}

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""What a change would do: foretold on a copy, and refused when the cluster has moved on."""
+import os
+import re
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from muster import Cluster, Tap, eventually
+
+tap = Tap()
+
+
+def plan(c, *changes, **more):
+    return c.api("POST", "/v1/plan", {"changes": list(changes), **more})
+
+
+def effects(answer):
+    return {j["id"]: j["effect"] for j in answer["jobs"]}
+
+
+def foretold(c, running, waiting):
+    before = c.sql("SELECT count(*) FROM event")
+    _, answer = plan(c, {"submit": {"argv": ["true"], "cpus": 4}})
+    tap.equal(effects(answer), {None: "starts"}, "a new job of a full cluster starts later")
+    start = answer["jobs"][0]["after"] - time.time() * 1000
+    tap.ok(840000 < start < 900000, "when those that run and wait have reached their limits", start)
+    _, answer = plan(c, {"drain": "n2", "reason": "t"})
+    tap.equal(effects(answer), {waiting[1]: "later"}, "draining a node delays one job")
+    late = answer["jobs"][0]["after"] - answer["jobs"][0]["before"]
+    tap.ok(290000 < late < 310000, "by the time limit of the other", late)
+    _, answer = plan(c, {"remove": "n2", "reason": "t"})
+    tap.equal(effects(answer), {running[1]: "ends", waiting[1]: "later"}, "losing it also ends one")
+    _, answer = plan(c, {"add": 1, "cores": 4})
+    tap.equal(set(effects(answer).values()), {"earlier"}, "one more node makes jobs start earlier")
+    tap.equal(c.sql("SELECT count(*) FROM event"), before, "planning changes nothing")
+    tap.equal([c.state(j) for j in running + waiting], ["running"] * 2 + ["pending"] * 2, "for no job")
+
+
+def applied(c):
+    text = c.ctl("plan", "drain", "n2", "--reason", "it's broken").stdout
+    words = re.search(r"schedctl (plan drain --apply ([0-9a-f]{16}) .*)", text)
+    tap.ok(words and "'it'\\''s broken'" in words.group(1), "the plan ends with the command that does it", text)
+    token = words.group(2)
+    other = c.submit("-c", "3", "-t", "5m", "--", "true")
+    run = c.ctl("plan", "drain", "n2", "--reason", "it's broken", "--apply", token)
+    tap.ok(run.returncode == 4 and "has changed" in run.stderr, "which is refused when its effects moved",
+           f"{run.returncode} {run.stderr}")
+    tap.equal(c.node("n2")["state"], "up", "and does nothing then")
+    c.ctl("job", "cancel", str(other))
+    eventually(lambda: c.state(other) == "cancelled")
+    run = c.ctl("plan", "drain", "n2", "--reason", "it's broken", "--apply", token)
+    tap.equal((run.returncode, c.node("n2")["state"]), (0, "draining"), "else it is done")
+    text = c.ctl("plan", "submit", "-o", "json", "--", "true").stdout
+    token = re.search(r'"token": "([0-9a-f]{16})"', text).group(1)
+    run = c.ctl("plan", "submit", "--apply", token, "--", "true")
+    tap.ok(run.returncode == 0 and c.job(int(run.stdout))["id"] == int(run.stdout),
+           "a planned submission gives its id", run.stdout + run.stderr)
+
+
+def bad(c):
+    cases = [
+        ({}, 400, "changes"), ({"changes": []}, 400, "changes"), ({"changes": [5]}, 400, "object"),
+        ({"changes": [{"burn": "n1"}]}, 400, "submit, drain"),
+        ({"changes": [{"drain": 5}]}, 400, "drain"),
+        ({"changes": [{"drain": "n9"}]}, 404, "no such node"),
+        ({"changes": [{"add": 1}]}, 400, "cores"), ({"changes": [{"add": 10**9, "cores": 1}]}, 400, "add"),
+        ({"changes": [{"submit": {"argv": ["x"], "cpus": 99}}]}, 409, "can never run"),
+        ({"changes": [{"submit": {"argv": []}}]}, 400, "argv"),
+        ({"changes": [{"add": 1, "cores": 1}], "apply": "0" * 16}, 400, "agents"),
+        ({"changes": [{"drain": "n1"}], "apply": "0" * 60}, 400, "token"),
+        ({"changes": [{"drain": "n1"}], "apply": "nonsense"}, 409, "changed"),
+    ]
+    for body, status, words in cases:
+        got, answer = c.api("POST", "/v1/plan", body)
+        tap.ok(got == status and words in answer["error"]["message"], f"refused: {body}", f"{got} {answer}")
+    for words in (["plan", "drain", "n1"], ["plan", "add-nodes", "2"], ["plan", "add-nodes", "x", "-c", "1"],
+                  ["plan"], ["plan", "burn"]):
+        run = c.ctl(*words)
+        tap.equal((run.returncode, run.stderr.count("\n")), (2, 1), f"one line for: {' '.join(words)}")
+    tap.equal(c.node("n1")["state"], "up", "nothing of it was done")
+
+
+def main():
+    with Cluster(nodes=2, cpus=4) as c:
+        running = [c.submit("-c", "3", "-t", "10m", "--", "sleep", "600") for _ in range(2)]
+        tap.ok(eventually(lambda: all(c.state(j) == "running" for j in running)), "two nodes are held")
+        waiting = [c.submit("-c", "3", "-t", "5m", "--", "true") for _ in range(2)]
+        foretold(c, running, waiting)
+        applied(c)
+        bad(c)
+    tap.done()
+
+
+main()
