@@ -124,11 +124,46 @@ static void print_tasks(const json_t *job)
     table_print(&t);
 }
 
+// "0-3", "0.5 of 4", "0-1 and 0.5 of 4"
+static void add_cores(struct table *t, const json_t *p)
+{
+    AUTO(text) struct text s = {0};
+    text_add(&s, get_str(p, "cores"));
+    if (get_milli(p, "shared_cpus")) {
+        text_add(&s, s.len ? " and " : "");
+        add_amount(&s, p, "shared_cpus");
+        text_addf(&s, " of %s", get_str(p, "shared_cores"));
+    }
+    table_cell(t, "%s", text_str(&s));
+}
+
+// "0,1", "0.5 of 0"
+static void add_gpus(struct table *t, const json_t *p)
+{
+    AUTO(text) struct text s = {0};
+    const json_t *shares = json_object_get(p, "gpu_shares");
+    char gpu[16];
+    size_t i;
+    json_t *v;
+    json_array_foreach(json_object_get(p, "gpus"), i, v)
+    {
+        snprintf(gpu, sizeof gpu, "%d", (int)json_integer_value(v));
+        text_add(&s, i ? "," : "");
+        if (json_object_get(shares, gpu)) {
+            add_amount(&s, shares, gpu);
+            text_add(&s, " of ");
+        }
+        text_add(&s, gpu);
+    }
+    table_cell(t, "%s", text_str(&s));
+}
+
 static void print_placements(const json_t *job)
 {
     static const struct column COLUMNS[] = {{"NODE", COLUMN_LEFT},   {"FIRST TASK", COLUMN_RIGHT},
                                             {"TASKS", COLUMN_RIGHT}, {"CORES", COLUMN_LEFT},
-                                            {"PORT", COLUMN_RIGHT},  {"STATE", COLUMN_LEFT}};
+                                            {"GPUS", COLUMN_LEFT},   {"PORT", COLUMN_RIGHT},
+                                            {"STATE", COLUMN_LEFT}};
     const json_t *placements = json_object_get(job, "placements");
     AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
     size_t i;
@@ -140,7 +175,8 @@ static void print_placements(const json_t *job)
         table_cell(&t, "%s", get_str(p, "node"));
         table_cell(&t, "%" PRId64, get_int(p, "first_rank"));
         table_cell(&t, "%" PRId64, get_int(p, "tasks"));
-        table_cell(&t, "%s", get_str(p, "cores"));
+        add_cores(&t, p);
+        add_gpus(&t, p);
         add_number(&t, p, "port");
         table_cell(&t, "%s", get_str(p, "state"));
     }
