@@ -54,8 +54,8 @@ static const char *complain(struct cluster *c, const struct selector *s, const c
                         what, s->text, s->wrong_at + 1, s->text + s->wrong_at, wrong);
 }
 
-const char *selector_get(struct cluster *c, const char *what, const char *text,
-                         struct selector_id *ret)
+static const char *get(struct cluster *c, const char *what, const char *text,
+                       struct selector_id *ret)
 {
     struct selector row = {.id = {c->meta.next_selector}}, *s;
     size_t len = text ? strlen(text) : 0;
@@ -78,6 +78,16 @@ const char *selector_get(struct cluster *c, const char *what, const char *text,
     }
     *ret = s->id;
     return NULL;
+}
+
+const char *selector_get(struct cluster *c, const char *text, struct selector_id *ret)
+{
+    return get(c, "constraint", text, ret);
+}
+
+const char *selector_prefer(struct cluster *c, const char *text, struct selector_id *ret)
+{
+    return get(c, "prefer", text, ret);
 }
 
 static void drop(struct cluster *c, struct selector *s)

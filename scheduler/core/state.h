@@ -145,10 +145,11 @@ bool part_current(const struct job *j, const struct placement *p);
 void pointers_push(struct pointers *v, void *p);
 
 // ---- selectors (selectors.c) ----
-// The id of the text's selector, made when there is none. NULL, or what is wrong with it, `what`
-// being its name. What no job comes to hold must be forgotten in the same step.
-const char *selector_get(struct cluster *c, const char *what, const char *text,
-                         struct selector_id *ret);
+// The id of the text's selector, made when there is none, for a constraint and for a preference.
+// NULL, or what is wrong with it and where. What no job comes to hold must be forgotten in the same
+// step.
+const char *selector_get(struct cluster *c, const char *text, struct selector_id *ret);
+const char *selector_prefer(struct cluster *c, const char *text, struct selector_id *ret);
 void selector_forget_unused(struct cluster *c, struct selector_id id);
 void selector_hold(struct cluster *c, struct selector_id id); // a live job names it
 void selector_release(struct cluster *c, struct selector_id id);

@@ -103,9 +103,9 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
         return;
     }
     struct request req = in->req;
-    wrong = selector_get(c, "constraint", in->need, &req.need);
+    wrong = selector_get(c, in->need, &req.need);
     if (!wrong)
-        wrong = selector_get(c, "prefer", in->prefer, &req.prefer);
+        wrong = selector_prefer(c, in->prefer, &req.prefer);
     struct job row = row_of(c, in, &req);
     const struct fit_node *f;
     size_t count;

@@ -303,7 +303,7 @@ bool cluster_suppose(struct cluster *c, struct now now, struct job_id id,
         queue_remove(c, j);
     j->held = false;
     j->req = s->req;
-    if (s->need && selector_get(c, "constraint", s->need, &j->req.need))
+    if (s->need && selector_get(c, s->need, &j->req.need))
         return false;
     if (s->first)
         j->priority = INT32_MAX;
