@@ -61,10 +61,10 @@ enum input_kind {
     INPUT_CANCEL,
     INPUT_HOLD,
     INPUT_RELEASE,
+    INPUT_NODE_LABEL,
     INPUT_NODE_DRAIN,
     INPUT_NODE_RESUME,
     INPUT_NODE_FENCE,
-    INPUT_NODE_LABEL,
     INPUT_RECOVER, // operator: accept this database
     INPUT_LINK_UP, // an agent connected: its name is known, nothing else
     INPUT_LINK_DOWN,
@@ -277,10 +277,10 @@ struct effect {
     X(NODE_UNREACHABLE, "node_unreachable") \
     X(NODE_REBOOTED, "node_rebooted")       \
     X(NODE_REFUSED, "node_refused")         \
+    X(NODE_LABELLED, "node_labelled")       \
     X(NODE_DRAINED, "node_drained")         \
     X(NODE_RESUMED, "node_resumed")         \
     X(NODE_FENCED, "node_fenced")           \
-    X(NODE_LABELLED, "node_labelled")       \
     X(QUARANTINED, "quarantined")           \
     X(RECOVERY_HOLD, "recovery_hold")       \
     X(RECOVERED, "recovered")               \

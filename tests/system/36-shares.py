@@ -138,6 +138,11 @@ def parts_of_cores():
         touch(c, "go")
         tap.equal(c.wait(*halves, whole, more), 0, "all complete")
         tap.ok(eventually(c.all_free), "and leave nothing")
+        if c.node("n1")["inventory"]["bound"]:
+            alone = c.submit("--exclusive", "--", "sh", "-c", show)
+            c.wait(alone)
+            tap.equal(len(cores(allowed(alone))), len(cores(allowed(whole)) | cores(allowed(halves[0]))),
+                      "an exclusive job's task has all the cores")
         one = c.submit("-c", "1.5", "--", "sh", "-c", show)
         c.wait(one)
         tap.equal(c.ctl("logs", str(one)).stdout.split()[:2], ["1500", "2"], "a core and a half")
