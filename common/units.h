@@ -19,7 +19,7 @@ int parse_int(const char *s, const char *what, int64_t min, int64_t max, int64_t
               struct err *err);
 // Thousandths, in [min, max].
 int parse_amount(const char *s, const char *what, int64_t min, int64_t max, int64_t *ret,
-                struct err *err);
+                 struct err *err);
 // "2", "0.5", "1.25"; of what is not negative.
 void text_add_milli(struct text *t, int64_t milli);
 // "512 MiB", "1.5 GiB"

@@ -51,7 +51,7 @@ struct selector {
     struct selector_term terms[SELECTOR_TERMS_MAX];
     int terms_count;
     uint16_t wrong_at; // where parsing stopped
-    uint64_t *nodes; // bit id - 1: it holds for the node
+    uint64_t *nodes;   // bit id - 1: it holds for the node
     size_t words;
     bool stored;
     UT_hash_handle by_id, by_text;

@@ -740,73 +740,6 @@ static void an_adopted_attempt_is_not_renewed_before_its_order_is_known(void **s
               "end 2.1 not-started node_busy (an attempt that is not over)\n");
 }
 
-// An order of a job that holds this.
-static struct agent_order holding(struct stage *s, uint64_t job, struct agent_held held)
-{
-    struct agent_order o = order_for(s, id(job, 1), 0);
-    o.held = held;
-    return o;
-}
-
-static bool taken(struct stage *s, struct agent_order order)
-{
-    launch(s, order);
-    const struct agent_attempt *t = agent_find(s->agent, order.id);
-    assert_non_null(t);
-    if (t->phase != ATTEMPT_ENDED)
-        return true;
-    assert_int_equal(t->end.code, REASON_NODE_BUSY);
-    return false;
-}
-
-static struct agent_held gpu(int g, uint16_t milli)
-{
-    struct agent_held h = {.gpus = UINT64_C(1) << g};
-    h.gpu_milli[g] = milli;
-    return h;
-}
-
-static void a_gpu_is_shared_up_to_the_whole_of_it(void **state)
-{
-    struct stage *s = *state;
-    join(s);
-    assert_true(taken(s, holding(s, 1, gpu(0, 500))));
-    assert_true(taken(s, holding(s, 2, gpu(0, 300))));
-    assert_false(taken(s, holding(s, 3, gpu(0, 201))));
-    assert_false(taken(s, holding(s, 4, gpu(0, 0)))); // the whole
-    assert_true(taken(s, holding(s, 5, gpu(0, 200))));
-    assert_false(taken(s, holding(s, 6, gpu(0, 1))));
-    assert_true(taken(s, holding(s, 7, gpu(63, 0))));
-    assert_false(taken(s, holding(s, 8, gpu(63, 1))));
-    shepherd_end(s, id(1, 1), REASON_EXITED);
-    assert_true(taken(s, holding(s, 9, gpu(0, 500))));
-}
-
-static struct agent_held part(struct coreset cores, struct coreset pool, int32_t milli)
-{
-    return (struct agent_held){.cores = cores, .pool = pool, .cpu_milli = milli};
-}
-
-static void cores_are_shared_only_where_all_say_so(void **state)
-{
-    struct stage *s = *state;
-    struct coreset none = {0}, one = {0}, two = coreset_first(2), third = {0};
-    coreset_add(&one, 0);
-    coreset_add(&third, 2);
-    join(s);
-    assert_true(taken(s, holding(s, 1, part(none, one, 500))));
-    assert_true(taken(s, holding(s, 2, part(none, one, 500))));
-    assert_false(taken(s, holding(s, 3, part(none, one, 1))));  // full
-    assert_false(taken(s, holding(s, 4, part(one, none, 0))));  // whole and shared
-    assert_true(taken(s, holding(s, 5, part(none, two, 999)))); // the pool has grown
-    assert_false(taken(s, holding(s, 6, part(none, two, 2))));
-    assert_true(taken(s, holding(s, 7, part(third, two, 1))));
-    assert_false(taken(s, holding(s, 8, part(none, third, 1)))); // shared and whole
-    shepherd_end(s, id(1, 1), REASON_EXITED);
-    assert_true(taken(s, holding(s, 9, part(none, two, 500))));
-    assert_false(taken(s, holding(s, 10, part(none, two, 1))));
-}
-
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -815,8 +748,6 @@ int main(void)
         STORY(a_repeated_launch_is_answered_with_the_present_state),
         STORY(a_launch_that_sat_in_a_socket_is_refused),
         STORY(what_is_held_is_not_given_twice),
-        STORY(a_gpu_is_shared_up_to_the_whole_of_it),
-        STORY(cores_are_shared_only_where_all_say_so),
         STORY(a_kill_that_comes_first_beats_the_launch),
         STORY(a_fork_that_fails_is_an_end),
         STORY(a_lower_term_is_told_but_not_obeyed),

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +32,7 @@ static struct machine begin(const char *resources)
         cores[i] = (struct inventory_core){.numa = i < 4 ? 0 : 2};
     for (int i = 0; i < GPUS; i++) {
         gpus[i] = (struct inventory_gpu){.memory_mib = 40960, .pci = {.numa = i < 2 ? 2 : 0}};
-        strcpy(gpus[i].model, "NVIDIA A100-SXM4-40GB");
+        snprintf(gpus[i].model, sizeof gpus[i].model, "NVIDIA A100-SXM4-40GB");
     }
     if (machine_declare(&m, resources, &err))
         fail_msg("%s", err.message);
@@ -62,13 +63,13 @@ static void unlike_gpus_have_none_and_the_least_memory(void **state)
 {
     (void)state;
     struct machine m = begin(NULL);
-    strcpy(gpus[2].model, "Tesla V100");
+    snprintf(gpus[2].model, sizeof gpus[2].model, "Tesla V100");
     gpus[2].memory_mib = 16384;
     struct machine_description d = end(&m);
     assert_string_equal(d.gpu_model, "");
     assert_int_equal(d.gpu_memory_mib, 16384);
     m = begin("gpu-list=0-1,cores=2-5");
-    strcpy(gpus[2].model, "Tesla V100");
+    snprintf(gpus[2].model, sizeof gpus[2].model, "Tesla V100");
     d = end(&m); // of those that are given out
     assert_string_equal(d.gpu_model, "A100-SXM4-40GB");
     assert_string_equal(d.numa_cores, "2,2");

@@ -731,100 +731,6 @@ static void a_disk_that_fills_up_stops_neither_start_nor_work(void **state)
     assert_int_equal(umount(top), 0);
 }
 
-// ---- versions ----
-
-static void append_header(struct node *n, uint32_t version)
-{
-    Muster__JournalRecord record = MUSTER__JOURNAL_RECORD__INIT;
-    Muster__JournalHeader header = MUSTER__JOURNAL_HEADER__INIT;
-    header.state_id = 7;
-    header.boot_id = (char *)"boot-1";
-    header.cluster = CLUSTER;
-    header.version = version;
-    record.body_case = MUSTER__JOURNAL_RECORD__BODY_HEADER;
-    record.header = &header;
-    append(n, &record);
-}
-
-static void append_parts(struct node *n, uint64_t job)
-{
-    Muster__JournalRecord record = MUSTER__JOURNAL_RECORD__INIT;
-    Muster__Launch launch = MUSTER__LAUNCH__INIT;
-    Muster__Resources held = MUSTER__RESOURCES__INIT;
-    Muster__AttemptId a = wire_id(job);
-    uint32_t gpus[] = {0, 5}, milli[] = {250, 1000};
-    held.pool = (char *)"2-3";
-    held.cpu_milli = 1500;
-    held.n_gpus = held.n_gpu_milli = 2;
-    held.gpus = gpus;
-    held.gpu_milli = milli;
-    launch.attempt = &a;
-    launch.resources = &held;
-    record.body_case = MUSTER__JOURNAL_RECORD__BODY_ORDER;
-    record.order = &launch;
-    append(n, &record);
-}
-
-static void parts_and_shares_are_read_back(void **state)
-{
-    (void)state;
-    struct node *n = node_open("boot-1");
-    append_term(n, 5);
-    append_parts(n, 1);
-    node_end(n);
-    for (int i = 0; i < 2; i++) { // as it was written, and written anew
-        n = node_open("boot-1");
-        const struct agent_held *h = &agent_find(n->core, id(1))->order.held;
-        struct coreset pool = coreset_first(4), below = coreset_first(2);
-        coreset_subtract(&pool, &below);
-        assert_true(coreset_equal(&h->pool, &pool) && coreset_empty(&h->cores));
-        assert_int_equal(h->cpu_milli, 1500);
-        assert_int_equal(h->gpus, 1 << 0 | 1 << 5);
-        assert_int_equal(h->gpu_milli[0], 250);
-        assert_int_equal(h->gpu_milli[5], 0); // whole
-        node_end(n);
-    }
-}
-
-static void an_older_journal_is_read(void **state)
-{
-    (void)state;
-    struct node *n = node_open("boot-1");
-    append_header(n, 0);
-    append_term(n, 5);
-    append_order(n, 1);
-    node_end(n);
-    n = node_open("boot-1");
-    assert_int_equal(n->journal_version, 0);
-    assert_int_equal(phase(n, 1), ATTEMPT_ORDERED);
-    assert_true(coreset_has(&agent_find(n->core, id(1))->order.held.cores, 1));
-    node_end(n);
-    n = node_open("boot-1");
-    assert_int_equal(n->journal_version, JOURNAL_VERSION);
-    assert_int_equal(phase(n, 1), ATTEMPT_ORDERED);
-    node_end(n);
-}
-
-static void a_newer_journal_is_left_alone(void **state)
-{
-    (void)state;
-    struct err err = {0};
-    size_t before, after;
-    struct node *n = node_open("boot-1");
-    append_term(n, 5);
-    append_order(n, 1);
-    append_header(n, JOURNAL_VERSION + 1);
-    node_end(n);
-    AUTO_FREE uint8_t *was = read_journal(&before);
-    n = node_begin("boot-1");
-    assert_int_equal(journal_open(n, &err), E_REFUSED);
-    assert_non_null(strstr(err.message, "newer agent"));
-    node_end(n);
-    AUTO_FREE uint8_t *is = read_journal(&after);
-    assert_int_equal(before, after);
-    assert_memory_equal(was, is, before);
-}
-
 int main(int argc, char **argv)
 {
     if (argc == 3) {
@@ -838,9 +744,6 @@ int main(int argc, char **argv)
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         STORY(what_was_written_is_read_back),
-        STORY(parts_and_shares_are_read_back),
-        STORY(an_older_journal_is_read),
-        STORY(a_newer_journal_is_left_alone),
         STORY(a_restart_shrinks_it_to_what_is_true),
         STORY(a_journal_that_has_grown_is_written_anew),
         STORY(a_crash_while_it_is_written_anew_loses_nothing),
