@@ -46,7 +46,7 @@ static void grow(struct index *ix, index_hash *hash_of)
 
 void index_add(struct index *ix, void *item, index_hash *hash_of)
 {
-    if ((ix->count + 1) * 4 > ix->cap * 3)
+    if ((ix->count + 1) * 8 > ix->cap * 7)
         grow(ix, hash_of);
     put(ix, item, hash_of(item));
     ix->count++;

@@ -1,5 +1,5 @@
 // A hash table that holds nothing but pointers to items that live elsewhere: eight bytes a slot, at
-// most three quarters of them used, where a chained table's handle would cost 56 bytes an item.
+// most seven eighths of them used, where a chained table's handle would cost 56 bytes an item.
 // Open addressing with linear probing; a removal moves what follows back, so there are no
 // tombstones. It never shrinks.
 //

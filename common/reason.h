@@ -43,6 +43,9 @@
       "waits for shares of GPUs: it needs %a thousandths of one for each of its %b task(s)", "")  \
     X(RESOURCES_PORTS, "resources_ports",                                                         \
       "waits for a free port on node %n: all %a of its machine are held", "")                     \
+    X(WOULD_DELAY, "would_delay",                                                                 \
+      "could start now, but would delay job %a, for which room is kept",                          \
+      "A time limit (--time) that ends before then lets a job fill in.")                          \
     X(NO_NODES, "no_nodes", "waits for nodes: none of the %a known is usable",                    \
       "See `schedctl nodes` for nodes that are down, unreachable or drained.")                    \
     X(NODES_UNUSABLE, "nodes_unusable",                                                           \

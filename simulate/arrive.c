@@ -2,7 +2,10 @@
 #include "simulate/workload.h"
 #include "simulate/world.h"
 
+#include "common/alloc.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { FRAGMENTATION_SAMPLES = 200 };
 
@@ -35,6 +38,32 @@ static struct request request_of(const struct world *w, const struct trace_job *
     };
 }
 
+static const char *need_of(const struct world *w, const struct trace_job *j,
+                           char store[SELECTOR_TEXT_MAX + 1])
+{
+    if (!j->models)
+        return NULL;
+    snprintf(store, SELECTOR_TEXT_MAX + 1, "gpu.model=%s",
+             interned_name(&w->trace->names, j->models));
+    return store;
+}
+
+void arrive_typical(struct world *w)
+{
+    const struct trace *t = w->trace;
+    if (!w->options->arrive)
+        return;
+    struct typical *all = xcalloc(t->count + 1, sizeof *all);
+    char(*needs)[SELECTOR_TEXT_MAX + 1] = xcalloc(t->count + 1, sizeof *needs);
+    for (size_t i = 0; i < t->count; i++)
+        all[i] = (struct typical){.req = request_of(w, &t->jobs[i]),
+                                  .need = need_of(w, &t->jobs[i], needs[i]),
+                                  .count = 1};
+    cluster_set_typical(w->cluster, all, t->count);
+    free(needs);
+    free(all);
+}
+
 static void submit(struct world *w, size_t job)
 {
     const struct trace_job *j = &w->trace->jobs[job];
@@ -48,12 +77,10 @@ static void submit(struct world *w, size_t job)
                    .max_attempts = w->options->mtbf_ms ? ATTEMPTS_MAX : 0},
     };
     char need[SELECTOR_TEXT_MAX + 1];
-    if (j->models) {
-        snprintf(need, sizeof need, "gpu.model=%s", interned_name(&w->trace->names, j->models));
-        in.submit.need = need;
-    }
+    in.submit.need = need_of(w, j, need);
     w->result->jobs[job].fate = SIM_WAITING;
     w->waiting++;
+    w->news_ms = world_ms(w);
     world_step(w, &in);
 }
 

@@ -10,10 +10,21 @@ static void strict_order(struct sim_policy *p)
     (void)p;
 }
 
+#define X(name, word, summary)                     \
+    static void place_##name(struct sim_policy *p) \
+    {                                              \
+        p->limits.policy = POLICY_##name;          \
+    }
+POLICY_TABLE(X)
+#undef X
+
 const struct policy_word policy_words[] = {
     {"fcfs", "strict order: the first job that does not fit holds back all that follow",
      strict_order},
-    {NULL, NULL, NULL},
+#define X(name, word, summary) {word, "a node: " summary, place_##name},
+    POLICY_TABLE(X)
+#undef X
+        {NULL, NULL, NULL},
 };
 
 struct sim_policy policy_default(void)

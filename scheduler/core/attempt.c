@@ -218,6 +218,9 @@ void attempt_started(struct cluster *c, struct job *j, struct placement *p)
     j->attempts_used++;
     j->never_started = j->ports_taken = 0;
     job_mark(c, j);
+    TAILQ_FOREACH(p, &j->parts, job_link)
+    if (p->attempt == j->attempt && !p->kill)
+        ends_reckon(c, p);
     if (j->array.v)
         array_element_started(c, j);
 }
@@ -267,6 +270,7 @@ void part_kill(struct cluster *c, struct placement *p)
     if (!p->kill) {
         p->kill = true;
         part_mark(c, p);
+        ends_within(c, p, j ? j->req.grace_ms : 0);
     }
     struct effect *e = effect_to(c, node_find(c, p->node), EFFECT_KILL);
     if (!e)

@@ -20,6 +20,9 @@ size_t choose_free(struct cluster *c, const struct question *q);
 // The same on as few switches as hold it. 0: it does not fit, or topology says nothing of it.
 size_t choose_near(struct cluster *c, const struct question *q);
 
+// What of it decides where it fits; the rest, padding too, is zero, so that shapes compare as
+// bytes.
+struct request request_shape(const struct request *r);
 // The answer of `look` for the cluster as if empty, kept by shape (whole.c): how many nodes.
 size_t whole_kept(struct cluster *c, const struct question *q,
                   size_t (*look)(struct cluster *c, const struct question *q));

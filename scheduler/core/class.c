@@ -90,6 +90,7 @@ static struct job_class *class_new(struct cluster *c, const struct job *j, struc
     k->wait.reason.code = REASON_PRIORITY;
     key_of(j, k->key);
     RB_INIT(&k->jobs);
+    TAILQ_INSERT_TAIL(&c->classes, k, all_link);
     index_add(&c->classes_by_key, k, hash_key);
     index_add(&c->classes_by_id, k, hash_id);
     return k;
@@ -115,6 +116,9 @@ static void class_free(struct cluster *c, struct job_class *k)
         c->dirty_classes.items[k->dirty_at - 1] = NULL;
     if (k->stored)
         wait_gone(c, k->wait.id);
+    if (c->ranked.at == k)
+        c->ranked.at = TAILQ_NEXT(k, all_link);
+    TAILQ_REMOVE(&c->classes, k, all_link);
     index_remove(&c->classes_by_key, k, hash_key);
     index_remove(&c->classes_by_id, k, hash_id);
     free(k);
@@ -141,8 +145,16 @@ static void order_remove(struct cluster *c, struct job_class *k)
 
 static void order_insert(struct cluster *c, struct job_class *k)
 {
-    k->rank = k->first->priority;
+    k->rank = rank_of(c, k->first);
     RB_INSERT(class_order, &c->queue, k);
+}
+
+void class_rank(struct cluster *c, struct job_class *k)
+{
+    if (k->rank == rank_of(c, k->first))
+        return;
+    order_remove(c, k);
+    order_insert(c, k);
 }
 
 static void enter(struct cluster *c, struct job_class *k, struct job *j)
@@ -273,10 +285,15 @@ void queue_say(struct cluster *c, struct reason r)
     }
 }
 
-// Tasks, or nodes for a request of so many nodes.
-static int64_t needs(const struct request *r)
+int64_t request_needs(const struct request *r)
 {
     return r->nodes ? r->nodes : r->tasks;
+}
+
+int64_t request_use(const struct room_view *v, const struct request *r)
+{
+    int32_t k = room_capacity(v, r);
+    return r->nodes ? k >= r->tasks / r->nodes : k;
 }
 
 static int64_t use_of(const struct cluster *c, size_t node, const struct request *r,
@@ -286,8 +303,7 @@ static int64_t use_of(const struct cluster *c, size_t node, const struct request
     if (!node_usable(n) || !selector_has(need, n))
         return 0;
     struct room_view v = rooms_view(&c->rooms, n);
-    int32_t k = room_capacity(&v, r);
-    return r->nodes ? k >= r->tasks / r->nodes : k;
+    return request_use(&v, r);
 }
 
 static void recount(struct cluster *c, struct job_class *k, int64_t *cost)
@@ -302,7 +318,7 @@ static void recount(struct cluster *c, struct job_class *k, int64_t *cost)
     if (gpus > NODE_GPUS_MAX || cores > CORESET_MAX)
         return;
     struct index_walk w = index_tightest(&c->index, (int32_t)gpus, (int32_t)cores);
-    for (; k->bound < needs(r) && (id = index_next(&w)); ++*cost)
+    for (; k->bound < request_needs(r) && (id = index_next(&w)); ++*cost)
         k->bound += use_of(c, id - 1, r, need);
 }
 
@@ -312,15 +328,15 @@ bool class_may_fit(struct cluster *c, struct job_class *k, int64_t *cost)
     const struct selector *need = selector_find(c, r->need);
     uint64_t end = grown_end(c);
     bool known = k->seen && k->seen >= c->grown.base && end - k->seen <= c->nodes_count / 8 + 8;
-    if (known && k->bound < needs(r)) {
-        for (uint64_t i = k->seen; i < end && k->bound < needs(r); i++)
+    if (known && k->bound < request_needs(r)) {
+        for (uint64_t i = k->seen; i < end && k->bound < request_needs(r); i++)
             k->bound += use_of(c, grown_node(c, i), r, need);
         *cost += (int64_t)(end - k->seen);
     }
     k->seen = end;
-    if (known && k->bound < needs(r))
+    if (known && k->bound < request_needs(r))
         return false;
     // What was added may have been taken again since, or counted twice.
     recount(c, k, cost);
-    return k->bound >= needs(r);
+    return k->bound >= request_needs(r);
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "scheduler/core/job.h"
+#include "scheduler/core/room.h"
 #include "scheduler/core/wait.h"
 
 struct cluster;
@@ -31,9 +32,10 @@ struct cluster;
     X(req.pmix)           \
     X(owner_uid)          \
     X(owner_gid)          \
-    X(priority)
+    X(priority)           \
+    X(nice)
 // Whoever adds to a request adds to the key.
-_Static_assert(sizeof(struct request) == 80, "CLASS_KEY names every member of a request");
+_Static_assert(sizeof(struct request) == 72, "CLASS_KEY names every member of a request");
 
 #define CLASS_KEY_ONE(member) +1
 enum { CLASS_KEY_COUNT = 0 CLASS_KEY(CLASS_KEY_ONE) };
@@ -49,15 +51,16 @@ struct job_class {
     struct job_queue jobs;
     struct job *first;
     size_t count;
-    int64_t rank; // the first job's priority; higher first
+    int64_t rank; // the first job's priority, as of the moment of all ranks; higher first
+    TAILQ_ENTRY(job_class) all_link;
     RB_ENTRY(job_class) order_link;
     TAILQ_ENTRY(job_class) told_link; // of those that wait for something else than their turn
 
     // What passes found out, so that the next one need not.
     uint64_t pass;       // the last one that came to it
     uint64_t seen;       // growth counted in `bound` (grown.c); 0: it was never counted
-    int64_t bound;       // the room for it, not underestimated, in the unit of class_needs()
-    uint64_t refused_at; // growth when it had room for it and still did not fit; 0: it did
+    int64_t bound;       // the room for it, not underestimated, in the unit of request_needs()
+    uint64_t refused_at; // stamp of the last time that there was room and it did not fit
     uint64_t usable_at;  // generation of nodes that `usable` is of; 0: none
     uint64_t fits_at;    // generation of nodes on all of which it would fit; 0: not known
     bool usable;         // would it fit on the usable nodes if they were empty?
@@ -85,9 +88,15 @@ void queue_say(struct cluster *c, struct reason r);
 // Its row is to be deleted.
 void wait_gone(struct cluster *c, struct class_id id);
 struct job_class *class_find(const struct cluster *c, struct class_id id);
+// Room is counted in tasks, or in nodes for a request of so many nodes: how much the request needs,
+// and how much of it this room has.
+int64_t request_needs(const struct request *r);
+int64_t request_use(const struct room_view *v, const struct request *r);
 // Does the free room, kept or not, perhaps hold its first job? False is certain. *cost grows by the
 // nodes looked at.
 bool class_may_fit(struct cluster *c, struct job_class *k, int64_t *cost);
+// Its place by the present weights and moment.
+void class_rank(struct cluster *c, struct job_class *k);
 // Is the job like those of the class?
 bool class_holds(const struct job_class *k, const struct job *j);
 void classes_free(struct cluster *c);

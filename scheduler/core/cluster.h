@@ -17,6 +17,9 @@
 #include "scheduler/core/job.h"
 #include "scheduler/core/node.h"
 #include "scheduler/core/placement.h"
+#include "scheduler/core/policy.h"
+#include "scheduler/core/priority.h"
+#include "scheduler/core/queueing.h"
 #include "scheduler/core/selector.h"
 
 #include <stddef.h>
@@ -65,8 +68,9 @@ enum input_kind {
     INPUT_NODE_DRAIN,
     INPUT_NODE_RESUME,
     INPUT_NODE_FENCE,
-    INPUT_RECOVER, // operator: accept this database
-    INPUT_LINK_UP, // an agent connected: its name is known, nothing else
+    INPUT_QUEUEING, // operator: how the queue is ordered and filled, from now on
+    INPUT_RECOVER,  // operator: accept this database
+    INPUT_LINK_UP,  // an agent connected: its name is known, nothing else
     INPUT_LINK_DOWN,
     INPUT_HELLO,
     INPUT_HEARTBEAT,
@@ -92,6 +96,7 @@ struct input_submit {
     struct request req;        // but for need and prefer:
     const char *need, *prefer; // selectors (selector.h); NULL: none
     int32_t priority;
+    int32_t nice;
     int32_t max_attempts; // 0: 1 for on_lost wait, else 3
     bool held, allow_unsatisfiable;
     int64_t array_first, array_count; // count 0: no array
@@ -181,6 +186,7 @@ struct input {
             const char *labels; // LABEL: to set over those that are; NULL: none
             bool reset;         // LABEL: those set before are dropped first
         } node;                 // NODE_*
+        struct queueing queueing;
         struct {
             const char *name;
             uint64_t link; // the shell's handle
@@ -281,6 +287,7 @@ struct effect {
     X(NODE_DRAINED, "node_drained")         \
     X(NODE_RESUMED, "node_resumed")         \
     X(NODE_FENCED, "node_fenced")           \
+    X(QUEUEING_SET, "queueing_set")         \
     X(QUARANTINED, "quarantined")           \
     X(RECOVERY_HOLD, "recovery_hold")       \
     X(RECOVERED, "recovered")               \
@@ -333,6 +340,8 @@ struct outcome {
     const struct effect *effects;
     size_t jobs_count, nodes_count, placements_count, placements_gone_count, waits_count,
         waits_gone_count, selectors_count, tasks_count, events_count, effects_count;
+    struct queueing queueing;
+    bool queueing_changed;
     struct cluster_meta meta;
     bool meta_changed;
     bool continue_wanted; // feed INPUT_CONTINUE before the turn's end or in the next turn
@@ -342,6 +351,8 @@ struct outcome {
 // ---- life ----
 
 struct cluster_limits {
+    enum policy policy;   // POLICY_BEST_FIT unless said otherwise
+    uint64_t policy_seed; // of POLICY_RANDOM
     int64_t heartbeat_ms; // agents' period; silence for 4 of them: unreachable
     int64_t min_lease_ms; // least on_lost requeue:T
     int32_t pass_budget;  // candidates evaluated in one INPUT_CONTINUE
@@ -359,12 +370,18 @@ struct cluster_limits {
 struct cluster *cluster_new(const struct cluster_limits *limits);
 void cluster_free(struct cluster *c);
 
-// Loading, before the first step: meta, nodes, the selectors that the jobs name, waits, jobs (only
+// What POLICY_FGD takes for usual from now on, instead of counting what is submitted. A shape with
+// a constraint that makes no sense is left out.
+void cluster_set_typical(struct cluster *c, const struct typical *t, size_t count);
+
+// Loading, before the first step: meta, queueing (if there is a row), nodes, the selectors that the
+// jobs name, waits, jobs (only
 // those whose state is not an end, or that still have placements), placements, in this order.
 // Copies; `detail` strings are copied too. Returns 0, or E_CORRUPT for a record that contradicts
 // the others (it is left out).
 void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta);
 int cluster_load_node(struct cluster *c, const struct node *row, struct err *err);
+int cluster_load_queueing(struct cluster *c, const struct queueing *row, struct err *err);
 int cluster_load_selector(struct cluster *c, const struct selector *row, struct err *err);
 int cluster_load_wait(struct cluster *c, const struct wait *row, struct err *err);
 int cluster_load_job(struct cluster *c, const struct job *row, struct err *err);

@@ -88,6 +88,13 @@ static void dump_wait(const struct wait *row, struct text *t)
     text_addc(t, '\n');
 }
 
+static void dump_queueing(const struct queueing *row, struct text *t)
+{
+    text_add(t, "queueing");
+    QUEUEING_COLUMNS(DUMP)
+    text_addc(t, '\n');
+}
+
 static int wait_order(const void *a, const void *b)
 {
     const struct wait *x = *(const struct wait *const *)a, *y = *(const struct wait *const *)b;
@@ -123,7 +130,8 @@ static void dump_selectors(const struct cluster *c, struct text *t)
     size_t count = HASH_CNT(by_id, c->selectors_by_id), i = 0;
     const struct selector **all = xcalloc(count + 1, sizeof(void *)), *row;
     for (row = c->selectors_by_id; row; row = row->by_id.next)
-        all[i++] = row;
+        if (row->jobs)
+            all[i++] = row;
     if (i)
         qsort(all, i, sizeof(void *), selector_order);
     for (size_t k = 0; k < i; k++) {
@@ -143,6 +151,7 @@ void cluster_dump(const struct cluster *c, struct text *t)
     text_addc(t, '\n');
     for (size_t i = 0; i < c->nodes_count; i++)
         dump_node(c->nodes[i], t);
+    dump_queueing(&c->queueing, t);
     dump_waits(c, t);
     dump_selectors(c, t);
     dump_jobs(c, t);

@@ -79,8 +79,8 @@ static size_t choose(struct cluster *c, const struct question *q)
     if (q->view != FIT_FREE)
         return whole_kept(c, q, choose_listed);
     // One node is nearer than any switch.
-    if (!q->r->nodes && !q->r->spread) {
-        size_t n = choose_one(c, q);
+    if (q->r->nodes == 1 || (!q->r->nodes && !q->r->spread)) {
+        size_t n = c->placing.policy == POLICY_BEST_FIT ? choose_one(c, q) : choose_by_policy(c, q);
         if (n)
             return n;
     }

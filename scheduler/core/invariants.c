@@ -103,7 +103,7 @@ static void check_node(const struct cluster *c, const struct node *n, size_t *pa
     }
     check_held(c, n, &held);
     for (const struct selector *s = c->selectors_by_id; s; s = s->by_id.next)
-        CHECK(s->jobs && selector_has(s, n) == selector_holds(s, n));
+        CHECK((s->jobs || s->usual) && selector_has(s, n) == selector_holds(s, n));
     CHECK(n->ready == (n->link != 0));
     CHECK(node_find_name(c, n->name) == n);
     check_machine(c, n);
@@ -283,5 +283,6 @@ void cluster_check(const struct cluster *c)
         CHECK(j->queued && !j->in_class && !j->class_id.v && j->not_before_ms);
         in_queue++;
     }
+    backfill_check(c);
     CHECK(queued == in_queue);
 }

@@ -49,6 +49,7 @@ enum {
     JOB_TASKS_MAX = 65536,
     JOB_ARRAY_MAX = 1000000,
     JOB_ATTEMPTS_MAX = 1000,
+    JOB_NICE_MAX = 1000000,
 };
 
 // SHA-256 of the specification's bytes.
@@ -72,12 +73,12 @@ struct request {
     int32_t tasks_per_node; // at most so many; 0: as many as fit
     bool exclusive;         // nodes that no other job has a part on, whole
     bool spread; // one task a node, round and round, instead of as few nodes as hold them
+    bool pmix;   // tasks need PMIx: prepare on every node, then go
     struct selector_id need;   // nodes that it holds for alone; 0: any
     struct selector_id prefer; // these first
     int64_t time_limit_ms;     // 0: none
     int64_t grace_ms;          // between SIGTERM and SIGKILL
     int64_t lease_ms;          // on_lost requeue:T; 0: on_lost wait
-    bool pmix;                 // tasks need PMIx: prepare on every node, then go
 };
 
 // The first thing wrong with it, or NULL.
@@ -91,6 +92,7 @@ struct job {
     uint32_t owner_uid, owner_gid;
     struct request req;
     int32_t priority; // higher first
+    int32_t nice;     // higher later: what the owner gives away
     int32_t max_attempts;
     bool held;
     bool allow_unsatisfiable;
@@ -99,11 +101,11 @@ struct job {
     enum job_state state;
     uint32_t attempt;      // number of the newest attempt; 0: none yet
     int32_t attempts_used; // attempts that started a task
+    int32_t exit_code;     // of the first task that failed; 128 + signal; 0
     struct reason reason;  // why it waits, or how it ended
     char *detail;          // the reason's %d; may be NULL; owned
     struct reason verdict; // why the present attempt must end; NONE while it may go on
     char *verdict_detail;  // owned
-    int32_t exit_code;     // of the first task that failed; 128 + signal; 0
     int64_t submitted_at_ms, started_at_ms, ended_at_ms; // wall clock; 0: not yet
 
     struct class_id class_id; // whose reason is its own while it waits; 0: it is not in the queue
@@ -111,10 +113,11 @@ struct job {
     // Arrays. count > 0: this record is an array. array.v > 0: this is an element of that job.
     struct job_id array;
     int64_t element; // its index
-    int64_t array_first, array_count;
-    int64_t array_next;   // elements [0, next) have become jobs
-    int64_t array_live;   // of these, not ended
-    int64_t array_failed; // ended otherwise than completed
+    int64_t array_first;
+    int32_t array_count;  // elements
+    int32_t array_next;   // elements [0, next) have become jobs
+    int32_t array_live;   // of these, not ended
+    int32_t array_failed; // ended otherwise than completed
 
     // Not stored: rebuilt.
     int64_t not_before_ms;       // boot clock: a requeued job waits until then
@@ -123,6 +126,7 @@ struct job {
     struct placement_list parts; // placements that exist, of any attempt
     bool queued;                 // is in the queue, in a class or delayed
     bool dirty;
+    bool reserved;              // room is kept for it (backfill.h)
     struct job_class *in_class; // NULL: delayed, or not queued
     RB_ENTRY(job) queue_link;   // in its class, or among the delayed
     TAILQ_ENTRY(job) live_link; // in order of ids
@@ -158,6 +162,7 @@ int job_age_order(const struct job *a, const struct job *b);
     X(need, I64, req.need.v)                         \
     X(prefer, I64, req.prefer.v)                     \
     X(priority, I64, priority)                       \
+    X(nice, I64, nice)                               \
     X(max_attempts, I64, max_attempts)               \
     X(held, I64, held)                               \
     X(allow_unsatisfiable, I64, allow_unsatisfiable) \

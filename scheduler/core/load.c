@@ -122,6 +122,7 @@ int cluster_load_job(struct cluster *c, const struct job *row, struct err *err)
         return fail(err, E_CORRUPT, "job %" PRIu64 " names a selector that is not there",
                     row->id.v);
     rejoin(c, job_add(c, row));
+    placing_count(c, &row->req, 1);
     return 0;
 }
 
@@ -147,7 +148,10 @@ static void start_node(struct cluster *c, struct node *n, bool same_boot)
     }
     struct placement *p;
     TAILQ_FOREACH(p, &n->parts, node_link)
-    part_lease_from(c, p, n->unreachable_since_ms);
+    {
+        part_lease_from(c, p, n->unreachable_since_ms);
+        ends_reckon(c, p);
+    }
 }
 
 void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t nonce, bool same_boot,

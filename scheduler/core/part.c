@@ -60,6 +60,7 @@ void node_recount(struct cluster *c, struct node *n)
 {
     struct room was = c->rooms.of[n->id.v - 1];
     rooms_count(&c->rooms, n);
+    placing_changed(c, n->id.v);
     const struct room *is = &c->rooms.of[n->id.v - 1];
     int key = node_usable(n) ? index_key(index_gpu_class(is->gpus), index_core_class(is->cores))
                              : INDEX_NONE;
@@ -98,6 +99,7 @@ struct placement *part_add(struct cluster *c, const struct placement *row)
     if (j)
         TAILQ_INSERT_TAIL(&j->parts, p, job_link);
     c->parts_count++;
+    ends_add(c, p);
     return p;
 }
 
@@ -115,6 +117,7 @@ void part_remove(struct cluster *c, struct placement *p)
     }
     port_return(n, p->port);
     node_recount(c, n);
+    ends_remove(c, p);
     struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (j)
         TAILQ_REMOVE(&j->parts, p, job_link);

@@ -78,6 +78,26 @@ static enum considered place(struct cluster *c, struct job_class *k, const struc
     return CONSIDERED_PLACED;
 }
 
+// There is so much room on the usable nodes, were they empty, that the request surely fits: found
+// by looking at as few of them as that takes. False: perhaps not.
+static bool surely_usable(struct cluster *c, const struct request *r)
+{
+    const struct selector *need = selector_find(c, r->need);
+    int64_t room = 0, larger = 0, extra = r->nodes ? r->tasks % r->nodes : 0;
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        const struct node *n = c->nodes[i];
+        c->pass.cost++;
+        if (!node_usable(n) || !selector_has(need, n))
+            continue;
+        struct room_view v = room_empty(n);
+        room += request_use(&v, r);
+        larger += extra && room_capacity(&v, r) > r->tasks / r->nodes;
+        if (room >= request_needs(r) && larger >= extra)
+            return true;
+    }
+    return false;
+}
+
 // Would the class fit on the usable nodes if they were empty? Asked once for a set of nodes.
 static bool fits_usable(struct cluster *c, struct job_class *k)
 {
@@ -85,7 +105,8 @@ static bool fits_usable(struct cluster *c, struct job_class *k)
     size_t count;
     if (k->usable_at != c->usable_gen) {
         uint64_t before = c->looked;
-        k->usable = fit(c, &k->first->req, FIT_USABLE, &f, &count);
+        k->usable =
+            surely_usable(c, &k->first->req) || fit(c, &k->first->req, FIT_USABLE, &f, &count);
         k->usable_at = c->usable_gen;
         c->pass.cost += (int64_t)(c->looked - before);
         if (!k->usable)
@@ -96,23 +117,105 @@ static bool fits_usable(struct cluster *c, struct job_class *k)
     return k->usable;
 }
 
+// Rises whenever something that had too little room may have more.
+static uint64_t stamp(const struct cluster *c)
+{
+    return grown_end(c) + c->backfill.changes;
+}
+
+// Room for the job, its own promise aside.
+static bool find_room(struct cluster *c, struct job *j, const struct fit_node **f, size_t *count)
+{
+    uint64_t before = c->looked;
+    backfill_hide(c, j);
+    bool found = fit(c, &j->req, FIT_FREE, f, count);
+    backfill_show(c, j);
+    if (!found && !j->reserved && backfill_outrank(c, j))
+        found = fit(c, &j->req, FIT_FREE, f, count);
+    c->pass.cost += (int64_t)(c->looked - before);
+    return found;
+}
+
+// The job waits for room: some is kept for it, if it is among the first to wait.
+static void reserve(struct cluster *c, struct job *j)
+{
+    if (j->reserved) {
+        backfill_visit(c, j, &c->pass.cost);
+    } else if ((int64_t)c->backfill.visited < c->queueing.reservations) {
+        backfill_outrank(c, j);
+        backfill_add(c, j, &c->pass.cost);
+    }
+}
+
+static bool comes_before(const struct cluster *c, const struct job *a, const struct job *b)
+{
+    int64_t x = rank_of(c, a), y = rank_of(c, b);
+    return x != y ? x > y : job_age_order(a, b) < 0;
+}
+
+// The next of its class may be among the first to wait as well.
+static void add_second(struct cluster *c, struct job *j)
+{
+    struct job *next = RB_NEXT(job_queue, &j->in_class->jobs, j);
+    bool among = j->reserved && (int64_t)c->backfill.visited < c->queueing.reservations;
+    if (!next || (!next->reserved && !among))
+        return;
+    VEC_RESERVE(c->pass.seconds, c->pass.seconds_count, c->pass.seconds_cap);
+    size_t i = c->pass.seconds_count++;
+    for (; i && comes_before(c, c->pass.seconds[i - 1], next); i--)
+        c->pass.seconds[i] = c->pass.seconds[i - 1];
+    c->pass.seconds[i] = next;
+}
+
+void pass_forget(struct cluster *c, const struct job *j)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < c->pass.seconds_count; i++)
+        if (c->pass.seconds[i] != j)
+            c->pass.seconds[kept++] = c->pass.seconds[i];
+    c->pass.seconds_count = kept;
+}
+
+static void explain_waiting(struct cluster *c, struct job_class *k, bool room)
+{
+    struct reason r = {.code = REASON_PRIORITY};
+    if (!c->pass.blocked) {
+        explain_blocked(c, k);
+        return;
+    }
+    if (room && !k->first->reserved && c->backfill.count) {
+        r.code = REASON_WOULD_DELAY;
+        r.a = (int64_t)backfill_first(c)->id.v;
+    }
+    class_say(c, k, r);
+}
+
 static enum considered consider(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
     size_t count;
+    struct job *j = k->first;
     c->pass.cost += NODES_AN_EVALUATION;
     k->pass = c->pass.number;
-    if (class_may_fit(c, k, &c->pass.cost) && k->refused_at != grown_end(c)) {
-        uint64_t before = c->looked;
-        bool fits = fit(c, &k->first->req, FIT_FREE, &f, &count);
-        c->pass.cost += (int64_t)(c->looked - before);
-        if (fits)
+    bool room = class_may_fit(c, k, &c->pass.cost);
+    if (room && k->refused_at != stamp(c)) {
+        if (find_room(c, j, &f, &count)) {
+            backfill_drop(c, j);
             return place(c, k, f, count);
-        k->refused_at = grown_end(c);
+        }
+        k->refused_at = stamp(c);
     }
-    if (!fits_usable(c, k))
+    if (!fits_usable(c, k)) {
+        c->pass.again |= j->reserved; // what was kept for it may be for those before it
+        backfill_drop(c, j);
         return CONSIDERED_ASIDE;
-    explain_blocked(c, k);
+    }
+    reserve(c, j);
+    if (!j->reserved)
+        class_say_start(c, k, 0);
+    explain_waiting(c, k, room);
+    c->pass.blocked++;
+    add_second(c, j);
     return CONSIDERED_BLOCKED;
 }
 
@@ -121,6 +224,10 @@ static void pass_begin(struct cluster *c)
     c->pass.number++;
     c->pass.running = true;
     c->pass.at = RB_MIN(class_order, &c->queue);
+    c->pass.blocked = c->pass.depth = 0;
+    c->pass.seconds_count = 0;
+    c->backfill.visited = 0;
+    c->pass.again = false;
 }
 
 // Those that this pass did not come to wait for their turn.
@@ -132,7 +239,36 @@ static void pass_end(struct cluster *c)
         class_say(c, k, (struct reason){.code = REASON_PRIORITY});
     c->pass.running = false;
     c->pass.at = NULL;
+    c->pass.seconds_count = 0;
+    backfill_end(c);
     grown_cut(c);
+}
+
+// A second job of a class waits like the first.
+static void walk_second(struct cluster *c)
+{
+    struct job *j = c->pass.seconds[--c->pass.seconds_count];
+    c->pass.cost += NODES_AN_EVALUATION;
+    reserve(c, j);
+    add_second(c, j);
+}
+
+// The class that the pass is at. False: nothing behind it may be considered.
+static bool walk_class(struct cluster *c)
+{
+    struct job_class *k = c->pass.at, *next = RB_NEXT(class_order, &c->queue, k);
+    struct class_id id = k->wait.id;
+    c->pass.at = next;
+    enum considered what = consider(c, k);
+    if (what == CONSIDERED_BLOCKED && !c->queueing.reservations)
+        return false;
+    if (c->pass.blocked && c->pass.depth++ >= c->queueing.depth)
+        return false;
+    // If its class has more, the next of them comes before or after the first of the next class.
+    k = what == CONSIDERED_PLACED ? class_find(c, id) : NULL;
+    if (k && (!c->pass.at || class_order_compare(k, c->pass.at) < 0))
+        c->pass.at = k;
+    return true;
 }
 
 // Goes on until the end of the queue, a class that blocks it, or the budget.
@@ -140,20 +276,15 @@ static void walk(struct cluster *c)
 {
     int64_t budget = (int64_t)c->limits.pass_budget * NODES_AN_EVALUATION;
     c->pass.cost = 0;
-    for (struct job_class *k; (k = c->pass.at);) {
+    while (c->pass.at || c->pass.seconds_count) {
         if (c->pass.cost >= budget)
             return;
-        struct job_class *next = RB_NEXT(class_order, &c->queue, k);
-        c->pass.at = next;
-        struct class_id id = k->wait.id;
-        enum considered what = consider(c, k);
-        if (what == CONSIDERED_BLOCKED)
+        const struct job *second =
+            c->pass.seconds_count ? c->pass.seconds[c->pass.seconds_count - 1] : NULL;
+        if (second && (!c->pass.at || comes_before(c, second, c->pass.at->first)))
+            walk_second(c);
+        else if (!walk_class(c))
             break;
-        // If its class has more, the next of them comes before or after the first of the next
-        // class.
-        k = what == CONSIDERED_PLACED ? class_find(c, id) : NULL;
-        if (k && (!next || class_order_compare(k, next) < 0))
-            c->pass.at = k;
     }
     pass_end(c);
 }
@@ -165,6 +296,10 @@ void pass(struct cluster *c)
         return;
     }
     queue_due(c);
+    if (!c->pass.running && !ranks_refresh(c)) {
+        c->pass_wanted = true;
+        return;
+    }
     // What changed while a pass was under way is for the next one.
     bool again = c->pass.running && c->pass_wanted && !PLANTED(PASS_FORGETS);
     if (!c->free.nodes) {
@@ -178,5 +313,5 @@ void pass(struct cluster *c)
     if (!c->pass.running)
         pass_begin(c);
     walk(c);
-    c->pass_wanted = again;
+    c->pass_wanted = again || c->pass.again;
 }

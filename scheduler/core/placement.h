@@ -13,6 +13,7 @@
 #include "common/reason.h"
 
 #include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -60,6 +61,8 @@ struct placement {
     // Not stored.
     int64_t lease_end_ms; // boot clock; INT64_MAX: never
     bool dirty;
+    int64_t ends_ms; // boot clock: expected end at the latest; INT64_MAX: not known
+    RB_ENTRY(placement) end_link;
     size_t dirty_at; // where it stands among the changed ones
     TAILQ_ENTRY(placement) job_link, node_link;
 };

@@ -41,6 +41,8 @@ void queue_insert(struct cluster *c, struct job *j)
 void queue_remove(struct cluster *c, struct job *j)
 {
     CHECK(j->queued);
+    backfill_drop(c, j);
+    pass_forget(c, j);
     if (j->in_class)
         class_leave(c, j);
     else
@@ -59,6 +61,12 @@ void queue_due(struct cluster *c)
     }
     if (j)
         wake_by(c, j->not_before_ms);
+    if (!RB_EMPTY(&c->queue) && ranks_due(c))
+        c->pass_wanted = true;
+    if (c->backfill.wake_ms && c->backfill.wake_ms <= c->now.boot_ms)
+        c->pass_wanted = true;
+    else if (c->backfill.wake_ms)
+        wake_by(c, c->backfill.wake_ms);
 }
 
 const struct reason *cluster_reason(const struct cluster *c, const struct job *j)

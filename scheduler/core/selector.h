@@ -47,7 +47,8 @@ struct selector {
     char text[SELECTOR_TEXT_MAX + 1];
 
     // Not stored.
-    uint32_t jobs; // live ones that name it
+    uint32_t jobs;  // live ones that name it
+    uint32_t usual; // usual tasks that name it
     struct selector_term terms[SELECTOR_TERMS_MAX];
     int terms_count;
     uint16_t wrong_at; // where parsing stopped

@@ -116,15 +116,25 @@ void selector_hold(struct cluster *c, struct selector_id id)
 void selector_release(struct cluster *c, struct selector_id id)
 {
     struct selector *s = (struct selector *)selector_find(c, id);
-    if (s && !--s->jobs)
+    if (s && !--s->jobs && !s->usual)
         drop(c, s);
 }
 
 void selector_forget_unused(struct cluster *c, struct selector_id id)
 {
     struct selector *s = (struct selector *)selector_find(c, id);
-    if (s && !s->jobs)
+    if (s && !s->jobs && !s->usual)
         drop(c, s);
+}
+
+void selector_usual(struct cluster *c, struct selector_id id, int32_t sign)
+{
+    struct selector *s = (struct selector *)selector_find(c, id);
+    if (!s)
+        return;
+    s->usual += (uint32_t)sign;
+    if (sign < 0)
+        selector_forget_unused(c, id);
 }
 
 void selectors_judge_node(struct cluster *c, const struct node *n)

@@ -136,6 +136,7 @@ void part_judge_over(struct cluster *c, struct placement *p, struct reason why)
     if (current && !waits)
         attempt_started(c, j, p); // it may have run
     p->over = true;
+    ends_reckon(c, p);
     part_mark(c, p);
     emit(c, EVENT_PART_OVER, j, node_find(c, p->node), "job %s attempt %u counts as over on %s: %s",
          job_label(c, j), p->attempt, node_find(c, p->node)->name, reason_say(c, &why, NULL));

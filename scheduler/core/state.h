@@ -11,8 +11,10 @@
 #include "common/check.h"
 #include "common/index.h"
 #include "common/planted.h"
+#include "scheduler/core/backfill.h"
 #include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
+#include "scheduler/core/placing.h"
 #include "scheduler/core/room.h"
 #include "scheduler/core/topology.h"
 
@@ -23,6 +25,7 @@ enum {
     SILENT_HEARTBEATS = 4,    // a node silent for so many is unreachable
     RETRY_FIRST_MS = 1000,    // delay before an attempt after one that started nothing, doubling
     RETRY_LAST_MS = 60000,
+    OVERDUE_MS = 60000,  // a job that has overstayed its limit for so long ends at no known time
     WHOLE_MAX = 4096,    // answers of whole.c
     PORT_TRIES_MAX = 10, // attempts in a row whose port another program had
 };
@@ -30,6 +33,9 @@ enum {
 TAILQ_HEAD(job_list, job);
 RB_HEAD(job_delayed, job);
 RB_PROTOTYPE(job_delayed, job, queue_link, job_delayed_order)
+RB_HEAD(placement_ends, placement);
+RB_PROTOTYPE(placement_ends, placement, end_link, placement_ends_order)
+int placement_ends_order(const struct placement *a, const struct placement *b);
 int job_delayed_order(const struct job *a, const struct job *b);
 
 struct pointers {
@@ -67,9 +73,19 @@ struct cluster {
     struct class_order queue;   // the classes by rank
     struct job_delayed delayed; // pending jobs that must not start yet, by their time
     struct index classes_by_key, classes_by_id;
-    struct class_list told; // classes that wait for something else than their turn
-    struct wait queue_wait; // row 0
+    struct class_list classes; // all
+    struct class_list told;    // classes that wait for something else than their turn
+    struct wait queue_wait;    // row 0
     bool queue_wait_dirty;
+    struct queueing queueing;
+    int64_t cores_count; // of all nodes, as of the ranks
+    bool queueing_dirty;
+    struct {
+        int64_t boot_ms, wall_ms; // the moment up to which ages are reckoned
+        bool stale;               // weights have changed
+        uint64_t hardware;        // generation of nodes that cores_count is of
+        struct job_class *at;     // where ranks_refresh() goes on; NULL: it is done
+    } ranked;
     struct waits_loaded *waits_loaded; // rows of waits, until the start
     struct fit_node *fit_scratch;      // one an node: what fit() returns, until its next call
     struct node **nodes;               // by id - 1
@@ -82,12 +98,15 @@ struct cluster {
     // hardware_gen rises when a node has come or is another one, usable_gen with it and when a
     // node becomes usable or stops being it.
     uint64_t hardware_gen, usable_gen;
+    struct placing placing;
     struct whole *whole;             // WHOLE_MAX answers, by hash of the shape
     uint32_t *fit_stamps, fit_stamp; // by node id - 1: chosen in this answer
     const struct kept **kept;        // by node id - 1: what the queue promised, soonest first; the
                                      // promises are the queue's, who writes them at each pass
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
+    struct placement_ends ends; // by expected end: ends.c
+    struct backfill backfill;   // reservations of jobs that wait: backfill.c
     struct selector *selectors_by_id, *selectors_by_text;
 
     // Which nodes gained room: grown.c.
@@ -101,8 +120,14 @@ struct cluster {
     struct {
         uint64_t number;
         bool running;
+        bool again;           // something can start that the pass had passed
         struct job_class *at; // where it goes on; NULL: it is over
         int64_t cost;         // of this step, in nodes looked at
+        int64_t blocked;      // jobs that found too little room
+        int64_t depth;        // classes looked at since the first of them
+        struct job *
+            *seconds; // not the first of their classes, but next for a reservation; last first
+        size_t seconds_count, seconds_cap;
     } pass;
     int64_t tick_at_ms; // not later than the next thing that time alone brings
     uint64_t dropped;   // messages of foreign sessions and the like
@@ -153,6 +178,8 @@ const char *selector_prefer(struct cluster *c, const char *text, struct selector
 void selector_forget_unused(struct cluster *c, struct selector_id id);
 void selector_hold(struct cluster *c, struct selector_id id); // a live job names it
 void selector_release(struct cluster *c, struct selector_id id);
+// A usual task (placing.h) names it; sign -1: no longer.
+void selector_usual(struct cluster *c, struct selector_id id, int32_t sign);
 const struct selector *selector_find(const struct cluster *c, struct selector_id id);
 // NULL holds for every node.
 bool selector_has(const struct selector *s, const struct node *n);
@@ -186,6 +213,17 @@ void queue_remove(struct cluster *c, struct job *j);
 // Delayed jobs whose time has come enter their classes.
 void queue_due(struct cluster *c);
 void pass(struct cluster *c); // pass.c
+// The job leaves the queue while a pass may be under way.
+void pass_forget(struct cluster *c, const struct job *j);
+
+// Priority: priority.c, queueing.c.
+int64_t rank_of(const struct cluster *c, const struct job *j);
+void ranks_stale(struct cluster *c);
+// Have the ranks to be reckoned anew? If not, wakes when they have.
+bool ranks_due(struct cluster *c);
+// Does it, in steps; false: not done yet.
+bool ranks_refresh(struct cluster *c);
+void queueing_set(struct cluster *c, const struct caller *who, const struct queueing *to);
 
 // Which nodes gained room: grown.c. The log's numbers rise for ever; those below grown.base are
 // gone.

@@ -17,6 +17,8 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
         return "on_lost requeue:T needs T of at least 10s";
     if (in->max_attempts < 0 || in->max_attempts > JOB_ATTEMPTS_MAX)
         return "max_attempts must be 1 to 1000";
+    if (in->nice < -JOB_NICE_MAX || in->nice > JOB_NICE_MAX)
+        return "nice must be -1000000 to 1000000";
     if (in->array_count < 0 || in->array_count > JOB_ARRAY_MAX || in->array_first < 0)
         return "an array has at most 1000000 elements";
     if (in->uid.v == 0 || job_find_uid(c, in->uid))
@@ -35,6 +37,7 @@ static struct job row_of(const struct cluster *c, const struct input_submit *in,
         .owner_gid = in->owner_gid,
         .req = *req,
         .priority = in->priority,
+        .nice = in->nice,
         .max_attempts = in->max_attempts   ? in->max_attempts
                         : in->req.lease_ms ? 3
                                            : 1,
@@ -42,7 +45,7 @@ static struct job row_of(const struct cluster *c, const struct input_submit *in,
         .allow_unsatisfiable = in->allow_unsatisfiable,
         .submitted_at_ms = c->now.wall_ms,
         .array_first = in->array_first,
-        .array_count = in->array_count,
+        .array_count = (int32_t)in->array_count,
         .reason = {.code = in->held ? REASON_HELD : REASON_PRIORITY},
     };
 }
@@ -74,7 +77,7 @@ static void narrate(struct cluster *c, const struct job *j)
     if (prefer)
         text_addf(&t, ", rather with %s", prefer->text);
     if (j->array_count)
-        text_addf(&t, ", array of %" PRId64, j->array_count);
+        text_addf(&t, ", array of %" PRId32, j->array_count);
     emit(c, EVENT_JOB_SUBMITTED, j, NULL, "job %" PRIu64 " submitted: %s%s", j->id.v, text_str(&t),
          j->held ? ", held" : "");
 }
@@ -126,6 +129,7 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
     meta_mark(c);
     struct job *j = job_add(c, &row);
     job_mark(c, j);
+    placing_count(c, &j->req, j->array_count ? j->array_count : 1);
     if (!j->held)
         queue_insert(c, j);
     if (!in->allow_unsatisfiable)

@@ -75,6 +75,7 @@ struct job *job_add(struct cluster *c, const struct job *row)
     TAILQ_INIT(&j->parts);
     j->queued = j->dirty = false;
     j->in_class = NULL;
+    j->reserved = false;
     struct job *before = TAILQ_LAST(&c->jobs, job_list);
     while (before && before->id.v > j->id.v)
         before = TAILQ_PREV(before, job_list, live_link);
@@ -188,7 +189,7 @@ void cluster_turn_begin(struct cluster *c)
 {
     clear_marks(c);
     retire_all(c);
-    c->meta_dirty = c->queue_wait_dirty = false;
+    c->meta_dirty = c->queue_wait_dirty = c->queueing_dirty = false;
     c->out = (struct outcome){0};
     arena_reset(&c->arena);
 }
@@ -197,12 +198,18 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
 {
     struct cluster *c = xcalloc(1, sizeof *c);
     c->limits = *limits;
+    c->placing.policy = limits->policy;
+    c->placing.seed = limits->policy_seed;
     c->whole = xcalloc(WHOLE_MAX, sizeof *c->whole);
     c->tick_at_ms = INT64_MAX;
     TAILQ_INIT(&c->jobs);
     RB_INIT(&c->queue);
     RB_INIT(&c->delayed);
+    RB_INIT(&c->ends);
     TAILQ_INIT(&c->told);
+    TAILQ_INIT(&c->classes);
+    c->queueing = QUEUEING_DEFAULT;
+    c->ranked.stale = true;
     c->grown.base = 1;
     c->usable_gen = 1;
     return c;
@@ -213,6 +220,8 @@ void cluster_free(struct cluster *c)
     if (!c)
         return;
     cluster_turn_begin(c);
+    backfill_clear(c);
+    backfill_free(c);
     for (size_t i = 0; i < c->nodes_count; i++) {
         struct placement *p;
         while ((p = TAILQ_FIRST(&c->nodes[i]->parts)))
@@ -238,6 +247,7 @@ void cluster_free(struct cluster *c)
     free(c->kept);
     free(c->fit_stamps);
     free(c->whole);
+    placing_fini(c);
     rooms_fini(&c->rooms);
     index_fini(&c->index);
     topology_fini(&c->topology);
@@ -252,6 +262,7 @@ void cluster_free(struct cluster *c)
     free(c->waits_gone);
     free(c->dirty_classes.items);
     free(c->grown.nodes);
+    free(c->pass.seconds);
     waits_loaded_free(c);
     selectors_fini(c);
     arena_free(&c->arena);

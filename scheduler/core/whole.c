@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-// What decides where it fits; the rest is zero.
-static struct request shape_of(const struct request *r)
+struct request request_shape(const struct request *r)
 {
     struct request s;
     memset(&s, 0, sizeof s); // padding too: shapes are compared as bytes
@@ -43,7 +42,7 @@ size_t whole_kept(struct cluster *c, const struct question *q,
                   size_t (*look)(struct cluster *c, const struct question *q))
 {
     _Static_assert(sizeof(struct request) % 8 == 0, "the hash reads words");
-    struct request shape = shape_of(q->r);
+    struct request shape = request_shape(q->r);
     uint64_t h = hash(&shape, sizeof shape) + (uint64_t)q->view;
     struct whole *kept = &c->whole[h % WHOLE_MAX];
     uint64_t now = generation(c, q->view);

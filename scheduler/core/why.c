@@ -253,7 +253,10 @@ void cluster_why(struct cluster *c, struct now now, const struct job *j, struct 
     }
     const struct fit_node *f;
     size_t count;
+    struct job *own = job_find(c, j->id);
+    backfill_hide(c, own); // what is kept for it, it may take
     enum stage failed = walk_stages(c, &j->req, ret);
+    backfill_show(c, own);
     if (failed == STAGE_COUNT)
         ret->verdict = WHY_TURN;
     else if (failed >= STAGE_EMPTY)

@@ -74,6 +74,7 @@ enum store_table_id {
     TABLE_SELECTOR,
     TABLE_TASK,
     TABLE_WAIT,
+    TABLE_QUEUEING,
     TABLE_EVENT,
     TABLE_COUNT
 };
@@ -114,6 +115,7 @@ void placement_bind(sqlite3_stmt *s, const struct placement *row);
 void selector_bind(sqlite3_stmt *s, const struct selector *row);
 void task_bind(sqlite3_stmt *s, const struct task_row *row);
 void wait_bind(sqlite3_stmt *s, const struct wait *row);
+void queueing_bind(sqlite3_stmt *s, const struct queueing *row);
 void event_bind(sqlite3_stmt *s, const struct event *row);
 
 // Read columns first, first + 1, ... NULL, or the name of the first column that makes no sense;
@@ -124,6 +126,7 @@ const char *selector_read(sqlite3_stmt *s, int first, struct selector *ret);
 const char *job_read(sqlite3_stmt *s, int first, struct job *ret);
 const char *placement_read(sqlite3_stmt *s, int first, struct placement *ret);
 const char *wait_read(sqlite3_stmt *s, int first, struct wait *ret);
+const char *queueing_read(sqlite3_stmt *s, int first, struct queueing *ret);
 void job_row_clear(struct job *j);
 
 // Column counts, for what follows them in a SELECT.
@@ -204,6 +207,8 @@ struct store_batch {
     struct task_row *tasks;
     struct event *events;
     size_t gone_count, gone_cap, tasks_count, tasks_cap, events_count, events_cap;
+    struct queueing queueing;
+    bool queueing_changed;
     struct cluster_meta meta;
     bool meta_changed;
 };

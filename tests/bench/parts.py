@@ -4,6 +4,7 @@ import time
 
 from bench import CONNECTIONS, SCHEDCTL
 from figures import Figure
+from placing import placing
 from simulated import growth, openb, traces
 from training import training
 
@@ -236,4 +237,5 @@ def start_up(bench, command, ranks, env):
 
 
 PARTS = {"submit": submit, "noop": noop, "latency": latency, "memory": memory, "restart": restart,
-         "mpi": mpi, "training": training, "traces": traces, "openb": openb, "growth": growth}
+         "mpi": mpi, "training": training, "traces": traces, "openb": openb, "growth": growth,
+         "placing": placing}

@@ -62,7 +62,12 @@ static void fill_launch(const struct effect *e, uint64_t term, struct launch *to
                   .prepare_lease_ms = e->launch.prepare_lease_ms,
                   .grace_ms = j->req.grace_ms,
                   .prepare = e->launch.prepare,
-                  .held = {p->cores, p->gpus, p->memory_mib, (uint32_t)p->port}},
+                  .held = {.cores = p->cores,
+                           .pool = p->pool,
+                           .cpu_milli = p->cpu_milli,
+                           .gpus = p->gpus,
+                           .memory_mib = p->memory_mib,
+                           .port = (uint32_t)p->port}},
         .term = term,
         .placement = p->id,
         .job = e->launch.job,
@@ -74,6 +79,7 @@ static void fill_launch(const struct effect *e, uint64_t term, struct launch *to
         .pmix = j->req.pmix,
         .time_limit_ms = j->req.time_limit_ms,
     };
+    memcpy(to->order.held.gpu_milli, p->shares.milli, sizeof to->order.held.gpu_milli);
 }
 
 static void send(struct sim *s, const struct effect *e, uint64_t term)
@@ -265,7 +271,7 @@ static void collect(struct sim *s)
     TAILQ_INSERT_TAIL(&sc->held, h, link);
     arm(s, o->wake_at_ms);
     if (o->continue_wanted)
-        want_round(s, 0);
+        want_round(s, between(&s->world, 0, s->round_ms));
     s->counts.turns++;
 }
 
@@ -314,6 +320,22 @@ static void submit_batch(struct sim *s)
     after(&s->world, disk_latency_ms(s), &sc->process, commit_now, NULL, sc->submitted);
 }
 
+// When the core has said that nothing more is to be done, one more pass at the same time must find
+// nothing.
+static void look_again(struct sim *s)
+{
+    struct scheduler *sc = &s->scheduler;
+    if (cluster_outcome(sc->cluster)->continue_wanted || !chance(&s->world, 200))
+        return;
+    cluster_turn_begin(sc->cluster);
+    step(s, &(struct input){.kind = INPUT_CONTINUE});
+    const struct outcome *o = cluster_outcome(sc->cluster);
+    for (size_t i = 0; i < o->events_count; i++)
+        if (o->events[i].kind == EVENT_JOB_PLACED)
+            broken(s, "the scheduler rested, though this was possible: %s", o->events[i].text);
+    collect(s);
+}
+
 static void round_now(struct world *w, void *arg, uint64_t n)
 {
     struct sim *s = sim_of(w);
@@ -326,6 +348,7 @@ static void round_now(struct world *w, void *arg, uint64_t n)
     step(s, &(struct input){.kind = INPUT_CONTINUE});
     sc->stepped = false;
     collect(s);
+    look_again(s);
     if (point(s, "after a turn"))
         return;
     submit_batch(s);

@@ -31,6 +31,7 @@ struct harness {
     size_t parts_count, parts_cap;
     struct wait *waits; // unordered
     size_t waits_count, waits_cap;
+    struct queueing queueing; // id 0: no row
     // What was said since the last look, a line each.
     struct text story;
     void (*on_effect)(void *arg, const struct effect *e);
@@ -126,6 +127,8 @@ static inline void harness_store(struct harness *h, const struct outcome *o)
             *row = h->parts[--h->parts_count];
     }
     harness_store_waits(h, o);
+    if (o->queueing_changed)
+        h->queueing = o->queueing;
     if (o->meta_changed)
         h->meta = o->meta;
 }
@@ -190,6 +193,8 @@ static inline struct cluster *harness_load(struct harness *h)
         CHECKF(cluster_load_node(c, &h->nodes[i], &err) == 0, "%s", err.message);
     if (h->parts_count)
         qsort(h->parts, h->parts_count, sizeof *h->parts, harness_job_order);
+    if (h->queueing.id)
+        CHECKF(cluster_load_queueing(c, &h->queueing, &err) == 0, "%s", err.message);
     if (h->waits_count)
         qsort(h->waits, h->waits_count, sizeof *h->waits, harness_wait_order);
     for (size_t i = 0; i < h->waits_count; i++)

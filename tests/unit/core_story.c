@@ -1,166 +1,9 @@
 // Stories: what the core is told, and word for word what it says. The same sentences stand in the
 // log, in `schedctl job events` and in `schedctl job why`.
-#include "tests/unit/core_harness.h"
+#include "tests/unit/core_stage.h"
 
 #include <signal.h>
 #include <stdio.h>
-
-struct stage {
-    struct harness h;
-    struct text sent; // effects, a line each
-    uint64_t session[4], request[4], link[4];
-    uint64_t uid;
-};
-
-static void say_sent(void *arg, const struct effect *e)
-{
-    static const char *const names[EFFECT_COUNT] = {"reply", "welcome", "launch",  "go",
-                                                    "kill",  "grant",   "end_ack", "close"};
-    struct stage *s = arg;
-    if (e->kind == EFFECT_WELCOME)
-        s->session[e->node.v - 1] = e->session;
-    text_addf(&s->sent, "%s", names[e->kind]);
-    if (e->kind == EFFECT_REPLY && e->reply.ok)
-        text_addf(&s->sent, " ok %" PRIu64 "%s", e->reply.job.v,
-                  e->reply.duplicate ? " again" : "");
-    else if (e->kind == EFFECT_REPLY) {
-        text_addc(&s->sent, ' ');
-        reason_text(&e->reply.reason, NULL, e->reply.detail, &s->sent);
-    } else
-        text_addf(&s->sent, " n%u", e->node.v);
-    if (e->kind == EFFECT_LAUNCH)
-        text_addf(&s->sent, " attempt %u%s lease %" PRId64, e->attempt.number,
-                  e->launch.prepare ? " prepare" : "", e->launch.lease_ms);
-    if (e->kind == EFFECT_GRANT)
-        text_addf(&s->sent, " %zu for request %" PRIu64, e->grant.count, e->request);
-    text_addc(&s->sent, '\n');
-}
-
-static void expect_lines(struct text *got, const char *want)
-{
-    assert_string_equal(text_str(got), want);
-    text_clear(got);
-}
-
-static void forget(struct stage *s)
-{
-    text_clear(&s->h.story);
-    text_clear(&s->sent);
-}
-
-static int setup(void **state)
-{
-    struct stage *s = xcalloc(1, sizeof *s);
-    harness_init(&s->h);
-    s->h.on_effect = say_sent;
-    s->h.arg = s;
-    forget(s);
-    *state = s;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct stage *s = *state;
-    harness_compare(&s->h);
-    harness_fini(&s->h);
-    text_free(&s->sent);
-    free(s);
-    return 0;
-}
-
-static void pass_ms(struct stage *s, int64_t ms)
-{
-    s->h.now.boot_ms += ms;
-    s->h.now.wall_ms += ms;
-    struct input in = {.kind = INPUT_TICK};
-    harness_step(&s->h, &in);
-}
-
-static void connect_node(struct stage *s, int i)
-{
-    char name[16];
-    snprintf(name, sizeof name, "n%d", i + 1);
-    struct input in = {.kind = INPUT_LINK_UP};
-    in.link_up.name = name;
-    s->link[i] += 10;
-    in.link_up.link = s->link[i] + (uint64_t)i + 1;
-    harness_step(&s->h, &in);
-}
-
-static struct input_hello hello_of(struct stage *s, int i)
-{
-    struct input_hello h = {
-        .node = {(uint32_t)i + 1},
-        .session = s->session[i],
-        .inc = {.machine_id = "m", .boot_id = "b", .state_id = (uint64_t)i + 100},
-        .term_seen = s->h.meta.term,
-        .journal_intact = true,
-        .request = ++s->request[i],
-        .cores = 4,
-        .memory_mib = 1000,
-    };
-    return h;
-}
-
-static void hello(struct stage *s, const struct input_hello *h)
-{
-    struct input in = {.kind = INPUT_HELLO, .hello = *h};
-    harness_step(&s->h, &in);
-}
-
-static void join(struct stage *s, int i)
-{
-    connect_node(s, i);
-    struct input_hello h = hello_of(s, i);
-    hello(s, &h);
-}
-
-static void submit(struct stage *s, struct request req)
-{
-    struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1, .uid = 7}};
-    in.submit = (struct input_submit){.uid = {++s->uid}, .owner_uid = 7, .req = req};
-    harness_step(&s->h, &in);
-}
-
-static struct attempt_id attempt(uint64_t uid, uint32_t number)
-{
-    return (struct attempt_id){{0xc1}, {uid}, number};
-}
-
-static void tell(struct stage *s, int node, struct attempt_id id, enum agent_state state)
-{
-    struct input in = {.kind = INPUT_REPORT};
-    in.report.node.v = (uint32_t)node + 1;
-    in.report.session = s->session[node];
-    in.report.attempt =
-        (struct reported_attempt){.id = id, .state = state, .started = state == AGENT_RUNNING};
-    harness_step(&s->h, &in);
-}
-
-static void end(struct stage *s, int node, struct attempt_id id, bool started, struct reason r,
-                const char *detail)
-{
-    struct input in = {.kind = INPUT_END};
-    in.end = (struct input_end){.node = {(uint32_t)node + 1},
-                                .session = s->session[node],
-                                .attempt = id,
-                                .started = started,
-                                .reason = r,
-                                .detail = detail};
-    harness_step(&s->h, &in);
-}
-
-static void beat(struct stage *s, int node, const struct attempt_id *ids, size_t count)
-{
-    struct input in = {.kind = INPUT_HEARTBEAT};
-    in.heartbeat = (struct input_heartbeat){.node = {(uint32_t)node + 1},
-                                            .session = s->session[node],
-                                            .request = ++s->request[node],
-                                            .attempts = ids,
-                                            .attempts_count = count};
-    harness_step(&s->h, &in);
-}
 
 static void one_job_runs_and_completes(void **state)
 {
@@ -515,91 +358,6 @@ static void without_a_free_port_a_job_waits(void **state)
     assert_int_equal(port_of(s, 3), 20000);
 }
 
-static void an_older_database_holds(void **state)
-{
-    struct stage *s = *state;
-    join(s, 0);
-    submit(s, (struct request){.tasks = 1, .cpus = 1});
-    connect_node(s, 0);
-    struct input_hello h = hello_of(s, 0);
-    h.term_seen = 9;
-    forget(s);
-    hello(s, &h);
-    expect_lines(&s->h.story, "recovery hold: an agent has seen term 9, this database is at 1\n");
-    submit(s, (struct request){.tasks = 1, .cpus = 1});
-    expect_lines(&s->sent, "reply the scheduler is in recovery hold and only answers questions\n");
-    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 3, .uid = 7}};
-    harness_step(&s->h, &in);
-    expect_lines(&s->sent, "reply this is for the cluster's operator\n");
-    in.caller = (struct caller){.reply_to = 3, .admin = true};
-    harness_step(&s->h, &in);
-    expect_lines(&s->sent, "welcome n1\nreply ok 0\n");
-    assert_int_equal(s->h.meta.term, 10);
-}
-
-static void a_copy_of_the_database_started_twice_holds(void **state)
-{
-    struct stage *s = *state;
-    connect_node(s, 0);
-    struct input_hello h = hello_of(s, 0);
-    h.nonce_seen = 41;
-    forget(s);
-    hello(s, &h);
-    expect_lines(&s->h.story, "recovery hold: an agent has seen another start of term 1\n");
-}
-
-// Accepting the database must end the hold, though the agent goes on knowing more.
-static void a_newer_attempt_than_the_database_knows_holds_its_job(void **state)
-{
-    struct stage *s = *state;
-    join(s, 0);
-    submit(s, (struct request){.tasks = 1, .cpus = 1});
-    connect_node(s, 0);
-    struct reported_attempt newer = {
-        .id = attempt(1, 2), .state = AGENT_RUNNING, .started = true, .cores = coreset_first(1)};
-    struct input_hello h = hello_of(s, 0);
-    h.attempts = &newer;
-    h.attempts_count = 1;
-    forget(s);
-    hello(s, &h);
-    expect_lines(&s->h.story,
-                 "job 1 is held: node n1 knows attempt 2, this database 1\n"
-                 "recovery hold: an agent knows attempt 2 of job 1, this database 1\n");
-    struct input in = {.kind = INPUT_RECOVER, .caller = {.reply_to = 1, .admin = true}};
-    harness_step(&s->h, &in);
-    h.session = s->session[0];
-    h.request = ++s->request[0];
-    forget(s);
-    hello(s, &h);
-    assert_false(s->h.meta.recovery_hold);
-    assert_int_equal(node_state(cluster_node(s->h.c, (struct node_id){1})), NODE_UP);
-    assert_true(s->h.jobs[0].held);
-    assert_int_equal(s->h.jobs[0].attempt, 2);
-}
-
-static void unknown_attempts_are_left_alone(void **state)
-{
-    struct stage *s = *state;
-    connect_node(s, 0);
-    struct reported_attempt held = {
-        .id = attempt(77, 1), .state = AGENT_RUNNING, .started = true, .cores = coreset_first(3)};
-    struct input_hello h = hello_of(s, 0);
-    h.attempts = &held;
-    h.attempts_count = 1;
-    forget(s);
-    hello(s, &h);
-    expect_lines(&s->sent, "");
-    const struct outcome *o = cluster_outcome(s->h.c); // events alone must tell what is given out
-    const struct event *told = &o->events[o->events_count - 1];
-    assert_int_equal(told->kind, EVENT_QUARANTINED);
-    assert_true(coreset_equal(&told->cores, &held.cores));
-    submit(s, (struct request){.tasks = 1, .cpus = 2});
-    assert_int_equal(s->h.jobs[0].state, JOB_PENDING);
-    assert_int_equal(harness_why(&s->h, 1), REASON_RESOURCES);
-    end(s, 0, attempt(77, 1), true, (struct reason){.code = REASON_EXITED}, NULL);
-    assert_int_equal(s->h.jobs[0].state, JOB_STARTING);
-}
-
 static void an_array_is_one_record(void **state)
 {
     struct stage *s = *state;
@@ -666,6 +424,10 @@ static void order_is_priority_then_submission_and_the_head_is_not_passed(void **
 {
     struct stage *s = *state;
     join(s, 0);
+    struct input strict = {.kind = INPUT_QUEUEING, .caller = {.admin = true}};
+    strict.queueing = QUEUEING_DEFAULT;
+    strict.queueing.reservations = 0;
+    harness_step(&s->h, &strict);
     submit(s, (struct request){.tasks = 1, .cpus = 3}); // runs
     submit(s, (struct request){.tasks = 1, .cpus = 2}); // the head: waits
     submit(s, (struct request){.tasks = 1, .cpus = 1}); // would fit
@@ -815,10 +577,6 @@ int main(void)
         STORY(a_port_is_held_by_the_first_part_and_rests_when_freed),
         STORY(a_port_that_another_program_has_costs_no_attempt),
         STORY(without_a_free_port_a_job_waits),
-        STORY(an_older_database_holds),
-        STORY(a_copy_of_the_database_started_twice_holds),
-        STORY(a_newer_attempt_than_the_database_knows_holds_its_job),
-        STORY(unknown_attempts_are_left_alone),
         STORY(an_array_is_one_record),
         STORY(a_cancelled_array_places_nothing_more),
         STORY(without_nodes_one_reason_holds_for_all),

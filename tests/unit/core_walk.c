@@ -212,6 +212,8 @@ static void do_submit(struct walk *w)
                 .gpus = rng_below(r, 4) ? 0 : 1,
                 .memory_mib = rng_below(r, 2) ? 0 : 100,
                 .lease_ms = rng_below(r, 2) ? 0 : 30000,
+                .time_limit_ms = rng_below(r, 3) ? (int64_t)rng_below(r, 100000) : 0,
+                .grace_ms = (int64_t)rng_below(r, 2) * 5000,
                 .pmix = tasks > 1 && rng_below(r, 2)},
         .priority = (int32_t)rng_below(r, 3),
         .held = rng_below(r, 20) == 0,
@@ -232,6 +234,18 @@ static void do_submit(struct walk *w)
         q->gpu_milli = (int32_t)rng_below(r, 999) + 1;
     harness_step(&w->h, &in);
     w->newest_job = cluster_meta(w->h.c)->next_job - 1;
+}
+
+// Any weights, and none, few or many reservations.
+static void do_queueing(struct walk *w)
+{
+    static const int64_t reservations[] = {0, 1, 1, 2, 100};
+    struct input in = {.kind = INPUT_QUEUEING, .caller = {.admin = true}};
+    in.queueing = QUEUEING_DEFAULT;
+    in.queueing.reservations = reservations[rng_below(&w->rng, 5)];
+    in.queueing.depth = rng_below(&w->rng, 2) ? 2 : 1000;
+    in.queueing.weight_size = (int64_t)rng_below(&w->rng, 2) * 2000000;
+    harness_step(&w->h, &in);
 }
 
 static void do_job(struct walk *w, enum input_kind kind)
@@ -313,6 +327,9 @@ static void do_hello(struct walk *w, struct agent *a)
         .gpu_memory_mib = 16384,
         .numa_cores = a->boot % 4 ? "2,4" : NULL,
         .gpu_numa = "01",
+        .switch_path = a->boot % 5 == 0 ? NULL
+                       : a->boot % 2    ? "s1/r1"
+                                        : "s1/r2",
         .gpus = 2,
         .memory_mib = 1000,
         .attempts = list,
@@ -457,8 +474,10 @@ static void walk_step(struct walk *w)
         do_submit(w);
     else if (what < 75)
         do_job(w, INPUT_CANCEL);
-    else if (what < 80)
+    else if (what < 79)
         do_job(w, INPUT_HOLD);
+    else if (what < 80)
+        do_queueing(w);
     else if (what < 110)
         do_job(w, INPUT_RELEASE);
     else if (what < 125)
@@ -489,6 +508,7 @@ static void random_walk(void **state)
     struct walk w = {.rng = {seed_text ? strtoull(seed_text, NULL, 10) : 1}};
     struct cluster_limits limits = CLUSTER_LIMITS_DEFAULT;
     limits.port_count = PORTS;
+    limits.policy = (enum policy)(w.rng.state % POLICY_COUNT);
     harness_init_with(&w.h, limits);
     w.h.on_effect = on_effect;
     w.h.arg = &w;

@@ -171,10 +171,10 @@ static inline struct job any_job(struct rng *r, uint64_t id)
     };
     if (chance(r, 4)) {
         j.array_first = (int64_t)rng_below(r, 100);
-        j.array_count = (int64_t)rng_below(r, JOB_ARRAY_MAX) + 1;
-        j.array_next = (int64_t)rng_below(r, (uint64_t)j.array_count + 1);
-        j.array_live = (int64_t)rng_below(r, 100);
-        j.array_failed = any_int(r);
+        j.array_count = (int32_t)rng_below(r, JOB_ARRAY_MAX) + 1;
+        j.array_next = (int32_t)rng_below(r, (uint64_t)j.array_count + 1);
+        j.array_live = (int32_t)rng_below(r, 100);
+        j.array_failed = (int32_t)any_int(r);
     }
     return j;
 }

@@ -304,6 +304,7 @@ static void test_older_versions_are_brought_up(void **state)
     "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;"                      \
     "ALTER TABLE meta DROP COLUMN next_class; ALTER TABLE job DROP COLUMN class;"          \
     "DROP INDEX event_wait; ALTER TABLE event DROP COLUMN class; DROP TABLE wait;"         \
+    "DROP TABLE queueing; ALTER TABLE job DROP COLUMN nice;"                               \
     "ALTER TABLE meta DROP COLUMN next_selector; DROP TABLE selector;"                     \
     "ALTER TABLE job DROP COLUMN cpu_milli; ALTER TABLE job DROP COLUMN gpu_milli;"        \
     "ALTER TABLE job DROP COLUMN tasks_per_node; ALTER TABLE job DROP COLUMN exclusive;"   \

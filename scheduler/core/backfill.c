@@ -1,0 +1,608 @@
+#include "scheduler/core/backfill.h"
+
+#include "scheduler/core/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { COST_A_MS = 2000 }; // a plan that cost so much is made again a millisecond later at most
+
+// The part of a reservation on one node, and what it promises there.
+struct share {
+    struct kept kept; // first: c->kept points to it
+    struct reservation *of;
+    size_t node;
+    int32_t tasks;
+    bool enough; // there is room for it then
+    uint16_t gpu_milli[NODE_GPUS_MAX];
+};
+
+struct reservation {
+    struct job *job;
+    int64_t from_ms;  // INT64_MAX: not known
+    int64_t until_ms; // INT64_MAX: it has no limit
+    int64_t starts_wall_ms;
+    uint64_t mark;       // placements from this id on came after it
+    uint64_t planned_at; // growth then
+    int64_t again_at_ms; // not planned anew before
+    bool hidden;
+    size_t count;
+    struct share *shares;
+};
+
+// ---- what is promised on a node ----
+
+static struct share *first_on(const struct cluster *c, size_t node)
+{
+    return (struct share *)c->kept[node];
+}
+
+static struct share *next_on(const struct share *s)
+{
+    return (struct share *)s->kept.next;
+}
+
+static bool unknown(const struct reservation *r)
+{
+    return r->from_ms == INT64_MAX;
+}
+
+// Does it hold its nodes at that time? At the time that is not known all do. One whose own start is
+// not known takes nothing at a known time: it claims what is left when all that is there now has
+// ended, so what is placed or reserved on its nodes must fit beside it, into its spare.
+static bool active(const struct reservation *r, int64_t at_ms)
+{
+    if (at_ms == INT64_MAX)
+        return true;
+    return !unknown(r) && r->from_ms <= at_ms && at_ms < r->until_ms;
+}
+
+// A node's room, taken out of some rooms and put into others.
+struct node_room {
+    struct room room;
+    uint16_t gpu_milli[NODE_GPUS_MAX];
+};
+
+static void get(const struct rooms *rs, size_t node, struct node_room *ret)
+{
+    ret->room = rs->of[node];
+    memcpy(ret->gpu_milli, rs->gpu_milli + node * rs->stride, rs->stride * sizeof *ret->gpu_milli);
+}
+
+static void put(struct rooms *rs, size_t node, const struct node_room *from)
+{
+    rs->of[node] = from->room;
+    memcpy(rs->gpu_milli + node * rs->stride, from->gpu_milli,
+           rs->stride * sizeof *from->gpu_milli);
+}
+
+// Takes the share from the node's room at a time. False: there is not enough, and now nothing.
+static bool take_share(struct cluster *c, const struct share *s)
+{
+    struct fit_node f = {.node = c->nodes[s->node], .tasks = s->tasks};
+    struct room_view v = rooms_view(&c->backfill.rooms, f.node);
+    if (room_capacity(&v, &s->of->job->req) < s->tasks) {
+        put(&c->backfill.rooms, s->node, &(struct node_room){0});
+        return false;
+    }
+    rooms_take(&c->backfill.rooms, c, &s->of->job->req, &f, 1);
+    return true;
+}
+
+// c->backfill.rooms gets the node's room when what ends by then has ended (or, for an unknown
+// start, all that was there when it was planned) and the others' promises that are active then are
+// kept.
+static void room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of)
+{
+    struct rooms *rs = &c->backfill.rooms;
+    struct node_room now;
+    const struct placement *p;
+    get(&c->rooms, node, &now);
+    put(rs, node, &now);
+    TAILQ_FOREACH(p, &c->nodes[node]->parts, node_link)
+    if (of && unknown(of) ? p->id < of->mark : ends_by(c, p, at_ms))
+        rooms_give(rs, c, p);
+    for (const struct share *s = first_on(c, node); s; s = next_on(s))
+        if (s->of != of && active(s->of, at_ms))
+            take_share(c, s);
+}
+
+// Is there more of something?
+static bool exceeds(const struct node_room *a, const struct share *s)
+{
+    const struct room *x = &a->room, *y = &s->kept.spare;
+    bool more = x->cores > y->cores || x->pool_milli > y->pool_milli || x->gpus > y->gpus ||
+                x->memory_mib > y->memory_mib || x->parts < y->parts;
+    for (size_t g = 0; !more && s->kept.gpu_milli && g < NODE_GPUS_MAX; g++)
+        more = a->gpu_milli[g] > s->gpu_milli[g];
+    return more;
+}
+
+// Scratch as wide as the cluster is.
+static void widen(struct cluster *c)
+{
+    if (c->backfill.rooms.count != c->rooms.count || c->backfill.rooms.stride != c->rooms.stride)
+        rooms_copy(&c->backfill.rooms, &c->rooms);
+}
+
+void backfill_touch(struct cluster *c, size_t node)
+{
+    if (!c->kept[node])
+        return;
+    widen(c);
+    for (struct share *s = first_on(c, node); s; s = next_on(s)) {
+        struct node_room spare = {0};
+        room_then(c, node, s->of->from_ms, s->of);
+        s->enough = take_share(c, s);
+        get(&c->backfill.rooms, node, &spare);
+        c->backfill.changes += exceeds(&spare, s);
+        s->kept.spare = spare.room;
+        memcpy(s->gpu_milli, spare.gpu_milli, sizeof s->gpu_milli);
+        s->kept.gpu_milli = c->backfill.rooms.stride ? s->gpu_milli : NULL;
+    }
+}
+
+static void link_share(struct cluster *c, struct share *s)
+{
+    const struct kept **at = &c->kept[s->node];
+    while (*at && (*at)->from_ms <= s->kept.from_ms)
+        at = (const struct kept **)&((struct kept *)*at)->next;
+    s->kept.next = *at;
+    *at = &s->kept;
+}
+
+static void unlink_share(struct cluster *c, struct share *s)
+{
+    const struct kept **at = &c->kept[s->node];
+    while (*at != &s->kept)
+        at = (const struct kept **)&((struct kept *)*at)->next;
+    *at = s->kept.next;
+}
+
+static void show(struct cluster *c, struct reservation *r)
+{
+    CHECK(r->hidden);
+    r->hidden = false;
+    c->backfill.shown++;
+    for (size_t i = 0; i < r->count; i++) {
+        link_share(c, &r->shares[i]);
+        backfill_touch(c, r->shares[i].node);
+    }
+}
+
+static void hide(struct cluster *c, struct reservation *r)
+{
+    CHECK(!r->hidden);
+    r->hidden = true;
+    c->backfill.shown--;
+    for (size_t i = 0; i < r->count; i++) {
+        unlink_share(c, &r->shares[i]);
+        backfill_touch(c, r->shares[i].node);
+    }
+}
+
+// ---- the search ----
+
+// A search through time: the rooms (c->backfill.rooms) as they are at `at_ms`.
+struct search {
+    struct cluster *c;
+    const struct request *req;
+    const struct selector *need;
+    int64_t at_ms;
+    int64_t bound; // room for the request, not underestimated
+    bool grown;    // since the last try
+    int64_t cost;
+};
+
+static int64_t use_of(const struct search *s, const struct node *n)
+{
+    struct room_view v = rooms_view(&s->c->backfill.rooms, n);
+    return request_use(&v, s->req);
+}
+
+static void give_back(struct search *s, const struct placement *p)
+{
+    struct cluster *c = s->c;
+    const struct node *n = node_find(c, p->node);
+    s->cost++;
+    if (!node_usable(n) || !selector_has(s->need, n))
+        return;
+    int64_t before = use_of(s, n);
+    rooms_give(&c->backfill.rooms, c, p);
+    int64_t after = use_of(s, n);
+    s->bound += after - before;
+    s->grown |= after > before;
+}
+
+static void lessen(struct node_room *m, size_t stride, const struct kept *by)
+{
+    struct node_room was = *m;
+    struct room_view v = {.room = was.room, .gpu_milli = was.gpu_milli, .gpus = (int32_t)stride};
+    m->room = room_least(&v, by, m->gpu_milli).room;
+}
+
+// The least room of the node while the job would run, others' promises kept.
+static void room_during(struct search *s, size_t node, int64_t until_ms, struct node_room *ret)
+{
+    struct cluster *c = s->c;
+    struct rooms *rs = &c->backfill.rooms;
+    struct node_room at_start = {0};
+    get(rs, node, &at_start);
+    for (const struct share *o = first_on(c, node); o; o = next_on(o))
+        if (active(o->of, s->at_ms))
+            take_share(c, o);
+    get(rs, node, ret);
+    for (const struct share *o = first_on(c, node); o; o = next_on(o)) {
+        if (active(o->of, s->at_ms) ||
+            (!unknown(o->of) && (o->of->from_ms < s->at_ms || o->of->from_ms >= until_ms)))
+            continue;
+        struct node_room then = {0};
+        struct kept least = o->kept;
+        if (!unknown(o->of)) {
+            room_then(c, node, o->of->from_ms, NULL);
+            get(rs, node, &then);
+            least = (struct kept){.spare = then.room, .gpu_milli = then.gpu_milli};
+        }
+        lessen(ret, rs->stride, &least);
+        s->cost++;
+    }
+    put(rs, node, &at_start);
+}
+
+static int64_t end_of(int64_t from_ms, const struct request *r)
+{
+    int64_t end;
+    if (!r->time_limit_ms || __builtin_add_overflow(from_ms, r->time_limit_ms, &end) ||
+        __builtin_add_overflow(end, r->grace_ms, &end))
+        return INT64_MAX;
+    return end;
+}
+
+// Does the job fit at the search's time?
+static bool try(struct search *s, const struct fit_node **ret, size_t *ret_count)
+{
+    struct cluster *c = s->c;
+    if (!s->grown || s->bound < request_needs(s->req))
+        return false;
+    s->grown = false;
+    s->cost += (int64_t)c->nodes_count;
+    if (!c->backfill.shown)
+        return fit_in(c, s->req, &c->backfill.rooms, ret, ret_count);
+    int64_t until_ms = end_of(s->at_ms, s->req);
+    rooms_copy(&c->backfill.saved, &c->backfill.rooms);
+    for (size_t i = 0; i < c->nodes_count; i++)
+        if (c->kept[i]) {
+            struct node_room least = {0};
+            room_during(s, i, until_ms, &least);
+            put(&c->backfill.saved, i, &least);
+        }
+    return fit_in(c, s->req, &c->backfill.saved, ret, ret_count);
+}
+
+// The next time after `at_ms` at which a reservation's room comes free again.
+static int64_t next_release(const struct cluster *c, int64_t at_ms)
+{
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < c->backfill.count; i++) {
+        const struct reservation *r = c->backfill.items[i];
+        if (!r->hidden && !unknown(r) && r->until_ms > at_ms && r->until_ms < next)
+            next = r->until_ms;
+    }
+    return next;
+}
+
+static bool search_known(struct search *s, const struct fit_node **ret, size_t *ret_count)
+{
+    struct cluster *c = s->c;
+    struct placement *p = RB_MIN(placement_ends, &c->ends);
+    while (p && p->ends_ms < c->now.boot_ms - OVERDUE_MS)
+        p = RB_NEXT(placement_ends, &c->ends, p);
+    if (c->backfill.shown && try(s, ret, ret_count))
+        return true;
+    for (;;) {
+        int64_t end = p ? p->ends_ms : INT64_MAX, release = next_release(c, s->at_ms);
+        int64_t next = end < release ? end : release;
+        if (next == INT64_MAX)
+            return false;
+        if (next > s->at_ms)
+            s->at_ms = next;
+        for (; p && p->ends_ms <= s->at_ms; p = RB_NEXT(placement_ends, &c->ends, p))
+            give_back(s, p);
+        s->grown |= release <= s->at_ms;
+        if (try(s, ret, ret_count))
+            return true;
+    }
+}
+
+// The oldest of those whose end is not known are taken to end first.
+static bool search_unknown(struct search *s, const struct fit_node **ret, size_t *ret_count)
+{
+    struct cluster *c = s->c;
+    struct placement *p;
+    s->at_ms = INT64_MAX;
+    s->grown = true;
+    if (try(s, ret, ret_count))
+        return true;
+    RB_FOREACH(p, placement_ends, &c->ends)
+    {
+        if (ends_by(c, p, INT64_MAX - 1))
+            continue;
+        give_back(s, p);
+        if (try(s, ret, ret_count))
+            return true;
+    }
+    return false;
+}
+
+static struct reservation *search(struct cluster *c, struct job *j, int64_t *cost)
+{
+    struct search s = {.c = c,
+                       .req = &j->req,
+                       .need = selector_find(c, j->req.need),
+                       .at_ms = c->now.boot_ms,
+                       .grown = true};
+    const struct fit_node *f;
+    size_t count;
+    rooms_copy(&c->backfill.rooms, &c->rooms);
+    for (size_t i = 0; i < c->nodes_count; i++)
+        if (node_usable(c->nodes[i]) && selector_has(s.need, c->nodes[i]))
+            s.bound += use_of(&s, c->nodes[i]);
+    s.cost = (int64_t)c->nodes_count;
+    bool found = search_known(&s, &f, &count) || search_unknown(&s, &f, &count);
+    *cost += s.cost;
+    if (!found)
+        return NULL;
+    struct reservation *r = xcalloc(1, sizeof *r);
+    *r = (struct reservation){.job = j,
+                              .from_ms = s.at_ms,
+                              .until_ms = end_of(s.at_ms, &j->req),
+                              .mark = c->meta.next_placement,
+                              .planned_at = grown_end(c),
+                              .again_at_ms = c->now.boot_ms + s.cost / COST_A_MS,
+                              .hidden = true,
+                              .count = count};
+    if (!unknown(r))
+        r->starts_wall_ms = c->now.wall_ms + (r->from_ms - c->now.boot_ms);
+    r->shares = xcalloc(count, sizeof *r->shares);
+    for (size_t i = 0; i < count; i++)
+        r->shares[i] = (struct share){.kept.from_ms = unknown(r) ? INT64_MIN : r->from_ms,
+                                      .of = r,
+                                      .node = f[i].node->id.v - 1,
+                                      .tasks = f[i].tasks};
+    return r;
+}
+
+// ---- the plan ----
+
+static void reservation_free(struct reservation *r)
+{
+    free(r->shares);
+    free(r);
+}
+
+static size_t place_of(const struct cluster *c, const struct reservation *r)
+{
+    size_t i = 0;
+    while (c->backfill.items[i] != r)
+        i++;
+    return i;
+}
+
+struct reservation *reservation_of(const struct cluster *c, const struct job *j)
+{
+    for (size_t i = 0; j->reserved && i < c->backfill.count; i++)
+        if (c->backfill.items[i]->job == j)
+            return c->backfill.items[i];
+    return NULL;
+}
+
+const struct job *backfill_first(const struct cluster *c)
+{
+    CHECK(c->backfill.count);
+    return c->backfill.items[0]->job;
+}
+
+int64_t reservation_start_ms(const struct reservation *r)
+{
+    return r->from_ms;
+}
+
+static void say_start(struct cluster *c, struct job *j, int64_t starts_ms)
+{
+    if (j->in_class && j->in_class->first == j)
+        class_say_start(c, j->in_class, starts_ms);
+}
+
+static void drop_at(struct cluster *c, size_t i)
+{
+    struct backfill *plan = &c->backfill;
+    struct reservation *r = plan->items[i];
+    if (!r->hidden)
+        hide(c, r);
+    r->job->reserved = false;
+    say_start(c, r->job, 0);
+    for (size_t k = i + 1; k < plan->count; k++)
+        plan->items[k - 1] = plan->items[k];
+    plan->count--;
+    plan->visited -= i < plan->visited;
+    plan->changes++;
+    reservation_free(r);
+}
+
+void backfill_drop(struct cluster *c, struct job *j)
+{
+    if (j->reserved)
+        drop_at(c, place_of(c, reservation_of(c, j)));
+}
+
+bool backfill_outrank(struct cluster *c, const struct job *j)
+{
+    bool any = false;
+    for (size_t i = c->backfill.count; i-- > c->backfill.visited;)
+        if (c->backfill.items[i]->job->id.v < j->id.v) {
+            drop_at(c, i);
+            any = true;
+        }
+    return any;
+}
+
+void backfill_clear(struct cluster *c)
+{
+    while (c->backfill.count)
+        drop_at(c, c->backfill.count - 1);
+}
+
+void backfill_free(struct cluster *c)
+{
+    for (size_t i = 0; i < c->backfill.count; i++)
+        reservation_free(c->backfill.items[i]);
+    free(c->backfill.items);
+    rooms_fini(&c->backfill.rooms);
+    rooms_fini(&c->backfill.saved);
+}
+
+// A job that could start now has to be looked at again.
+static void note_start(struct cluster *c, const struct reservation *r)
+{
+    if (r->from_ms <= c->now.boot_ms)
+        c->pass.again = true;
+}
+
+// Inside a class the oldest starts first: its jobs are alike, so they change places. Nobody's start
+// becomes later by it.
+static void sort_class(struct cluster *c, size_t at)
+{
+    struct reservation **items = c->backfill.items;
+    for (size_t i = at; i-- > 0;) {
+        struct reservation *older = items[i], *r = items[at];
+        if (older->job->in_class != r->job->in_class)
+            continue;
+        if (older->from_ms <= r->from_ms)
+            break;
+        struct job *j = older->job;
+        older->job = r->job;
+        r->job = j;
+        items[i] = r;
+        items[at] = older;
+        say_start(c, r->job, r->starts_wall_ms);
+        at = i;
+    }
+}
+
+bool backfill_add(struct cluster *c, struct job *j, int64_t *cost)
+{
+    struct backfill *plan = &c->backfill;
+    CHECK(!j->reserved);
+    struct reservation *r = search(c, j, cost);
+    if (!r)
+        return false;
+    VEC_RESERVE(plan->items, plan->count, plan->cap);
+    for (size_t i = plan->count++; i > plan->visited; i--)
+        plan->items[i] = plan->items[i - 1];
+    plan->items[plan->visited++] = r;
+    j->reserved = true;
+    show(c, r);
+    note_start(c, r);
+    say_start(c, j, r->starts_wall_ms);
+    sort_class(c, plan->visited - 1);
+    return true;
+}
+
+static bool holds(const struct cluster *c, const struct reservation *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (!node_usable(c->nodes[r->shares[i].node]) || !r->shares[i].enough)
+            return false;
+    return true;
+}
+
+// The reservation takes the place of the old one of its job.
+static void replace(struct cluster *c, size_t at, struct reservation *r)
+{
+    struct reservation *old = c->backfill.items[at];
+    c->backfill.items[at] = r;
+    c->backfill.changes++;
+    show(c, r);
+    note_start(c, r);
+    say_start(c, r->job, r->starts_wall_ms);
+    reservation_free(old);
+    sort_class(c, at);
+}
+
+void backfill_visit(struct cluster *c, struct job *j, int64_t *cost)
+{
+    struct backfill *plan = &c->backfill;
+    struct reservation *r = reservation_of(c, j);
+    size_t at = place_of(c, r);
+    CHECK(at >= plan->visited && !r->hidden);
+    for (; at > plan->visited; at--)
+        plan->items[at] = plan->items[at - 1];
+    plan->items[at] = r;
+    for (size_t i = 0; i < r->count; i++) // what overstays shows only with time
+        backfill_touch(c, r->shares[i].node);
+    *cost += (int64_t)r->count;
+    bool good = holds(c, r);
+    if (good && (r->planned_at == grown_end(c) || c->now.boot_ms < r->again_at_ms)) {
+        plan->visited++;
+        say_start(c, j, r->starts_wall_ms);
+        return;
+    }
+    hide(c, r);
+    struct reservation *again = search(c, j, cost);
+    if (again && (!good || again->from_ms < r->from_ms)) {
+        replace(c, at, again);
+    } else if (good) {
+        r->planned_at = grown_end(c);
+        r->again_at_ms = again ? again->again_at_ms : c->now.boot_ms;
+        if (again)
+            reservation_free(again);
+        show(c, r);
+    } else {
+        drop_at(c, at);
+        return;
+    }
+    plan->visited++;
+}
+
+void backfill_end(struct cluster *c)
+{
+    struct backfill *plan = &c->backfill;
+    while (plan->count > plan->visited) // jobs behind what the pass looks at
+        drop_at(c, plan->count - 1);
+    plan->wake_ms = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct reservation *r = plan->items[i];
+        int64_t late_ms = unknown(r) ? INT64_MAX : r->from_ms + OVERDUE_MS + 1;
+        if (late_ms > c->now.boot_ms && late_ms < INT64_MAX &&
+            (!plan->wake_ms || late_ms < plan->wake_ms))
+            plan->wake_ms = late_ms;
+    }
+}
+
+void backfill_hide(struct cluster *c, struct job *j)
+{
+    if (j->reserved)
+        hide(c, reservation_of(c, j));
+}
+
+void backfill_show(struct cluster *c, struct job *j)
+{
+    if (j->reserved)
+        show(c, reservation_of(c, j));
+}
+
+void backfill_check(const struct cluster *c)
+{
+    size_t shares = 0, listed = 0;
+    for (size_t i = 0; i < c->backfill.count; i++) {
+        const struct reservation *r = c->backfill.items[i];
+        CHECK(r->job->reserved && r->job->queued && !r->hidden);
+        shares += r->count;
+    }
+    for (size_t i = 0; i < c->nodes_count; i++)
+        for (const struct share *s = first_on(c, i); s; s = next_on(s)) {
+            CHECK(s->node == i && (!s->kept.next || s->kept.from_ms <= s->kept.next->from_ms));
+            listed++;
+        }
+    CHECK(shares == listed);
+}

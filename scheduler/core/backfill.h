@@ -1,0 +1,76 @@
+// Backfill: jobs that find too little room get room kept for them in the future, and others fill in
+// around it. Private to the core.
+//
+// The future is a time-line of expected ends: a placement ends at its start + time limit + grace at
+// the latest; without a limit, or when it has overstayed it by OVERDUE_MS, that is not known. A
+// reservation is the earliest time at which the job fits when all that has ended by then is free
+// and the other reservations hold, and the nodes found there. Where it cannot be computed, because
+// what is in the way has no limit, the nodes that come free first if the oldest end first are kept
+// for it from now on: what is placed later finds there only what the job leaves over.
+//
+// What is kept is written as promises (struct kept, room.h), which fit() respects.
+//
+// A reservation is only replaced by an earlier one, or when it cannot be held any more (a node
+// went, a job overstayed), and binds all but jobs that were submitted later and have a higher rank.
+// So a job starts no later than it was first told, unless such jobs come, nodes go, or jobs
+// overstay.
+#pragma once
+
+#include "scheduler/core/room.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cluster;
+struct job;
+struct node;
+struct placement;
+struct reservation;
+
+// Reservations in order of rank; the pass has come to the first `visited`.
+struct backfill {
+    struct reservation **items;
+    size_t count, cap, visited;
+    size_t shown;       // whose promises stand
+    int64_t wake_ms;    // when one may not hold any more because something overstays; 0: none
+    uint64_t changes;   // rises when promises may have become weaker
+    struct rooms rooms; // scratch: the cluster at a time
+    struct rooms saved; // scratch
+};
+
+// Expected ends: ends.c. A placement is there, is gone, or its end has to be reckoned anew.
+void ends_add(struct cluster *c, struct placement *p);
+void ends_remove(struct cluster *c, struct placement *p);
+void ends_reckon(struct cluster *c, struct placement *p);
+// The placement is being killed, with so much grace.
+void ends_within(struct cluster *c, struct placement *p, int64_t grace_ms);
+// Is it expected to have ended by then?
+bool ends_by(const struct cluster *c, const struct placement *p, int64_t at_ms);
+
+// Of a job that waits; NULL: it has none.
+struct reservation *reservation_of(const struct cluster *c, const struct job *j);
+// The first job that has one; there is one.
+const struct job *backfill_first(const struct cluster *c);
+// Boot clock; INT64_MAX: not known.
+int64_t reservation_start_ms(const struct reservation *r);
+// Plans for a job that has none. False: no room will be there for it. *cost grows by what was
+// looked at, nodes and placements.
+bool backfill_add(struct cluster *c, struct job *j, int64_t *cost);
+// The pass has come to a job with a reservation: looks for an earlier one, or one at all if it does
+// not hold any more.
+void backfill_visit(struct cluster *c, struct job *j, int64_t *cost);
+// The job has none and outranks those that the pass has not come to: of these, the ones that were
+// promised before it was submitted do not bind it and are dropped. False: there was none.
+bool backfill_outrank(struct cluster *c, const struct job *j);
+// At the end of a pass.
+void backfill_end(struct cluster *c);
+void backfill_drop(struct cluster *c, struct job *j);
+void backfill_clear(struct cluster *c);
+void backfill_free(struct cluster *c);
+// While its own promise is hidden, fit() shows what the job itself may take.
+void backfill_hide(struct cluster *c, struct job *j);
+void backfill_show(struct cluster *c, struct job *j);
+// Something was placed there, has ended, or is to end at another time.
+void backfill_touch(struct cluster *c, size_t node);
+void backfill_check(const struct cluster *c);

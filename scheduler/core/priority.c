@@ -1,0 +1,96 @@
+#include "scheduler/core/priority.h"
+
+#include "scheduler/core/state.h"
+
+enum {
+    FACTOR_BITS = 20,
+    RANK_PERIOD_MS = 60000,
+    CLASSES_A_STEP = 4096,
+};
+
+static const int64_t FACTOR_ONE = INT64_C(1) << FACTOR_BITS;
+
+static int64_t clamp(int64_t v, int64_t low, int64_t high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+static int64_t age_factor(const struct cluster *c, const struct job *j, int64_t wall_ms)
+{
+    int64_t full = c->queueing.age_full_ms, age = wall_ms - j->submitted_at_ms;
+    return clamp(age, -full, full) * FACTOR_ONE / full;
+}
+
+static int64_t size_factor(const struct cluster *c, const struct job *j)
+{
+    int64_t asked = (int64_t)j->req.tasks * j->req.cpus;
+    return c->cores_count ? clamp(asked, 0, c->cores_count) * FACTOR_ONE / c->cores_count : 0;
+}
+
+static void parts_at(const struct cluster *c, const struct job *j, int64_t wall_ms,
+                     struct priority_parts *ret)
+{
+    const struct queueing *q = &c->queueing;
+    *ret = (struct priority_parts){
+        .priority = q->weight_priority * j->priority,
+        .age = q->weight_age * age_factor(c, j, wall_ms) / FACTOR_ONE,
+        .size = q->weight_size * size_factor(c, j) / FACTOR_ONE,
+        .nice = -q->weight_nice * j->nice,
+    };
+#define X(name, doc) ret->total += ret->name;
+    PRIORITY_PARTS(X)
+#undef X
+}
+
+void cluster_priority(const struct cluster *c, const struct job *j, struct priority_parts *ret)
+{
+    parts_at(c, j, c->now.wall_ms, ret);
+}
+
+int64_t rank_of(const struct cluster *c, const struct job *j)
+{
+    struct priority_parts p;
+    parts_at(c, j, c->ranked.wall_ms, &p);
+    return p.total;
+}
+
+void ranks_stale(struct cluster *c)
+{
+    c->ranked.stale = true;
+    c->pass_wanted = true;
+}
+
+bool ranks_due(struct cluster *c)
+{
+    if (c->ranked.stale || c->ranked.hardware != c->hardware_gen ||
+        c->now.boot_ms - c->ranked.boot_ms >= RANK_PERIOD_MS)
+        return true;
+    wake_by(c, c->ranked.boot_ms + RANK_PERIOD_MS);
+    return false;
+}
+
+// All classes again, by a later moment. In steps; no pass goes over a half-ordered queue.
+bool ranks_refresh(struct cluster *c)
+{
+    if (!c->ranked.at) {
+        if (!ranks_due(c))
+            return true;
+        c->ranked.boot_ms = c->now.boot_ms;
+        c->ranked.wall_ms = c->now.wall_ms;
+        c->ranked.stale = false;
+        c->ranked.hardware = c->hardware_gen;
+        c->cores_count = 0;
+        for (size_t i = 0; i < c->nodes_count; i++)
+            c->cores_count += c->nodes[i]->cores;
+        c->ranked.at = TAILQ_FIRST(&c->classes);
+    }
+    for (int i = 0; c->ranked.at && i < CLASSES_A_STEP; i++) {
+        struct job_class *k = c->ranked.at;
+        c->ranked.at = TAILQ_NEXT(k, all_link);
+        class_rank(c, k);
+    }
+    if (c->ranked.at)
+        return false;
+    wake_by(c, c->ranked.boot_ms + RANK_PERIOD_MS);
+    return true;
+}

@@ -1,0 +1,35 @@
+// Priority: which pending job is considered first. A number for each job, the sum of parts; the
+// greater goes first, and of equals the one that was submitted first.
+//
+//     part = weight * factor, a factor in 1/2^20 between -1 and 1, rounded towards zero
+//     priority  weight * the submission's number
+//     age       time waited / age_full, at most 1
+//     size      cores asked for / cores of the cluster, at most 1
+//     nice      -weight * the submission's nice value
+//
+// All are 64-bit integers; weights are at most 2^30, so that no sum overflows. Age is reckoned up
+// to a moment that is the same for all jobs and moves on once a minute: between, waiting changes no
+// order, and nothing need be looked at.
+#pragma once
+
+#include <stdint.h>
+
+struct cluster;
+struct job;
+
+// name, what it says
+#define PRIORITY_PARTS(X)                          \
+    X(priority, "what the submission asked for")   \
+    X(age, "how long it has waited")               \
+    X(size, "how much of the cluster it asks for") \
+    X(nice, "what its owner gave away")
+
+struct priority_parts {
+#define X(name, doc) int64_t name;
+    PRIORITY_PARTS(X)
+#undef X
+    int64_t total; // exactly their sum
+};
+
+// Of a job that waits, as of now.
+void cluster_priority(const struct cluster *c, const struct job *j, struct priority_parts *ret);

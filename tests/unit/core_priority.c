@@ -1,0 +1,134 @@
+// Priority: what it is made of, and the order that follows.
+#include "tests/unit/core_yard.h"
+
+#include "common/rng.h"
+
+static const struct request all = {.tasks = 1, .cpus = 4};
+
+static uint64_t submit(struct yard *y, int32_t priority, int32_t nice, int32_t cpus)
+{
+    return yard_submit_as(y,
+                          (struct input_submit){.req = {.tasks = 1, .cpus = cpus},
+                                                .priority = priority,
+                                                .nice = nice},
+                          1000);
+}
+
+static void parts_sum_to_the_number(void **state)
+{
+    (void)state;
+    struct rng r = {1};
+    for (int round = 0; round < 300; round++) {
+        struct yard y;
+        yard_init(&y, 1, 4);
+        struct queueing q = QUEUEING_DEFAULT;
+        q.weight_priority = (int64_t)rng_below(&r, WEIGHT_MAX);
+        q.weight_age = WEIGHT_MAX;
+        q.weight_size = (int64_t)rng_below(&r, WEIGHT_MAX);
+        q.weight_nice = (int64_t)rng_below(&r, 2) * WEIGHT_MAX;
+        q.age_full_ms = 60000 + (int64_t)rng_below(&r, 1000000);
+        yard_queueing(&y, q);
+        yard_submit(&y, all, INT64_C(10000000));
+        int32_t number = (int32_t)rng_next(&r), nice = (int32_t)rng_below(&r, 2000000) - 1000000;
+        uint64_t id = submit(&y, number, nice, 2);
+        int64_t waited = (int64_t)rng_below(&r, 2000000);
+        yard_run(&y, waited);
+        struct priority_parts p;
+        cluster_priority(y.h.c, cluster_job(y.h.c, (struct job_id){id}), &p);
+        assert_true(p.total == p.priority + p.age + p.size + p.nice);
+        assert_true(p.priority == q.weight_priority * number && p.nice == -q.weight_nice * nice);
+        assert_true(p.size == q.weight_size / 2); // 2 of 4 cores
+        double age = (double)waited / (double)q.age_full_ms;
+        double want = (age > 1 ? 1 : age) * (double)WEIGHT_MAX;
+        assert_true((double)p.age <= want && (double)p.age >= want - WEIGHT_MAX / 1048576.0 - 1);
+        yard_fini(&y);
+    }
+}
+
+// Who is placed when the one that holds everything has ended, one after the other.
+static void expect_order(struct yard *y, const uint64_t *ids, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (y->started_ms[ids[i]] <= y->started_ms[ids[i - 1]])
+            fail_msg("job %" PRIu64 " started at %" PRId64 ", job %" PRIu64 " at %" PRId64, ids[i],
+                     y->started_ms[ids[i]], ids[i - 1], y->started_ms[ids[i - 1]]);
+}
+
+static void a_higher_number_goes_first_then_who_came_first(void **state)
+{
+    (void)state;
+    struct yard y;
+    yard_init(&y, 1, 4);
+    yard_submit(&y, all, 1000);
+    uint64_t a = submit(&y, 0, 0, 4), b = submit(&y, 0, 0, 3), c = submit(&y, 1, 0, 4),
+             d = submit(&y, 0, 0, 4), e = submit(&y, 0, 5000, 4);
+    yard_run(&y, 20000);
+    expect_order(&y, (uint64_t[]){c, a, b, d, e}, 5);
+    yard_fini(&y);
+}
+
+static void all_of_age_is_less_than_one_of_priority(void **state)
+{
+    (void)state;
+    struct yard y;
+    yard_init(&y, 1, 4);
+    yard_submit(&y, all, INT64_C(20) * 86400 * 1000);
+    uint64_t old = submit(&y, 0, 0, 4);
+    yard_run(&y, INT64_C(19) * 86400 * 1000);
+    uint64_t newest = submit(&y, 1, 0, 4);
+    yard_run(&y, INT64_C(2) * 86400 * 1000);
+    expect_order(&y, (uint64_t[]){newest, old}, 2);
+    yard_fini(&y);
+}
+
+// Size is worth half an hour of age here: a small job is overtaken by large ones until then.
+static void waiting_makes_up_for_size(void **state)
+{
+    (void)state;
+    struct yard y;
+    yard_init(&y, 1, 4);
+    struct queueing q = QUEUEING_DEFAULT;
+    q.weight_age = 100000;
+    q.age_full_ms = 3600000;
+    q.weight_size = 66667; // of 3 cores more in 4: 50,000
+    yard_queueing(&y, q);
+    yard_submit(&y, all, INT64_C(2000000));
+    uint64_t small = submit(&y, 0, 0, 1);
+    yard_run(&y, 1500000);
+    uint64_t before = submit(&y, 0, 0, 4); // small is 25 minutes old
+    yard_run(&y, 400000);
+    uint64_t after = submit(&y, 0, 0, 4); // and now 31
+    yard_run(&y, 1000000);
+    expect_order(&y, (uint64_t[]){before, small, after}, 3);
+    yard_fini(&y);
+}
+
+static void bad_wishes_change_nothing(void **state)
+{
+    (void)state;
+    struct yard y;
+    yard_init(&y, 1, 4);
+    struct queueing q = QUEUEING_DEFAULT;
+    q.weight_age = -1;
+    yard_queueing(&y, q);
+    assert_int_equal(y.h.queueing.id, 0);
+    q.weight_age = 5;
+    struct input in = {.kind = INPUT_QUEUEING, .queueing = q};
+    harness_step(&y.h, &in); // not an operator
+    assert_int_equal(y.h.queueing.id, 0);
+    yard_queueing(&y, q);
+    assert_int_equal(y.h.queueing.weight_age, 5);
+    yard_fini(&y); // and it is loaded again
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_sum_to_the_number),
+        cmocka_unit_test(a_higher_number_goes_first_then_who_came_first),
+        cmocka_unit_test(all_of_age_is_less_than_one_of_priority),
+        cmocka_unit_test(waiting_makes_up_for_size),
+        cmocka_unit_test(bad_wishes_change_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
