@@ -1,5 +1,7 @@
 #include "common/json.h"
 
+#include "common/units.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -45,6 +47,18 @@ void put_int(struct text *t, const char *key, int64_t v)
 {
     put_key(t, key);
     put_number(t, v);
+}
+
+void put_milli(struct text *t, const char *key, int64_t milli)
+{
+    put_key(t, key);
+    text_add_milli(t, milli);
+}
+
+void put_bool(struct text *t, const char *key, bool v)
+{
+    put_key(t, key);
+    text_add(t, v ? "true" : "false");
 }
 
 void put_null(struct text *t, const char *key)

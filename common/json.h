@@ -23,7 +23,10 @@ void put_int(struct text *t, const char *key, int64_t v);
 // null for 0: times, ids.
 void put_int_or_null(struct text *t, const char *key, int64_t v);
 // key NULL: an element.
+// Thousandths as a decimal number: 1500 is 1.5.
+void put_milli(struct text *t, const char *key, int64_t milli);
 void put_str(struct text *t, const char *key, const char *s);
+void put_bool(struct text *t, const char *key, bool v);
 void put_null(struct text *t, const char *key);
 // The value alone.
 void put_number(struct text *t, int64_t v);

@@ -34,6 +34,14 @@
       "waits: enough is free altogether (%c cores for its %a), but not as it needs "              \
       "it, on %b node(s) with all of a task's resources together",                                \
       "")                                                                                         \
+    X(RESOURCES_CONSTRAINT, "resources_constraint",                                               \
+      "waits for nodes for which its constraint holds: on them too little is free for its %a "    \
+      "core(s) on %b node(s)",                                                                    \
+      "")                                                                                         \
+    X(RESOURCES_EXCLUSIVE, "resources_exclusive",                                                 \
+      "waits for %b node(s) that no other job has a part of", "")                                 \
+    X(RESOURCES_SHARE, "resources_share",                                                         \
+      "waits for shares of GPUs: it needs %a thousandths of one for each of its %b task(s)", "")  \
     X(RESOURCES_PORTS, "resources_ports",                                                         \
       "waits for a free port on node %n: all %a of its machine are held", "")                     \
     X(WOULD_DELAY, "would_delay",                                                                 \

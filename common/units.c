@@ -1,7 +1,10 @@
 #include "common/units.h"
 
+#include "common/alloc.h"
+
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +21,48 @@ int parse_int(const char *s, const char *what, int64_t min, int64_t max, int64_t
                     (long long)min, (long long)max);
     *ret = v;
     return 0;
+}
+
+int parse_amount(const char *s, const char *what, int64_t min, int64_t max, int64_t *ret,
+                 struct err *err)
+{
+    int64_t v = 0;
+    const char *at = s;
+    for (; isdigit((unsigned char)*at) && v <= INT32_MAX; at++)
+        v = v * 10 + (*at - '0');
+    bool digits = at > s;
+    int decimals = 0;
+    if (*at == '.')
+        for (at++; isdigit((unsigned char)*at) && decimals < 4; at++, decimals++, digits = true)
+            v = v * 10 + (*at - '0');
+    if (decimals > 3)
+        return fail(err, E_INVALID, "%s \"%.64s\" has more than three decimals. Round it.", what,
+                    s);
+    if (!digits || (*at && !isdigit((unsigned char)*at)))
+        return fail(err, E_INVALID, "%s \"%.64s\" is not a number such as 2 or 0.5", what, s);
+    for (; decimals < 3; decimals++)
+        v *= 10;
+    if (v < min || v > max || *at) {
+        AUTO(text) struct text least = {0}, most = {0};
+        text_add_milli(&least, min);
+        text_add_milli(&most, max);
+        return fail(err, E_INVALID, "%s %.64s is out of range. Use %s to %s.", what, s,
+                    text_str(&least), text_str(&most));
+    }
+    *ret = v;
+    return 0;
+}
+
+void text_add_milli(struct text *t, int64_t milli)
+{
+    text_addf(t, "%lld", (long long)(milli / 1000));
+    int part = (int)(milli % 1000);
+    if (!part)
+        return;
+    int digits = part % 100 == 0 ? 1 : part % 10 == 0 ? 2 : 3;
+    for (int i = digits; i < 3; i++)
+        part /= 10;
+    text_addf(t, ".%0*d", digits, part);
 }
 
 // Binary exponent of a size suffix, or -1.

@@ -317,7 +317,8 @@ int client_post(struct client *c, const char *path, const json_t *body, json_t *
 int client_send(struct client *c, const char *method, const char *path, const json_t *body,
                 json_t **ret, struct err *err)
 {
-    AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : xstrdup("{}");
+    AUTO_FREE char *text =
+        body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(12)) : xstrdup("{}");
     CHECK(text);
     if (strlen(text) > CLIENT_REQUEST_MAX)
         return fail(err, E_TOO_LARGE,

@@ -47,9 +47,10 @@ static void print_counts(const char *title, const json_t *counts)
 
 static void print_share(const char *title, const json_t *share)
 {
+    AUTO(text) struct text used = {0};
+    add_amount(&used, share, "used");
     if (get_int(share, "total"))
-        printf("%-10s %" PRId64 " of %" PRId64 " used\n", title, get_int(share, "used"),
-               get_int(share, "total"));
+        printf("%-10s %s of %" PRId64 " used\n", title, text_str(&used), get_int(share, "total"));
 }
 
 static void print_cluster(const json_t *c)

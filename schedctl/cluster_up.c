@@ -47,6 +47,29 @@ static int int_flag(const struct args *a, const char *name, int64_t least, int64
     return value ? parse_int(value, what, least, most, ret, err) : 0;
 }
 
+static int text_flags(const struct args *a, struct private_cluster *p, struct err *err)
+{
+    AUTO(text) struct text labels = {0};
+    const char *model = args_value(a, "gpu-model");
+    for (size_t i = 0; i < a->options_count; i++)
+        if (strcmp(a->options[i].opt->name, "label") == 0)
+            text_addf(&labels, "%s%s", labels.len ? "," : "", a->options[i].value);
+    if (labels.len) {
+        if (labels_check(text_str(&labels), "option --label", err))
+            return E_INVALID;
+        memset(p->labels, 0, sizeof p->labels);
+        memcpy(p->labels, text_str(&labels), labels.len);
+    }
+    if (!model)
+        return 0;
+    if (strlen(model) >= sizeof p->gpu_model)
+        return fail(err, E_INVALID, "option --gpu-model takes at most %zu characters",
+                    sizeof p->gpu_model - 1);
+    memset(p->gpu_model, 0, sizeof p->gpu_model);
+    memcpy(p->gpu_model, model, strlen(model));
+    return 0;
+}
+
 // The flags over `p`.
 static int read_flags(const struct args *a, struct private_cluster *p, struct err *err)
 {
@@ -58,6 +81,8 @@ static int read_flags(const struct args *a, struct private_cluster *p, struct er
         rc = int_flag(a, "gpus", 0, 64, &p->gpus, err);
     if (!rc && memory)
         rc = parse_size_mib(memory, "option --memory", &p->memory_mib, err);
+    if (!rc)
+        rc = text_flags(a, p, err);
     if (rc)
         return rc;
     if (!p->nodes)
@@ -120,9 +145,11 @@ static int compare(const struct up *u, const struct private_cluster *asked, stru
         return 0;
     return fail(err, E_INVALID,
                 "\"%.200s\" holds a cluster of other nodes: --nodes %" PRId64 " --cpus %" PRId64
-                " --memory %" PRId64 "MiB --gpus %" PRId64
+                " --memory %" PRId64 "MiB --gpus %" PRId64 "%s%s%s%.64s"
                 ". Leave the options out to start it again, or use another directory.",
-                u->ctl->dir, p->nodes, p->cpus, p->memory_mib, p->gpus);
+                u->ctl->dir, p->nodes, p->cpus, p->memory_mib, p->gpus,
+                p->labels[0] ? " --label " : "", p->labels, p->gpu_model[0] ? " --gpu-model " : "",
+                p->gpu_model);
 }
 
 // The cluster that the directory holds, or a new one.
@@ -189,6 +216,8 @@ static int start_one(struct up *u, int64_t node, struct err *err)
                   node * u->p.gpus - 1);
     else
         text_add(&resources, ",gpus=0");
+    if (u->p.gpu_model[0])
+        text_addf(&resources, ",gpu.model=%s", u->p.gpu_model);
     char *scheduler[] = {u->scheduler, (char *)"--dir", (char *)dir, NULL};
     char *agent[] = {u->agent,
                      (char *)"--dir",
@@ -197,6 +226,8 @@ static int start_one(struct up *u, int64_t node, struct err *err)
                      name,
                      (char *)"--resources",
                      (char *)text_str(&resources),
+                     u->p.labels[0] ? (char *)"--label" : NULL,
+                     u->p.labels,
                      NULL};
     return daemon_start(node ? agent : scheduler, log, &u->daemons[node], err);
 }
@@ -333,6 +364,8 @@ static const struct opt OPTIONS[] = {
     {'c', "cpus", "N", "cores of each node (the machine's, shared out)"},
     {0, "memory", "SIZE", "memory of each node (the machine's, shared out)"},
     {0, "gpus", "N", "GPUs of each node (0)"},
+    {0, "gpu-model", "NAME", "model of GPUs that are only declared"},
+    {0, "label", "LABEL", "a label of each node, zone=a or spot; may be repeated"},
 };
 
 const struct verb verb_cluster_up = {

@@ -28,16 +28,28 @@ static void time_line(const char *title, const json_t *job, const char *key)
 static void print_request(const json_t *job)
 {
     AUTO(text) struct text t = {0};
-    int64_t tasks = get_int(job, "tasks"), cpus = get_int(job, "cpus");
-    text_addf(&t, "%" PRId64 " task%s of %" PRId64 " core%s", tasks, tasks == 1 ? "" : "s", cpus,
-              cpus == 1 ? "" : "s");
+    int64_t tasks = get_int(job, "tasks");
+    text_addf(&t, "%" PRId64 " task%s of ", tasks, tasks == 1 ? "" : "s");
+    add_amount(&t, job, "cpus");
+    text_add(&t, get_milli(job, "cpus") == 1000 ? " core" : " cores");
     if (get_int(job, "memory_mib")) {
         text_add(&t, ", ");
         text_add_size_mib(&t, get_int(job, "memory_mib"));
     }
-    if (get_int(job, "gpus"))
-        text_addf(&t, ", %" PRId64 " GPU(s)", get_int(job, "gpus"));
+    if (get_milli(job, "gpus")) {
+        text_add(&t, ", ");
+        add_amount(&t, job, "gpus");
+        text_add(&t, get_milli(job, "gpus") > 1000 ? " GPUs" : " GPU");
+    }
+    if (get_int(job, "tasks_per_node"))
+        text_addf(&t, ", at most %" PRId64 " a node", get_int(job, "tasks_per_node"));
+    if (json_is_true(json_object_get(job, "spread")))
+        text_add(&t, ", spread over nodes");
+    if (json_is_true(json_object_get(job, "exclusive")))
+        text_add(&t, ", on nodes of its own");
     line("request", text_str(&t));
+    line("constraint", get_str(job, "constraint"));
+    line("prefers", get_str(job, "prefer"));
     text_clear(&t);
     if (get_int(job, "time_limit_ms"))
         text_add_duration_ms(&t, get_int(job, "time_limit_ms"));
@@ -112,11 +124,46 @@ static void print_tasks(const json_t *job)
     table_print(&t);
 }
 
+// "0-3", "0.5 of 4", "0-1 and 0.5 of 4"
+static void add_cores(struct table *t, const json_t *p)
+{
+    AUTO(text) struct text s = {0};
+    text_add(&s, get_str(p, "cores"));
+    if (get_milli(p, "shared_cpus")) {
+        text_add(&s, s.len ? " and " : "");
+        add_amount(&s, p, "shared_cpus");
+        text_addf(&s, " of %s", get_str(p, "shared_cores"));
+    }
+    table_cell(t, "%s", text_str(&s));
+}
+
+// "0,1", "0.5 of 0"
+static void add_gpus(struct table *t, const json_t *p)
+{
+    AUTO(text) struct text s = {0};
+    const json_t *shares = json_object_get(p, "gpu_shares");
+    char gpu[16];
+    size_t i;
+    json_t *v;
+    json_array_foreach(json_object_get(p, "gpus"), i, v)
+    {
+        snprintf(gpu, sizeof gpu, "%d", (int)json_integer_value(v));
+        text_add(&s, i ? "," : "");
+        if (json_object_get(shares, gpu)) {
+            add_amount(&s, shares, gpu);
+            text_add(&s, " of ");
+        }
+        text_add(&s, gpu);
+    }
+    table_cell(t, "%s", text_str(&s));
+}
+
 static void print_placements(const json_t *job)
 {
     static const struct column COLUMNS[] = {{"NODE", COLUMN_LEFT},   {"FIRST TASK", COLUMN_RIGHT},
                                             {"TASKS", COLUMN_RIGHT}, {"CORES", COLUMN_LEFT},
-                                            {"PORT", COLUMN_RIGHT},  {"STATE", COLUMN_LEFT}};
+                                            {"GPUS", COLUMN_LEFT},   {"PORT", COLUMN_RIGHT},
+                                            {"STATE", COLUMN_LEFT}};
     const json_t *placements = json_object_get(job, "placements");
     AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
     size_t i;
@@ -128,7 +175,8 @@ static void print_placements(const json_t *job)
         table_cell(&t, "%s", get_str(p, "node"));
         table_cell(&t, "%" PRId64, get_int(p, "first_rank"));
         table_cell(&t, "%" PRId64, get_int(p, "tasks"));
-        table_cell(&t, "%s", get_str(p, "cores"));
+        add_cores(&t, p);
+        add_gpus(&t, p);
         add_number(&t, p, "port");
         table_cell(&t, "%s", get_str(p, "state"));
     }

@@ -47,6 +47,13 @@ static void print_conditions(const json_t *why)
     table_print(&t);
 }
 
+static void add_cell(struct table *t, const json_t *object, const char *key)
+{
+    AUTO(text) struct text s = {0};
+    add_amount(&s, object, key);
+    table_cell(t, "%s", text_str(&s));
+}
+
 static void print_holders(const json_t *why)
 {
     static const struct column COLUMNS[] = {{"HELD BY", COLUMN_LEFT}, {"NODES", COLUMN_RIGHT},
@@ -68,8 +75,8 @@ static void print_holders(const json_t *why)
         else
             table_cell(&t, "%s", "an unknown attempt");
         table_cell(&t, "%" PRId64, get_int(h, "nodes"));
-        table_cell(&t, "%" PRId64, get_int(h, "cores"));
-        table_cell(&t, "%" PRId64, get_int(h, "gpus"));
+        add_cell(&t, h, "cores");
+        add_cell(&t, h, "gpus");
         table_cell(&t, "%s", get_int(h, "memory_mib") ? text_str(&memory) : "");
         table_cell(&t, "%s", get_int(h, "until") ? text_str(&until) : "no time limit");
     }
@@ -77,32 +84,55 @@ static void print_holders(const json_t *why)
     table_print(&t);
 }
 
-// "-n 2 instead of 4"
-static void add_change(struct text *t, const char *key, int64_t v, int64_t was)
+// The value of a key as its option takes it.
+static void add_value(struct text *t, const json_t *object, const char *key)
 {
-    static const struct {
-        const char *key, *option;
-    } options[] = {{"tasks", "--tasks"}, {"nodes", "--nodes"},       {"cpus", "--cpus"},
-                   {"gpus", "--gpus"},   {"memory_mib", "--memory"}, {"time_limit_ms", "--time"}};
-    AUTO(text) struct text now = {0}, before = {0};
-    for (size_t i = 0; i < COUNT(options); i++)
-        if (strcmp(key, options[i].key) == 0)
-            text_addf(t, "%s ", options[i].option);
-    if (strcmp(key, "memory_mib") == 0) {
-        text_addf(&now, "%" PRId64 "MiB", v);
-        text_addf(&before, "%" PRId64 "MiB", was);
-    } else if (strcmp(key, "time_limit_ms") == 0) {
-        text_addf(&now, "%" PRId64 "m", v / 60000);
-        if (was)
-            text_addf(&before, "%" PRId64 "m", was / 60000);
-    } else {
-        text_addf(&now, "%" PRId64, v);
-        text_addf(&before, "%" PRId64, was);
-    }
-    if (!v && strcmp(key, "nodes") == 0)
-        text_addf(t, "left out (instead of %s)", text_str(&before));
+    const json_t *v = json_object_get(object, key);
+    if (strcmp(key, "memory_mib") == 0)
+        text_addf(t, "%" PRId64 "MiB", get_int(object, key));
+    else if (strcmp(key, "time_limit_ms") == 0)
+        text_addf(t, "%" PRId64 "m", get_int(object, key) / 60000);
+    else if (json_is_string(v))
+        text_addf(t, "\"%s\"", json_string_value(v));
     else
-        text_addf(t, "%s instead of %s", text_str(&now), before.len ? text_str(&before) : "none");
+        add_amount(t, object, key);
+}
+
+// "--tasks 2 instead of 4", "without --constraint ..."
+static void add_change(struct text *t, const char *key, const json_t *change, const json_t *was)
+{
+    static const char *const options[][2] = {{"tasks", "--tasks"},
+                                             {"nodes", "--nodes"},
+                                             {"tasks_per_node", "--tasks-per-node"},
+                                             {"exclusive", "--exclusive"},
+                                             {"constraint", "--constraint"},
+                                             {"cpus", "--cpus"},
+                                             {"gpus", "--gpus"},
+                                             {"memory_mib", "--memory"},
+                                             {"time_limit_ms", "--time"}};
+    const char *option = key;
+    for (size_t i = 0; i < COUNT(options); i++)
+        if (strcmp(key, options[i][0]) == 0)
+            option = options[i][1];
+    const json_t *v = json_object_get(change, key), *before = json_object_get(was, key);
+    bool none = json_is_null(v) || json_is_false(v);
+    bool any = get_milli(change, key) == 0 &&
+               (strcmp(key, "nodes") == 0 || strcmp(key, "tasks_per_node") == 0);
+    if (none || any) {
+        text_addf(t, "without %s", option);
+        if (!json_is_boolean(before)) {
+            text_addc(t, ' ');
+            add_value(t, was, key);
+        }
+        return;
+    }
+    text_addf(t, "with %s ", option);
+    add_value(t, change, key);
+    text_add(t, " instead of ");
+    if (json_is_number(before) && get_milli(was, key) == 0)
+        text_add(t, "none");
+    else
+        add_value(t, was, key);
 }
 
 static void print_relaxations(const json_t *why)
@@ -123,9 +153,8 @@ static void print_relaxations(const json_t *why)
         int changes = 0;
         json_object_foreach(json_object_get(r, "change"), key, v)
         {
-            text_add(&t, changes++ ? " and " : t.len ? ", with " : "with ");
-            add_change(&t, key, json_integer_value(v),
-                       get_int(json_object_get(r, "instead_of"), key));
+            text_add(&t, changes++ ? " and " : t.len ? ", " : "");
+            add_change(&t, key, json_object_get(r, "change"), json_object_get(r, "instead_of"));
         }
         printf("  %s\n", text_str(&t));
     }

@@ -111,6 +111,9 @@ static const char *kind_word(const struct request_field *field)
     switch (field->kind) {
     case REQUEST_INTEGER:
         return "a number";
+    case REQUEST_AMOUNT:
+    case REQUEST_SHARE:
+        return "a number such as 2 or 0.5";
     case REQUEST_BOOLEAN:
         return "true or false";
     case REQUEST_SIZE:
@@ -161,7 +164,9 @@ static int take_value(struct jobfile *f, const struct request_field *field)
     if (!*text && is_plain(f->event))
         return complain_here(f, "\"%s\" has no value. It must be %s.", field->key,
                              kind_word(field));
-    if (!is_plain(f->event) && (field->kind == REQUEST_INTEGER || field->kind == REQUEST_BOOLEAN))
+    bool bare = field->kind == REQUEST_INTEGER || field->kind == REQUEST_AMOUNT ||
+                field->kind == REQUEST_SHARE || field->kind == REQUEST_BOOLEAN;
+    if (!is_plain(f->event) && bare)
         return complain_here(f, "\"%s\" must be %s, without quotes", field->key, kind_word(field));
     AUTO_FREE char *what = xasprintf("\"%s\"", field->key);
     if (request_value(field, text, what, &value, &why))

@@ -99,8 +99,10 @@ static void print_inventory(const json_t *v, int indent)
 static void print_use(const json_t *node)
 {
     AUTO(text) struct text t = {0};
-    text_addf(&t, "%" PRId64 " of %" PRId64 " used", get_int(node, "cores_used"),
-              get_int(node, "cores"));
+    add_amount(&t, node, "cores_used");
+    text_addf(&t, " of %" PRId64 " used", get_int(node, "cores"));
+    if (*get_str(node, "shared_cores"))
+        text_addf(&t, "; parts of %s", get_str(node, "shared_cores"));
     line(0, "cores", text_str(&t));
     text_clear(&t);
     text_add_size_mib(&t, get_int(node, "memory_used_mib"));
@@ -109,10 +111,31 @@ static void print_use(const json_t *node)
     text_add(&t, " used");
     line(0, "memory", text_str(&t));
     text_clear(&t);
-    text_addf(&t, "%" PRId64 " of %" PRId64 " used", get_int(node, "gpus_used"),
-              get_int(node, "gpus"));
+    add_amount(&t, node, "gpus_used");
+    text_addf(&t, " of %" PRId64 " used", get_int(node, "gpus"));
     if (get_int(node, "gpus"))
         line(0, "GPUs", text_str(&t));
+}
+
+static void print_description(const json_t *node)
+{
+    AUTO(text) struct text t = {0};
+    text_add(&t, get_str(node, "gpu_model"));
+    if (get_int(node, "gpu_memory_mib")) {
+        text_add(&t, t.len ? ", " : "");
+        text_add_size_mib(&t, get_int(node, "gpu_memory_mib"));
+        text_add(&t, " each");
+    }
+    if (t.len)
+        line(0, "GPU model", text_str(&t));
+    if (*get_str(node, "labels"))
+        line(0, "labels", get_str(node, "labels"));
+    if (*get_str(node, "labels_set"))
+        line(0, "set by operators", get_str(node, "labels_set"));
+    if (*get_str(node, "switch"))
+        line(0, "switch", get_str(node, "switch"));
+    if (*get_str(node, "numa_cores"))
+        line(0, "cores a domain", get_str(node, "numa_cores"));
 }
 
 static void print(const json_t *node)
@@ -132,6 +155,7 @@ static void print(const json_t *node)
     if (at.len)
         line(0, "unreachable since", text_str(&at));
     print_use(node);
+    print_description(node);
     line(0, "boot", get_str(node, "boot_id"));
     line(0, "machine", get_str(node, "machine_id"));
     const json_t *placements = json_object_get(node, "placements");

@@ -26,12 +26,14 @@ static void add_jobs(struct table *t, const json_t *node)
     table_cell(t, "%s", text_str(&s));
 }
 
-static void add_share(struct table *t, int64_t used, int64_t all)
+static void add_share(struct table *t, const json_t *node, const char *used, const char *all)
 {
-    if (all)
-        table_cell(t, "%" PRId64 "/%" PRId64, used, all);
-    else
-        table_cell(t, "%s", "");
+    AUTO(text) struct text s = {0};
+    if (get_int(node, all)) {
+        add_amount(&s, node, used);
+        text_addf(&s, "/%" PRId64, get_int(node, all));
+    }
+    table_cell(t, "%s", text_str(&s));
 }
 
 static void add_row(struct table *t, const json_t *node)
@@ -41,24 +43,26 @@ static void add_row(struct table *t, const json_t *node)
     text_add_size_mib(&memory, get_int(node, "memory_mib"));
     table_cell(t, "%s", get_str(node, "name"));
     table_cell(t, "%s", get_str(node, "state"));
-    add_share(t, get_int(node, "cores_used"), get_int(node, "cores"));
+    add_share(t, node, "cores_used", "cores");
     if (!get_int(node, "memory_mib"))
         table_cell(t, "%s", "");
     else if (!get_int(node, "memory_used_mib"))
         table_cell(t, "0/%s", text_str(&memory));
     else
         table_cell(t, "%s/%s", text_str(&used), text_str(&memory));
-    add_share(t, get_int(node, "gpus_used"), get_int(node, "gpus"));
+    add_share(t, node, "gpus_used", "gpus");
     add_jobs(t, node);
+    table_cell(t, "%s", get_str(node, "gpu_model"));
+    table_cell(t, "%s", get_str(node, "labels"));
     table_cell(t, "%s", reason_of(node));
 }
 
 static void print(const json_t *nodes)
 {
-    static const struct column COLUMNS[] = {{"NODE", COLUMN_LEFT},   {"STATE", COLUMN_LEFT},
-                                            {"CORES", COLUMN_RIGHT}, {"MEMORY", COLUMN_RIGHT},
-                                            {"GPUS", COLUMN_RIGHT},  {"JOBS", COLUMN_LEFT},
-                                            {"REASON", COLUMN_LEFT}};
+    static const struct column COLUMNS[] = {
+        {"NODE", COLUMN_LEFT},    {"STATE", COLUMN_LEFT},  {"CORES", COLUMN_RIGHT},
+        {"MEMORY", COLUMN_RIGHT}, {"GPUS", COLUMN_RIGHT},  {"JOBS", COLUMN_LEFT},
+        {"MODEL", COLUMN_LEFT},   {"LABELS", COLUMN_LEFT}, {"REASON", COLUMN_LEFT}};
     AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
     size_t i;
     json_t *node;

@@ -1,5 +1,7 @@
 #include "schedctl/present.h"
 
+#include "common/units.h"
+
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +15,16 @@ const char *get_str(const json_t *object, const char *key)
 int64_t get_int(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
+}
+
+int64_t get_milli(const json_t *object, const char *key)
+{
+    return (int64_t)(json_number_value(json_object_get(object, key)) * 1000 + 0.5);
+}
+
+void add_amount(struct text *t, const json_t *object, const char *key)
+{
+    text_add_milli(t, get_milli(object, key));
 }
 
 bool is_null(const json_t *object, const char *key)

@@ -10,8 +10,12 @@
 // "" / 0 for what is absent or null.
 const char *get_str(const json_t *object, const char *key);
 int64_t get_int(const json_t *object, const char *key);
+// Thousandths of a number that is not negative.
+int64_t get_milli(const json_t *object, const char *key);
 bool is_null(const json_t *object, const char *key);
 
+// "1.5"
+void add_amount(struct text *t, const json_t *object, const char *key);
 // "17" or, for an element of an array, "17_3".
 void add_job_name(struct text *t, const json_t *job);
 // "14:03:21" today, "Nov 23 14:03" in the last half year, else "2026-11-23"; nothing for 0.

@@ -31,12 +31,22 @@ int private_load(const char *dir, struct private_cluster *ret, struct err *err)
     json_t *root = json_load_file(path, 0, &e);
     if (!root)
         return fail(err, E_INVALID, "%.200s:%d:%d: %s", path, e.line, e.column, e.text);
-    int rc = json_unpack_ex(root, &e, 0, "{s:I,s:I,s:I,s:I}", "nodes", &nodes, "cpus", &cpus,
-                            "memory_mib", &memory, "gpus", &gpus);
+    const char *labels = "", *model = "";
+    int rc = json_unpack_ex(root, &e, 0, "{s:I,s:I,s:I,s:I,s?s,s?s}", "nodes", &nodes, "cpus",
+                            &cpus, "memory_mib", &memory, "gpus", &gpus, "labels", &labels,
+                            "gpu_model", &model);
+    memset(&p, 0, sizeof p);
+    if (rc == 0) {
+        snprintf(p.labels, sizeof p.labels, "%s", labels);
+        snprintf(p.gpu_model, sizeof p.gpu_model, "%s", model);
+    }
     json_decref(root);
     if (rc)
         return fail(err, E_INVALID, "%.200s: %s", path, e.text);
-    p = (struct private_cluster){nodes, cpus, memory, gpus};
+    p.nodes = nodes;
+    p.cpus = cpus;
+    p.memory_mib = memory;
+    p.gpus = gpus;
     if (nodes < 1 || nodes > PRIVATE_NODES_MAX || cpus < 1 || memory < 1 || gpus < 0)
         return fail(err, E_INVALID, "%.200s: a number is out of range", path);
     *ret = p;
@@ -46,9 +56,9 @@ int private_load(const char *dir, struct private_cluster *ret, struct err *err)
 int private_save(const char *dir, const struct private_cluster *p, struct err *err)
 {
     AUTO_FREE char *path = config_path(dir), *draft = xasprintf("%s.new", path);
-    json_t *root =
-        json_pack("{s:I,s:I,s:I,s:I}", "nodes", (json_int_t)p->nodes, "cpus", (json_int_t)p->cpus,
-                  "memory_mib", (json_int_t)p->memory_mib, "gpus", (json_int_t)p->gpus);
+    json_t *root = json_pack("{s:I,s:I,s:I,s:I,s:s,s:s}", "nodes", (json_int_t)p->nodes, "cpus",
+                             (json_int_t)p->cpus, "memory_mib", (json_int_t)p->memory_mib, "gpus",
+                             (json_int_t)p->gpus, "labels", p->labels, "gpu_model", p->gpu_model);
     int rc = json_dump_file(root, draft, JSON_INDENT(2));
     json_decref(root);
     if (rc || rename(draft, path))

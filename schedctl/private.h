@@ -1,7 +1,7 @@
 // A private cluster in a directory: what `cluster up` made it of.
 //
 //     DIR                     locked while `up` or `down` works
-//     DIR/cluster.json        nodes, cpus, memory_mib, gpus
+//     DIR/cluster.json        nodes, cpus, memory_mib, gpus, labels, gpu_model
 //     DIR/scheduler.sock      the API
 //     DIR/scheduler/lock      held by the scheduler
 //     DIR/nodes/n1/lock       held by the agent of node n1
@@ -10,6 +10,7 @@
 #pragma once
 
 #include "common/err.h"
+#include "common/labels.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +20,8 @@ enum { PRIVATE_NODES_MAX = 1024 };
 
 struct private_cluster {
     int64_t nodes, cpus, memory_mib, gpus; // nodes are n1, n2, ...
+    char labels[LABELS_TEXT_MAX + 1];      // of each node; the rest is zero, as of gpu_model
+    char gpu_model[64];                    // "": as the GPUs are
 };
 
 // E_NOT_FOUND if DIR has no cluster.json; E_INVALID if it cannot be understood.

@@ -78,6 +78,21 @@ static int on_lost(const char *text, const char *what, json_t **ret, struct err 
     return 0;
 }
 
+static int amount(const struct request_field *f, const char *text, const char *what, json_t **ret,
+                  struct err *err)
+{
+    int64_t milli;
+    if (parse_amount(text, what, f->least, f->most, &milli, err))
+        return E_INVALID;
+    if (f->kind == REQUEST_SHARE && milli > 1000 && milli % 1000)
+        return fail(err, E_INVALID,
+                    "%s %.64s: a task has whole GPUs or a share of one. Use a share below 1, or a "
+                    "whole number.",
+                    what, text);
+    *ret = milli % 1000 ? json_real((double)milli / 1000) : json_integer(milli / 1000);
+    return 0;
+}
+
 int request_value(const struct request_field *f, const char *text, const char *what, json_t **ret,
                   struct err *err)
 {
@@ -87,6 +102,9 @@ int request_value(const struct request_field *f, const char *text, const char *w
     case REQUEST_INTEGER:
         rc = parse_int(text, what, f->least, f->most, &v, err);
         break;
+    case REQUEST_AMOUNT:
+    case REQUEST_SHARE:
+        return amount(f, text, what, ret, err);
     case REQUEST_SIZE:
         rc = parse_size_mib(text, what, &v, err);
         break;

@@ -20,10 +20,23 @@
       "number of tasks, started together (1)")                                                     \
     X("nodes", "nodes", INTEGER, 1, 65535, 'N', "nodes", "N",                                      \
       "spread them over exactly N nodes (else as few as hold them)")                               \
-    X("cpus", "cpus", INTEGER, 1, 1024, 'c', "cpus", "N", "cores for each task (1)")               \
+    X("tasks_per_node", "tasks_per_node", INTEGER, 1, 65536, 0, "tasks-per-node", "N",             \
+      "at most N tasks on one node")                                                               \
+    X("spread", "spread", BOOLEAN, 0, 0, 0, "spread", NULL,                                        \
+      "over as many nodes as there are tasks, if they are free (else over as few as hold them)")   \
+    X("exclusive", "exclusive", BOOLEAN, 0, 0, 0, "exclusive", NULL,                               \
+      "whole nodes that no other job has a part of")                                               \
+    X("constraint", "constraint", STRING, 0, 0, 0, "constraint", "EXPR",                           \
+      "only on nodes for which it holds: labels and properties such as \"zone=a & !spot\" or "     \
+      "\"gpu.model=A100|H100 & gpu.memory>=40GiB\"")                                               \
+    X("prefer", "prefer", STRING, 0, 0, 0, "prefer", "EXPR",                                       \
+      "on nodes for which it holds if these are free, else on others")                             \
+    X("cpus", "cpus", AMOUNT, 1, 1024000, 'c', "cpus", "N",                                        \
+      "cores for each task; 0.5 or 1.5: a part of a core that other jobs share (1)")               \
     X("memory_mib", "memory", SIZE, 0, 0, 0, "memory", "SIZE",                                     \
       "memory for each task, as 512MiB or 2GiB (neither accounted nor limited)")                   \
-    X("gpus", "gpus", INTEGER, 0, 64, 0, "gpus", "N", "GPUs for each task (0)")                    \
+    X("gpus", "gpus", SHARE, 0, 64000, 0, "gpus", "N",                                             \
+      "GPUs for each task, or a share of one, as 0.25 (0)")                                        \
     X("time_limit_ms", "time", DURATION, 1, 0, 't', "time", "TIME",                                \
       "end it after this time, as 90s, 30m, 1h30m or 01:30:00 (no limit)")                         \
     X("grace_ms", "grace", DURATION, 0, 0, 0, "grace", "TIME",                                     \
@@ -59,6 +72,8 @@
 
 enum request_kind {
     REQUEST_INTEGER,
+    REQUEST_AMOUNT,   // 2 or 0.5; least and most in thousandths
+    REQUEST_SHARE,    // whole, or below 1
     REQUEST_SIZE,     // -> MiB
     REQUEST_BYTES,    // a size -> bytes
     REQUEST_DURATION, // -> ms

@@ -24,6 +24,7 @@
     X(node_show)          \
     X(node_drain)         \
     X(node_resume)        \
+    X(node_label)         \
     X(node_fence)         \
     X(cluster_settings)   \
     X(cluster_set)        \

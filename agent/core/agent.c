@@ -253,14 +253,35 @@ static void refuse(struct agent *a, const struct agent_order *order, struct reas
     ended(a, t, false, r, detail);
 }
 
-static bool overlap(const struct agent_held *a, const struct agent_held *b)
+// Is more than the whole of the pool given out, with `more` thousandths?
+static bool pool_is_over(const struct agent *a, const struct coreset *pool, int64_t more)
 {
-    return coreset_intersects(&a->cores, &b->cores) || (a->gpus & b->gpus) ||
-           (a->port && a->port == b->port);
+    for (size_t i = 0; i < a->count; i++)
+        if (a->list[i].phase != ATTEMPT_ENDED)
+            more += agent_held_of_pool(&a->list[i].order.held, pool);
+    return more > 1000 * (int64_t)coreset_count(pool);
+}
+
+// Of its own pool, or of one that holds this.
+static bool pools_are_full(const struct agent *a, const struct agent_held *h)
+{
+    if (!h->cpu_milli)
+        return false;
+    if (pool_is_over(a, &h->pool, h->cpu_milli))
+        return true;
+    for (size_t i = 0; i < a->count; i++) {
+        const struct agent_held *o = &a->list[i].order.held;
+        if (a->list[i].phase != ATTEMPT_ENDED && agent_held_of_pool(h, &o->pool) &&
+            pool_is_over(a, &o->pool, h->cpu_milli))
+            return true;
+    }
+    return false;
 }
 
 static const char *in_the_way(const struct agent *a, const struct agent_order *o)
 {
+    struct agent_held_sum sum = {0};
+    agent_held_add(&sum, &o->held);
     for (size_t i = 0; i < a->count; i++) {
         const struct agent_attempt *t = &a->list[i];
         if (t->phase == ATTEMPT_ENDED)
@@ -269,9 +290,12 @@ static const char *in_the_way(const struct agent *a, const struct agent_order *o
             return "an earlier attempt of the job";
         if (t->order.lease_ms < 0)
             return "an attempt that was found here and has not said yet what it holds";
-        if (overlap(&t->order.held, &o->held))
+        if (agent_held_clash(&t->order.held, &o->held))
             return "an attempt that is not over";
+        agent_held_add(&sum, &t->order.held);
     }
+    if (agent_held_over(&sum) || pools_are_full(a, &o->held))
+        return "attempts that share it and are not over";
     return NULL;
 }
 
@@ -683,18 +707,24 @@ uint64_t agent_dropped(const struct agent *a)
 
 void agent_check(const struct agent *a)
 {
+    struct agent_held_sum sum = {0};
     for (size_t i = 0; i < a->count; i++) {
         const struct agent_attempt *t = &a->list[i];
         CHECK(t->phase < ATTEMPT_PHASE_COUNT);
+        if (t->phase != ATTEMPT_ENDED) {
+            agent_held_add(&sum, &t->order.held);
+            CHECK(!pool_is_over(a, &t->order.held.pool, 0));
+        }
         for (size_t k = i + 1; k < a->count; k++) {
             const struct agent_attempt *u = &a->list[k];
             CHECK(!attempt_id_eq(t->order.id, u->order.id));
             if (t->phase == ATTEMPT_ENDED || u->phase == ATTEMPT_ENDED)
                 continue;
-            CHECK(!overlap(&t->order.held, &u->order.held));
+            CHECK(!agent_held_clash(&t->order.held, &u->order.held));
             CHECK(t->order.id.job.v != u->order.id.job.v);
         }
     }
+    CHECK(!agent_held_over(&sum));
 }
 
 uint64_t agent_nonce_seen(const struct agent *a)

@@ -12,7 +12,7 @@
 // Times are CLOCK_BOOTTIME ms. Lists are bounded by AGENT_ATTEMPTS_MAX.
 #pragma once
 
-#include "common/coreset.h"
+#include "agent/core/held.h"
 #include "common/ids.h"
 #include "common/reason.h"
 #include "common/text.h"
@@ -34,13 +34,6 @@ enum attempt_phase {
     ATTEMPT_PHASE_COUNT
 };
 const char *attempt_phase_word(enum attempt_phase p);
-
-struct agent_held {
-    struct coreset cores;
-    uint64_t gpus;
-    int64_t memory_mib;
-    uint32_t port; // 0: none
-};
 
 // An order as the core sees it. `launch` is the shell's: its packed message, found by attempt.
 struct agent_order {

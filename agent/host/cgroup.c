@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 // The hierarchies an attempt's group lives in. v2 has one; v1 one for each controller.
-enum hierarchy { UNIFIED, MEMORY, FREEZER, PIDS, HIERARCHY_COUNT };
+enum hierarchy { UNIFIED, MEMORY, FREEZER, PIDS, CPU, HIERARCHY_COUNT };
 
 enum { DEPTH_MAX = 32 }; // of groups that tasks make in theirs
 
 static const char *const v1_names[HIERARCHY_COUNT] = {
-    [MEMORY] = "memory", [FREEZER] = "freezer", [PIDS] = "pids"};
+    [MEMORY] = "memory", [FREEZER] = "freezer", [PIDS] = "pids", [CPU] = "cpu"};
 // Below the group of another user in v2; and, in the base, where shepherds go that are to leave.
 static const char tasks_leaf[] = "/tasks", shepherd_leaf[] = "/shepherd", leaving[] = "leaving";
 
@@ -61,11 +61,14 @@ static bool read_file(const char *dir, const char *name, char *buf, size_t size)
 // Makes DIR and what is missing above it, down from `top`.
 static bool make_below(const char *top, const char *below, const char *control)
 {
+    static const char cpu[] = "+cpu"; // alone: it may be refused where the others are not
     char path[4096];
     snprintf(path, sizeof path, "%s", top);
     for (const char *p = below; *p;) {
-        if (control)
+        if (control) {
+            write_file(path, "cgroup.subtree_control", cpu);
             write_file(path, "cgroup.subtree_control", control);
+        }
         size_t len = strcspn(p, "/"), at = strlen(path);
         snprintf(path + at, sizeof path - at, "/%.*s", (int)len, p);
         if (mkdir(path, 0755) && errno != EEXIST)
@@ -80,6 +83,27 @@ static bool is_hierarchy(const char *path)
     char probe[4096];
     snprintf(probe, sizeof probe, "%s/cgroup.procs", path);
     return access(probe, F_OK) == 0;
+}
+
+static bool has_word(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)); at += len)
+        if ((at == list || at[-1] == ' ') && (!at[len] || strchr(" \n", at[len])))
+            return true;
+    return false;
+}
+
+// Attempts that share cores are together no less beside the machine's own programs than they were
+// without groups.
+static void weigh_base(const struct cgroup_host *h, const char *base)
+{
+    char value[32];
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    snprintf(value, sizeof value, "%ld", 1024 * (cpus < 1 ? 1 : cpus > 256 ? 256 : cpus));
+    AUTO_FREE char *path = xasprintf("%s/%s", h->top[CPU], base);
+    for (; strlen(path) > strlen(h->top[CPU]); *strrchr(path, '/') = 0)
+        write_file(path, "cpu.shares", value);
 }
 
 static void open_v2(struct cgroup_host *h, const char *root, const char *base)
@@ -98,23 +122,28 @@ static void open_v2(struct cgroup_host *h, const char *root, const char *base)
         return;
     h->base[UNIFIED] = xasprintf("%s/%s", top, base);
     h->top[UNIFIED] = TAKE(top);
+    bool cpu = control && write_file(h->base[UNIFIED], "cgroup.subtree_control", "+cpu") == 0 &&
+               has_word(controllers, "cpu");
     if (control)
         write_file(h->base[UNIFIED], "cgroup.subtree_control", control);
     h->features = (struct cgroup_features){
-        .v2 = true, .memory = memory, .pids = pids, .freezer = true, .kill = true};
+        .v2 = true, .memory = memory, .pids = pids, .freezer = true, .cpu = cpu, .kill = true};
 }
 
 static void open_v1(struct cgroup_host *h, const char *root, const char *base)
 {
-    for (int i = MEMORY; i <= PIDS; i++) {
+    for (int i = MEMORY; i < HIERARCHY_COUNT; i++) {
         AUTO_FREE char *top = xasprintf("%s/sys/fs/cgroup/%s", root, v1_names[i]);
         if (!is_hierarchy(top) || !make_below(top, base, NULL))
             continue;
         h->base[i] = xasprintf("%s/%s", top, base);
         h->top[i] = TAKE(top);
     }
+    if (h->base[CPU])
+        weigh_base(h, base);
     h->features.memory = h->base[MEMORY];
     h->features.pids = h->base[PIDS];
+    h->features.cpu = h->base[CPU];
     h->features.freezer = h->features.kill = h->base[FREEZER];
 }
 
@@ -151,7 +180,7 @@ static void join_v2(struct cgroup_host *h, const char *root, const char *base, c
 
 static void join_v1(struct cgroup_host *h, const char *root, const char *base, const char *tasks)
 {
-    for (int i = MEMORY; i <= PIDS; i++) {
+    for (int i = MEMORY; i < HIERARCHY_COUNT; i++) {
         AUTO_FREE char *top = xasprintf("%s/sys/fs/cgroup/%s", root, v1_names[i]);
         AUTO_FREE char *group = xasprintf("%s/%s/%s", top, base, tasks);
         if (!may_write(group, "cgroup.procs"))
@@ -161,6 +190,7 @@ static void join_v1(struct cgroup_host *h, const char *root, const char *base, c
     }
     h->features.memory = h->base[MEMORY];
     h->features.pids = h->base[PIDS];
+    h->features.cpu = h->base[CPU];
     h->features.freezer = h->features.kill = h->base[FREEZER];
 }
 
@@ -186,9 +216,9 @@ struct cgroup_host *cgroup_host_open(const char *root, const char *base)
         snprintf(h->features.detail, sizeof h->features.detail,
                  "none: tasks are found by their parent and environment, memory is watched");
     else
-        snprintf(h->features.detail, sizeof h->features.detail, "cgroup %s:%s%s%s",
+        snprintf(h->features.detail, sizeof h->features.detail, "cgroup %s:%s%s%s%s",
                  f->v2 ? "v2" : "v1", f->memory ? " memory" : "", f->pids ? " pids" : "",
-                 f->freezer ? " freezer" : "");
+                 f->freezer ? " freezer" : "", f->cpu ? " cpu" : "");
     return h;
 }
 
@@ -311,7 +341,7 @@ int cgroup_make(struct cgroup_host *h, const char *name, int64_t memory_mib, uid
     snprintf(limit, sizeof limit, "%" PRId64, memory_mib << 20);
     if (is_split(h, uid) && make_split(h, name, uid, err))
         return E_IO;
-    for (int i = 0; i < HIERARCHY_COUNT; i++) {
+    for (int i = 0; i < CPU; i++) {
         if (!group_path(h, i, tasks, path))
             continue;
         if (!make_group(h, i, tasks))
@@ -332,6 +362,29 @@ int cgroup_make(struct cgroup_host *h, const char *name, int64_t memory_mib, uid
     return 0;
 }
 
+// cpu.weight is 1 .. 10000, 100 by itself; cpu.shares 2 .. 262144, 1024 by itself.
+static int64_t weight(int64_t cpu_milli, int64_t one, int64_t least, int64_t most)
+{
+    int64_t w = cpu_milli * one / 1000;
+    return w < least ? least : w > most ? most : w;
+}
+
+void cgroup_weigh(struct cgroup_host *h, const char *name, int64_t cpu_milli, bool shared,
+                  uid_t uid)
+{
+    char path[4096], value[32];
+    AUTO_FREE char *tasks = cgroup_tasks(h, name, uid);
+    if (group_path(h, UNIFIED, tasks, path)) {
+        snprintf(value, sizeof value, "%" PRId64, weight(cpu_milli, 100, 1, 10000));
+        write_file(path, "cpu.weight", value);
+    } else if (shared && group_path(h, CPU, tasks, path) && make_group(h, CPU, tasks)) {
+        snprintf(value, sizeof value, "%" PRId64, weight(cpu_milli, 1024, 2, 262144));
+        write_file(path, "cpu.shares", value);
+        if (uid != geteuid())
+            give(path, uid);
+    }
+}
+
 // A process that moves waits for an RCU grace period, some 10 to 20 ms; a thread that moves itself
 // does not, and the caller has one thread. v2 can only move processes, but they can be born there.
 static int enter(const char *path, bool v1)
@@ -346,8 +399,8 @@ int cgroup_enter(struct cgroup_host *h, const char *name)
     char path[4096];
     int rc = 0;
     for (int i = 0; i < HIERARCHY_COUNT; i++)
-        if (group_path(h, i, name, path) && enter(path, i != UNIFIED))
-            rc = -1;
+        if (group_path(h, i, name, path) && enter(path, i != UNIFIED) && i != CPU)
+            rc = -1; // of cpu there may be none
     return rc;
 }
 

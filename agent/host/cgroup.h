@@ -1,7 +1,7 @@
 // The one place that knows cgroups: v2, or the v1 controllers where those are what is mounted.
 //
 // An attempt's group is "<base>/<node>/<attempt name>" below each hierarchy that can be used
-// (v2: the unified one with memory and pids delegated; v1: memory, freezer, pids, each if
+// (v2: the unified one with memory, pids and cpu delegated; v1: memory, freezer, pids, cpu, each if
 // writable). Nothing usable is no error: cgroup_features() says what there is and the caller
 // degrades (procs.h). Limits are set by the agent when it makes the group; the shepherd only
 // enters tasks, kills, and reads.
@@ -15,8 +15,8 @@
 #include <sys/types.h>
 
 struct cgroup_features {
-    bool v2, memory, pids, freezer, kill; // kill: every member can be ended at once
-    char detail[128];                     // for `node show`
+    bool v2, memory, pids, freezer, cpu, kill; // kill: every member can be ended at once
+    char detail[128];                          // for `node show`
 };
 
 // Looks at the mounts below root ("" for the live system, else a fake tree for tests) and tries to
@@ -39,6 +39,12 @@ struct cgroup_features cgroup_features(const struct cgroup_host *h);
 // which the agent moves the shepherd.
 int cgroup_make(struct cgroup_host *h, const char *name, int64_t memory_mib, uid_t uid,
                 struct err *err);
+// Weighs the group's tasks against those of others on the same cores: thousandths of a core, by
+// cpu.weight or cpu.shares. No ceiling: what others leave idle may be used. v1 has a group for it
+// only where `shared`: others' tasks are on cores of their own. Where there is no such controller
+// nothing happens.
+void cgroup_weigh(struct cgroup_host *h, const char *name, int64_t cpu_milli, bool shared,
+                  uid_t uid);
 // The group for the tasks: `name`, or NAME/tasks; malloc'ed.
 char *cgroup_tasks(const struct cgroup_host *h, const char *name, uid_t uid);
 // Moves the shepherd into NAME/shepherd, where there is one.

@@ -90,7 +90,12 @@ static int make_cgroup(struct node *n, const struct held *h, struct err *err)
     const Muster__NodePart *part = h->launch->nodes[h->launch->node_index];
     int64_t limit = h->launch->memory_mib_per_task * part->tasks;
     AUTO_FREE char *name = attempt_cgroup(n, h->id);
-    return cgroup_make(n->cgroups, name, limit, h->launch->uid, err);
+    int rc = cgroup_make(n->cgroups, name, limit, h->launch->uid, err);
+    int64_t milli =
+        (int64_t)part->tasks * (h->launch->cpus_per_task * 1000 + h->launch->cpu_milli_per_task);
+    if (rc == 0)
+        cgroup_weigh(n->cgroups, name, milli, h->launch->cpu_milli_per_task != 0, h->launch->uid);
+    return rc;
 }
 
 // Without its deadline on tmpfs nothing is forked: nobody could end it in time.
@@ -138,23 +143,61 @@ void attempt_fork(struct node *n, struct attempt_id id)
     held_retry(n, h, 1);
 }
 
-static void split(const struct machine *m, const Muster__Launch *l, bool bind, char **cpus,
-                  char **gpus, uint32_t tasks)
+// The PUs of each task: cores of its own, and those that are shared where it has a part of one. The
+// cores of a node that the attempt has for itself are all its tasks'.
+static void split_cores(const struct machine *m, const Muster__Launch *l, char **cpus,
+                        uint32_t tasks)
 {
-    struct coreset cores = {0};
-    coreset_parse(l->resources ? l->resources->cores : "", "cores", &cores, NULL);
+    struct agent_held held = order_of(l).held;
+    uint32_t each = l->cpus_per_task, spare = coreset_count(&held.cores) / tasks;
+    bool whole_node = coreset_count(&held.cores) > tasks * each && !held.cpu_milli;
     for (uint32_t i = 0; i < tasks; i++) {
         AUTO(text) struct text t = {0};
-        AUTO(text) struct text g = {0};
-        if (bind) {
-            struct coreset own = coreset_slice(&cores, i * l->cpus_per_task, l->cpus_per_task);
-            struct coreset pus = machine_pus(m, &own);
-            text_add_coreset(&t, &pus);
+        struct coreset own = held.cores;
+        if (!whole_node)
+            own = coreset_slice(&held.cores, i * each, each);
+        else if (spare)
+            own = coreset_slice(&held.cores, i * spare, spare);
+        coreset_union(&own, &held.pool);
+        struct coreset pus = machine_pus(m, &own);
+        text_add_coreset(&t, &pus);
+        cpus[i] = text_take(&t);
+    }
+}
+
+// Shares are taken from the first GPU that has enough left for one more task.
+static void split_shares(const struct machine *m, const Muster__Launch *l, char **gpus,
+                         uint32_t tasks)
+{
+    const Muster__Resources *r = l->resources;
+    uint32_t left[AGENT_GPUS_MAX];
+    size_t count = r->n_gpus < AGENT_GPUS_MAX ? r->n_gpus : AGENT_GPUS_MAX, g = 0;
+    for (size_t i = 0; i < count; i++)
+        left[i] = r->n_gpu_milli == r->n_gpus ? r->gpu_milli[i] : 1000;
+    for (uint32_t i = 0; i < tasks; i++) {
+        AUTO(text) struct text t = {0};
+        while (g < count && left[g] < l->gpu_milli_per_task)
+            g++;
+        if (g < count) {
+            left[g] -= l->gpu_milli_per_task;
+            machine_gpu_environment(m, r->gpus + g, 1, &t);
         }
+        gpus[i] = text_take(&t);
+    }
+}
+
+static void split_gpus(const struct machine *m, const Muster__Launch *l, char **gpus,
+                       uint32_t tasks)
+{
+    if (l->gpu_milli_per_task && l->resources) {
+        split_shares(m, l, gpus, tasks);
+        return;
+    }
+    for (uint32_t i = 0; i < tasks; i++) {
+        AUTO(text) struct text g = {0};
         size_t from = (size_t)i * l->gpus_per_task;
         if (l->resources && from + l->gpus_per_task <= l->resources->n_gpus)
             machine_gpu_environment(m, l->resources->gpus + from, l->gpus_per_task, &g);
-        cpus[i] = text_take(&t);
         gpus[i] = text_take(&g);
     }
 }
@@ -170,7 +213,11 @@ void shepherd_order(struct node *n, struct held *h)
     Muster__JobSpec *spec = muster__job_spec__unpack(NULL, l->spec.len, l->spec.data);
     bool bind = n->machine.bound && spec && !spec->no_bind;
     char **cpus = xcalloc(tasks + 1, sizeof *cpus), **gpus = xcalloc(tasks + 1, sizeof *gpus);
-    split(&n->machine, l, bind, cpus, gpus, tasks);
+    for (uint32_t i = 0; i < tasks && !bind; i++)
+        cpus[i] = xstrdup("");
+    if (bind)
+        split_cores(&n->machine, l, cpus, tasks);
+    split_gpus(&n->machine, l, gpus, tasks);
     AUTO_FREE char *base = cgroup_base(n);
     AUTO_FREE char *name = attempt_cgroup(n, h->id);
     AUTO_FREE char *tasks_group = n->cgroups ? cgroup_tasks(n->cgroups, name, l->uid) : NULL;

@@ -345,7 +345,13 @@ int journal_open(struct node *n, struct err *err)
     rc = read_file(path, &bytes, &size, err);
     if (rc && rc != E_NOT_FOUND)
         return rc;
-    if (rc == 0 && !replay(n, bytes, size, &good)) {
+    bool whole = rc || replay(n, bytes, size, &good);
+    if (n->journal_version > JOURNAL_VERSION)
+        return fail(err, E_REFUSED,
+                    "\"%s\" was written by a newer agent: version %u; this one reads up to %d. "
+                    "Start that agent; what runs here goes on.",
+                    path, n->journal_version, JOURNAL_VERSION);
+    if (!whole) {
         n->journal_intact = false;
         AUTO_FREE char *aside = xasprintf("%s.damaged", path);
         rename(path, aside);

@@ -87,6 +87,18 @@ static int declare_gpu_count(struct machine *m, const char *value, struct err *e
     return declare_gpus(m, &set, err);
 }
 
+static int declare_model(struct machine *m, const char *value, struct err *err)
+{
+    machine_model_word(value, m->gpu_model, sizeof m->gpu_model);
+    if (!*value || strcmp(value, m->gpu_model) != 0)
+        return fail(
+            err, E_INVALID,
+            "--resources: \"gpu.model=%.64s\" is no word of at most %zu letters, digits and "
+            "._:/-+ without the maker's name.",
+            value, sizeof m->gpu_model - 1);
+    return 0;
+}
+
 static int declare_one(struct machine *m, char *word, struct err *err)
 {
     char *value = strchr(word, '=');
@@ -102,8 +114,14 @@ static int declare_one(struct machine *m, char *word, struct err *err)
         return declare_gpu_count(m, value, err);
     if (strcmp(word, "gpu-list") == 0)
         return declare_gpu_list(m, value, err);
+    if (strcmp(word, "gpu.model") == 0)
+        return declare_model(m, value, err);
+    if (strcmp(word, "gpu.memory") == 0)
+        return parse_size_mib(value, "gpu.memory", &m->gpu_memory_mib, err);
     return fail(err, E_INVALID,
-                "--resources: \"%s\" is unknown. Known are cores, memory, gpus, gpu-list.", word);
+                "--resources: \"%s\" is unknown. Known are cores, memory, gpus, gpu-list, "
+                "gpu.model, gpu.memory.",
+                word);
 }
 
 // A comma separates keys; within a list of cores it is followed by a digit.

@@ -3,6 +3,7 @@
 
 #include "common/alloc.h"
 #include "common/clock.h"
+#include "common/labels.h"
 #include "common/log.h"
 #include "common/units.h"
 
@@ -23,7 +24,8 @@
 const char *argp_program_version = "muster-agent " MUSTER_VERSION;
 
 struct options {
-    const char *dir, *name, *resources, *socket, *run_dir, *sysroot;
+    const char *dir, *name, *resources, *socket, *run_dir, *sysroot, *switch_path;
+    struct text labels;
     int64_t spool_mib; // 0: the default
     enum log_level level;
     bool json, inventory;
@@ -33,7 +35,13 @@ static const struct argp_option option_list[] = {
     {"dir", 'd', "DIR", 0, "state of the cluster (default /var/lib/muster)", 0},
     {"name", 'n', "NAME", 0, "the node's name (default: the host's)", 0},
     {"resources", 'r', "LIST", 0,
-     "what may be given out: cores=0-3,memory=8GiB,gpus=1 (or gpu-list=2-3)", 0},
+     "what may be given out: cores=0-3,memory=8GiB,gpus=1 (or gpu-list=2-3); for GPUs that are "
+     "only "
+     "declared gpu.model=A100,gpu.memory=40GiB too",
+     0},
+    {"label", 'L', "LABEL", 0,
+     "a label of the node, zone=a or spot, for jobs to choose by; may be repeated", 0},
+    {"switch", 'w', "PATH", 0, "the switches above the node, from the top: spine1/rack3", 0},
     {"scheduler", 's', "SOCKET", 0, "the scheduler's socket (default DIR/scheduler.sock)", 0},
     {"run-dir", 'R', "DIR", 0, "locks and deadlines (default in the state directory)", 0},
     {"spool-limit", 'o', "SIZE", 0,
@@ -45,6 +53,18 @@ static const struct argp_option option_list[] = {
     {"sysroot", 'S', "DIR", 0, "with --inventory: a recorded tree of /proc and /sys", 0},
     {0},
 };
+
+static bool is_switch_path(const char *path)
+{
+    enum { PATH_MOST = 95 };
+    size_t len = strlen(path);
+    if (!len || len > PATH_MOST || path[0] == '/' || path[len - 1] == '/' || strstr(path, "//"))
+        return false;
+    for (const char *c = path; *c; c++)
+        if (!label_char(*c))
+            return false;
+    return true;
+}
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
@@ -62,6 +82,17 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     case 's':
         o->socket = arg;
+        break;
+    case 'L':
+        text_addf(&o->labels, "%s%s", o->labels.len ? "," : "", arg);
+        if (labels_check(text_str(&o->labels), "--label", &err))
+            argp_error(state, "%s", err.message);
+        break;
+    case 'w':
+        if (!is_switch_path(arg))
+            argp_error(state, "--switch takes names joined by /, such as spine1/rack3, not \"%s\"",
+                       arg);
+        o->switch_path = arg;
         break;
     case 'R':
         o->run_dir = arg;
@@ -330,6 +361,8 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     n->name = o.name;
+    n->labels = text_str(&o.labels);
+    n->switch_path = o.switch_path ? o.switch_path : "";
     n->socket = o.socket ? o.socket : xasprintf("%s/scheduler.sock", o.dir);
     TAILQ_INIT(&n->held);
     TAILQ_INIT(&n->waiting);

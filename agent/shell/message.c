@@ -33,23 +33,44 @@ struct status {
     Muster__AttemptStatus status;
     Muster__AttemptId id;
     Muster__Resources held;
-    uint32_t gpus[64];
-    char *cores;
+    uint32_t gpus[AGENT_GPUS_MAX], gpu_milli[AGENT_GPUS_MAX];
+    char *cores, *pool;
 };
+
+static void fill_gpus(struct status *s, const struct agent_held *h)
+{
+    bool shares = false;
+    s->held.gpus = s->gpus;
+    s->held.gpu_milli = s->gpu_milli;
+    for (uint32_t g = 0; g < AGENT_GPUS_MAX; g++)
+        if (h->gpus >> g & 1) {
+            s->gpu_milli[s->held.n_gpus] = h->gpu_milli[g] ? h->gpu_milli[g] : 1000;
+            s->gpus[s->held.n_gpus++] = g;
+            shares |= h->gpu_milli[g] != 0;
+        }
+    s->held.n_gpu_milli = shares ? s->held.n_gpus : 0;
+}
+
+static void status_free(struct status *s)
+{
+    free(s->cores);
+    free(s->pool);
+}
 
 static void fill_status(struct status *s, const struct agent_attempt *t)
 {
-    AUTO(text) struct text cores = {0};
+    AUTO(text) struct text cores = {0}, pool = {0};
     muster__attempt_status__init(&s->status);
     muster__resources__init(&s->held);
     fill_id(&s->id, t->order.id);
     text_add_coreset(&cores, &t->order.held.cores);
     s->cores = text_take(&cores);
     s->held.cores = s->cores;
-    s->held.gpus = s->gpus;
-    for (uint32_t g = 0; g < 64; g++)
-        if (t->order.held.gpus >> g & 1)
-            s->gpus[s->held.n_gpus++] = g;
+    text_add_coreset(&pool, &t->order.held.pool);
+    s->pool = text_take(&pool);
+    s->held.pool = s->pool;
+    s->held.cpu_milli = (uint32_t)t->order.held.cpu_milli;
+    fill_gpus(s, &t->order.held);
     s->held.memory_mib = t->order.held.memory_mib;
     s->held.port = t->order.held.port;
     s->status.attempt = &s->id;
@@ -86,6 +107,14 @@ void message_hello(struct node *n, uint64_t request)
     hello.memory_mib = n->machine.given_memory_mib;
     hello.peer_address = n->peer_path;
     hello.version = MUSTER_VERSION;
+    struct machine_description description;
+    machine_describe(&n->machine, &description);
+    hello.labels = (char *)n->labels;
+    hello.switch_path = (char *)n->switch_path;
+    hello.gpu_model = description.gpu_model;
+    hello.gpu_memory_mib = description.gpu_memory_mib;
+    hello.numa_cores = description.numa_cores;
+    hello.gpu_numa = description.gpu_numa;
     hello.inventory = (char *)text_str(&inventory);
     hello.n_attempts = count;
     hello.attempts = list;
@@ -93,7 +122,7 @@ void message_hello(struct node *n, uint64_t request)
     message.hello = &hello;
     link_send(n, &message);
     for (size_t i = 0; i < count; i++)
-        free(all[i].cores);
+        status_free(&all[i]);
     free(all);
     free(list);
 }
@@ -136,7 +165,7 @@ void message_report(struct node *n, struct attempt_id id)
     message.body_case = MUSTER__FROM_AGENT__BODY_REPORT;
     message.report = &report;
     link_send(n, &message);
-    free(s.cores);
+    status_free(&s);
 }
 
 void message_end_make(struct node *n, struct attempt_id id, Muster__End **ret)

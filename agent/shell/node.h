@@ -55,10 +55,12 @@ TAILQ_HEAD(samples_list, waiting_samples);
 struct node {
     uv_loop_t *loop;
     const char *name, *socket;
+    const char *labels, *switch_path;            // "": none
     char *dir, *run_dir, *spool_dir, *peer_path; // dir: DIR/nodes/NAME
     char boot_id[40];
     uint64_t state_id;
     bool journal_intact;
+    uint32_t journal_version; // of the journal that was read
     struct machine machine;
     struct agent *core;
     struct journal *journal;
@@ -97,7 +99,10 @@ Muster__Launch *launch_copy(const Muster__Launch *l);
 Muster__End *end_copy(const Muster__End *e);
 struct agent_order order_of(const Muster__Launch *l);
 
-// journal.c: DIR/journal. One record: length, CRC-32 of the bytes, a JournalRecord.
+// journal.c: DIR/journal. One record: length, CRC-32 of the bytes, a JournalRecord. Records gain
+// fields; a version that an older agent would misread has a higher number: 1 knows parts of cores
+// and shares of GPUs. Older ones are read, newer ones refused.
+enum { JOURNAL_VERSION = 1 };
 int journal_open(struct node *n, struct err *err); // replays into the core through restore.c
 // Appends in memory of the kernel; journal_flush() brings it to disk.
 void journal_append(struct journal *j, const Muster__JournalRecord *record, uint64_t number);

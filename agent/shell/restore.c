@@ -32,6 +32,7 @@ static struct reason reason_of(const Muster__Reason *r)
 
 static void take_header(struct node *n, const Muster__JournalHeader *h)
 {
+    n->journal_version = h->version;
     restored.other_boot = strcmp(h->boot_id, n->boot_id) != 0;
     if (h->lost && !restored.other_boot)
         n->journal_intact = false;
@@ -252,6 +253,7 @@ void restore_rewrite(struct node *n, struct journal *j)
     header.boot_id = n->boot_id;
     header.cluster = agent_cluster(n->core).v;
     header.machine_id = n->machine.has.machine_id;
+    header.version = JOURNAL_VERSION;
     header.lost = !n->journal_intact; // until the next boot: nobody can tell what it said
     record.body_case = MUSTER__JOURNAL_RECORD__BODY_HEADER;
     record.header = &header;

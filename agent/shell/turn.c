@@ -11,6 +11,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+enum { MILLI_MAX = CORESET_MAX * 1000 }; // thousandths of all cores that a node may have
+
 struct attempt_id attempt_of(const Muster__AttemptId *id)
 {
     return (struct attempt_id){{id->cluster}, {id->job_uid}, id->number};
@@ -73,6 +75,17 @@ Muster__End *end_copy(const Muster__End *e)
     return muster__end__unpack(NULL, len, bytes);
 }
 
+static void hold_gpus(const Muster__Resources *r, struct agent_held *ret)
+{
+    for (size_t i = 0; i < r->n_gpus; i++) {
+        uint32_t g = r->gpus[i] & (AGENT_GPUS_MAX - 1), milli = 0;
+        if (r->n_gpu_milli == r->n_gpus && r->gpu_milli[i] < 1000)
+            milli = r->gpu_milli[i];
+        ret->gpus |= UINT64_C(1) << g;
+        ret->gpu_milli[g] = (uint16_t)milli;
+    }
+}
+
 struct agent_order order_of(const Muster__Launch *l)
 {
     struct agent_order o = {
@@ -85,8 +98,10 @@ struct agent_order order_of(const Muster__Launch *l)
     };
     if (l->resources) {
         coreset_parse(l->resources->cores, "cores", &o.held.cores, NULL);
-        for (size_t i = 0; i < l->resources->n_gpus; i++)
-            o.held.gpus |= UINT64_C(1) << (l->resources->gpus[i] & 63);
+        coreset_parse(l->resources->pool, "pool", &o.held.pool, NULL);
+        o.held.cpu_milli =
+            l->resources->cpu_milli <= MILLI_MAX ? (int32_t)l->resources->cpu_milli : MILLI_MAX;
+        hold_gpus(l->resources, &o.held);
         o.held.memory_mib = l->resources->memory_mib;
         o.held.port = l->resources->port;
     }

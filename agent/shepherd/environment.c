@@ -110,6 +110,31 @@ static void set_master(const struct run *r, char ***env)
         environment_default(env, "GLOO_SOCKET_IFNAME", "lo");
 }
 
+static int64_t cpu_milli(const Muster__Launch *l)
+{
+    return (int64_t)l->cpus_per_task * 1000 + l->cpu_milli_per_task;
+}
+
+// A part of a core is one thread's.
+static int64_t whole_cpus(const Muster__Launch *l)
+{
+    return (cpu_milli(l) + 999) / 1000;
+}
+
+// Devices "NAME=...", and how much of them is the task's. CUDA's percentage is heard by an MPS
+// server alone.
+static void set_gpus(char ***env, const Muster__Launch *l, const char *devices)
+{
+    char percent[16];
+    set_entry(env, xstrdup(devices));
+    set_number(env, "MUSTER_GPU_MILLI", (int64_t)l->gpus_per_task * 1000 + l->gpu_milli_per_task);
+    if (!l->gpu_milli_per_task || strncmp(devices, "CUDA_", 5) != 0)
+        return;
+    snprintf(percent, sizeof percent, "%u",
+             l->gpu_milli_per_task < 10 ? 1 : l->gpu_milli_per_task / 10);
+    environment_default(env, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", percent);
+}
+
 static void set_place(struct run *r, char ***env, int32_t i)
 {
     const Muster__Launch *l = r->launch;
@@ -121,7 +146,8 @@ static void set_place(struct run *r, char ***env, int32_t i)
     set_number(env, "MUSTER_LOCAL_RANK", i);
     set(env, "MUSTER_NODE", r->node);
     set(env, "MUSTER_NODES", nodes);
-    set_number(env, "MUSTER_CPUS", l->cpus_per_task);
+    set_number(env, "MUSTER_CPUS", whole_cpus(l));
+    set_number(env, "MUSTER_CPU_MILLI", cpu_milli(l));
     set_number(env, "MUSTER_REPORT_FD", CHANNEL_FD);
     set_number(env, "RANK", rank);
     set_number(env, "WORLD_SIZE", tasks);
@@ -130,10 +156,10 @@ static void set_place(struct run *r, char ***env, int32_t i)
     if (l->is_array)
         set_number(env, "MUSTER_ARRAY_INDEX", l->array_element);
     char threads[16];
-    snprintf(threads, sizeof threads, "%u", l->cpus_per_task);
+    snprintf(threads, sizeof threads, "%" PRId64, whole_cpus(l));
     environment_default(env, "OMP_NUM_THREADS", threads);
     if ((size_t)i < r->order->n_gpu_devices && *r->order->gpu_devices[i])
-        set_entry(env, xstrdup(r->order->gpu_devices[i]));
+        set_gpus(env, l, r->order->gpu_devices[i]);
 }
 
 char **environment_make(struct run *r, int32_t i)

@@ -1,4 +1,5 @@
 // An attempt from its placement to its verdict.
+#include "common/units.h"
 #include "scheduler/core/state.h"
 
 #include <signal.h>
@@ -182,13 +183,17 @@ static void narrate_part(struct cluster *c, const struct job *j, const struct pl
     AUTO(text) struct text cores = {0};
     text_add_coreset(&cores, &p->cores);
     if (p->cpu_milli) {
-        text_addf(&cores, "%s%d/1000 of shared cores ", cores.len ? ", " : "", p->cpu_milli);
+        text_addf(&cores, "%s", cores.len ? ", " : "");
+        text_add_milli(&cores, p->cpu_milli);
+        text_add(&cores, " of shared ");
         text_add_coreset(&cores, &p->pool);
     }
-    if (j->req.gpu_milli) {
-        text_add(&cores, ", shares of GPUs ");
-        text_add_shares(&cores, &p->shares);
-    }
+    for (int g = 0; g < NODE_GPUS_MAX; g++)
+        if (p->shares.milli[g]) {
+            text_add(&cores, ", ");
+            text_add_milli(&cores, p->shares.milli[g]);
+            text_addf(&cores, " of GPU %d", g);
+        }
     if (p->port)
         text_addf(&cores, ", port %d", p->port);
     struct event *e = emit(c, EVENT_JOB_PLACED, j, n, "job %s placed on %s: attempt %u, cores %s",

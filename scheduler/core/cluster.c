@@ -16,6 +16,7 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
     case INPUT_NODE_DRAIN:
     case INPUT_NODE_RESUME:
     case INPUT_NODE_FENCE:
+    case INPUT_NODE_LABEL:
         node_command(c, in);
         break;
     case INPUT_RULE_SET:

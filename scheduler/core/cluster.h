@@ -65,6 +65,7 @@ enum input_kind {
     INPUT_CANCEL,
     INPUT_HOLD,
     INPUT_RELEASE,
+    INPUT_NODE_LABEL,
     INPUT_NODE_DRAIN,
     INPUT_NODE_RESUME,
     INPUT_NODE_FENCE,
@@ -120,9 +121,11 @@ struct reported_attempt {
     struct attempt_id id;
     enum agent_state state;
     bool started;
-    // What it holds there, for attempts that the database does not know.
-    struct coreset cores;
-    uint64_t gpus; // whole
+    // What it holds there, for attempts that the database does not know: as in struct placement.
+    struct coreset cores, pool;
+    int32_t cpu_milli;
+    uint64_t gpus;
+    struct gpu_shares shares;
     int64_t memory_mib;
     int32_t port;
 };
@@ -188,6 +191,8 @@ struct input {
         struct {
             const char *name;
             const char *reason; // DRAIN, FENCE
+            const char *labels; // LABEL: to set over those that are; NULL: none
+            bool reset;         // LABEL: those set before are dropped first
         } node;                 // NODE_*
         struct queueing queueing;
         struct {
@@ -294,6 +299,7 @@ struct effect {
     X(NODE_UNREACHABLE, "node_unreachable") \
     X(NODE_REBOOTED, "node_rebooted")       \
     X(NODE_REFUSED, "node_refused")         \
+    X(NODE_LABELLED, "node_labelled")       \
     X(NODE_DRAINED, "node_drained")         \
     X(NODE_RESUMED, "node_resumed")         \
     X(NODE_FENCED, "node_fenced")           \

@@ -130,6 +130,36 @@ void node_parts_over(struct cluster *c, struct node *n, struct reason why,
     }
 }
 
+// What it says it shares, as far as that is left: sums stay right whatever an agent tells.
+static void take_shared(const struct node *n, const struct reported_attempt *a,
+                        struct placement *row)
+{
+    struct coreset whole = n->used_cores, all = n->pool_cores;
+    coreset_subtract(&whole, &n->pool_cores);
+    coreset_subtract(&row->cores, &n->used_cores);
+    row->pool = a->pool;
+    coreset_subtract(&row->pool, &whole);
+    coreset_subtract(&row->pool, &row->cores);
+    coreset_union(&all, &row->pool);
+    int32_t left = (int32_t)coreset_count(&all) * 1000 - n->pool_used_milli;
+    row->cpu_milli = a->cpu_milli < left ? a->cpu_milli : left;
+    if (row->cpu_milli <= 0 || coreset_empty(&row->pool)) {
+        row->cpu_milli = 0;
+        row->pool = (struct coreset){0};
+    }
+    for (uint64_t told = a->gpus; told; told &= told - 1) {
+        int g = __builtin_ctzll(told);
+        int32_t free_milli = 1000 - n->gpu_used_milli[g], milli = a->shares.milli[g];
+        if (!milli)
+            milli = 1000;
+        if (milli > free_milli)
+            milli = free_milli;
+        if (milli > 0)
+            row->gpus |= UINT64_C(1) << g;
+        row->shares.milli[g] = milli > 0 && milli < 1000 ? (uint16_t)milli : 0;
+    }
+}
+
 static void quarantine(struct cluster *c, struct node *n, const struct reported_attempt *a)
 {
     struct placement row = {
@@ -138,14 +168,13 @@ static void quarantine(struct cluster *c, struct node *n, const struct reported_
         .attempt = a->id.number,
         .node = n->id,
         .cores = a->cores,
-        .gpus = a->gpus & ~n->used_gpus,
         .memory_mib = a->memory_mib,
         .port = a->port < 1 || a->port > UINT16_MAX || port_held(n, a->port) ? 0 : a->port,
         .state = PLACEMENT_QUARANTINED,
         .started = a->started,
         .lease_end_ms = INT64_MAX,
     };
-    coreset_subtract(&row.cores, &n->used_cores);
+    take_shared(n, a, &row);
     meta_mark(c);
     part_mark(c, part_add(c, &row));
     struct reason r = {.code = REASON_QUARANTINED, .node = n->id};
@@ -211,7 +240,7 @@ static void take_description(struct cluster *c, struct node *n, const struct inp
     n->cores = h->cores < 0 ? 0 : h->cores > CORESET_MAX ? CORESET_MAX : h->cores;
     n->gpus = h->gpus < 0 ? 0 : h->gpus > NODE_GPUS_MAX ? NODE_GPUS_MAX : h->gpus;
     n->memory_mib = h->memory_mib < 0 ? 0 : h->memory_mib;
-    TAKE_TEXT(n->labels, h->labels);
+    TAKE_TEXT(n->told_labels, h->labels);
     TAKE_TEXT(n->gpu_model, h->gpu_model);
     TAKE_TEXT(n->switch_path, h->switch_path);
     TAKE_TEXT(n->numa_cores, h->numa_cores);
@@ -219,7 +248,7 @@ static void take_description(struct cluster *c, struct node *n, const struct inp
     n->gpu_memory_mib = h->gpu_memory_mib < 0 ? 0 : h->gpu_memory_mib;
     node_learn_numa(n);
     node_hang(c, n);
-    selectors_judge_node(c, n);
+    node_judge_labels(c, n);
     bool other = n->cores != was.cores || n->gpus != was.gpus || n->memory_mib != was.memory_mib ||
                  n->gpu_memory_mib != was.gpu_memory_mib || strcmp(n->labels, was.labels) != 0 ||
                  strcmp(n->gpu_model, was.gpu_model) != 0 ||

@@ -9,6 +9,7 @@
 
 #include "common/coreset.h"
 #include "common/ids.h"
+#include "common/labels.h"
 #include "common/reason.h"
 #include "scheduler/core/placement.h"
 
@@ -33,7 +34,7 @@ enum node_state {
 enum {
     NODE_NAME_MAX = 63,
     NODES_MAX = 262144,
-    NODE_LABELS_MAX = 255,
+    NODE_LABELS_MAX = LABELS_TEXT_MAX,
     NODE_NUMA_MAX = 16,
     NODE_REASON_MAX = 255,
 };
@@ -54,13 +55,15 @@ struct node {
     int32_t gpus;     // likewise
     int64_t memory_mib;
     // What it says of itself; "" and 0: nothing.
-    char labels[NODE_LABELS_MAX + 1]; // "zone=a,spot"
+    char told_labels[NODE_LABELS_MAX + 1]; // "zone=a,spot" (common/labels.h)
     char gpu_model[64];
     int64_t gpu_memory_mib; // of each
     char switch_path[96];   // "spine1/rack3": the switches above it, from the top
     char numa_cores[96];    // cores of each NUMA domain, in order of their numbers: "32,32"
     char gpu_numa[NODE_GPUS_MAX + 1]; // the domain of each GPU, a hexadecimal digit: "00001111"
 
+    char set_labels[NODE_LABELS_MAX + 1]; // by operators: over what it says; "!spot" takes one off
+    char labels[NODE_LABELS_MAX + 1];     // that hold: both together
     bool drain;
     bool fenced;                      // down: declared off, not seen since
     char reason[NODE_REASON_MAX + 1]; // of drain or fence
@@ -110,6 +113,8 @@ const char *node_state_word(enum node_state s);
     X(gpus, I64, gpus)                     \
     X(memory_mib, I64, memory_mib)         \
     X(labels, TEXT, labels)                \
+    X(told_labels, TEXT, told_labels)      \
+    X(set_labels, TEXT, set_labels)        \
     X(gpu_model, TEXT, gpu_model)          \
     X(gpu_memory_mib, I64, gpu_memory_mib) \
     X(switch_path, TEXT, switch_path)      \

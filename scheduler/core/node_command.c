@@ -1,4 +1,5 @@
-// What operators ask of nodes: drain, resume, fence.
+// What operators ask of nodes: drain, resume, fence, label.
+#include "common/labels.h"
 #include "scheduler/core/state.h"
 
 #include <stdio.h>
@@ -48,6 +49,40 @@ static void fence(struct cluster *c, const struct input *in, struct node *n)
     reply_ok(c, &in->caller, (struct job_id){0});
 }
 
+void node_judge_labels(struct cluster *c, struct node *n)
+{
+    AUTO(text) struct text t = {0};
+    labels_hold(n->told_labels, n->set_labels, &t);
+    snprintf(n->labels, sizeof n->labels, "%s", text_str(&t));
+    selectors_judge_node(c, n);
+}
+
+// All of the change, or nothing.
+static void label(struct cluster *c, const struct input *in, struct node *n)
+{
+    AUTO(text) struct text set = {0};
+    const char *change = in->node.labels ? in->node.labels : "";
+    struct err err;
+    int rc = labels_check_change(change, "labels", &err);
+    labels_change(in->node.reset ? "" : n->set_labels, change, &set);
+    if (!rc && set.len > LABELS_TEXT_MAX)
+        rc = fail(&err, E_TOO_LARGE, "labels that are set have at most %d characters together",
+                  LABELS_TEXT_MAX);
+    if (rc) {
+        reply_refuse(c, &in->caller, (struct reason){.code = REASON_BAD_REQUEST}, err.message);
+        return;
+    }
+    snprintf(n->set_labels, sizeof n->set_labels, "%s", text_str(&set));
+    node_judge_labels(c, n);
+    node_mark(c, n);
+    c->hardware_gen++;
+    c->usable_gen++;
+    c->pass_wanted = true;
+    emit(c, EVENT_NODE_LABELLED, NULL, n, "node %s labelled by user %u: %s", n->name,
+         in->caller.uid, n->labels[0] ? n->labels : "none");
+    reply_ok(c, &in->caller, (struct job_id){0});
+}
+
 void node_command(struct cluster *c, const struct input *in)
 {
     struct node *n = node_find_name(c, in->node.name);
@@ -61,6 +96,8 @@ void node_command(struct cluster *c, const struct input *in)
         drain(c, in, n);
     else if (in->kind == INPUT_NODE_RESUME)
         resume(c, in, n);
+    else if (in->kind == INPUT_NODE_LABEL)
+        label(c, in, n);
     else
         fence(c, in, n);
 }

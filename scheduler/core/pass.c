@@ -12,7 +12,7 @@ static void explain_blocked(struct cluster *c, struct job_class *k)
     const struct request *q = &k->first->req;
     const struct total free = c->free;
     struct reason r = {.code = REASON_RESOURCES_SCATTERED,
-                       .a = (int64_t)q->tasks * q->cpus,
+                       .a = (q->tasks * (q->cpus * INT64_C(1000) + q->cpu_milli) + 999) / 1000,
                        .b = q->nodes ? q->nodes : 1,
                        .c = free.cores};
     int64_t gpus = (int64_t)q->tasks * q->gpus, memory_mib = q->tasks * q->memory_mib;
@@ -26,6 +26,14 @@ static void explain_blocked(struct cluster *c, struct job_class *k)
         r.code = REASON_RESOURCES_MEMORY;
         r.a = memory_mib;
         r.c = free.memory_mib;
+    } else if (q->exclusive) {
+        r.code = REASON_RESOURCES_EXCLUSIVE;
+    } else if (q->need.v) {
+        r.code = REASON_RESOURCES_CONSTRAINT;
+    } else if (q->gpu_milli) {
+        r.code = REASON_RESOURCES_SHARE;
+        r.a = q->gpu_milli;
+        r.b = q->tasks;
     }
     class_say(c, k, r);
 }

@@ -1,15 +1,10 @@
 #include "scheduler/core/selector.h"
 
+#include "common/labels.h"
 #include "common/units.h"
 #include "scheduler/core/node.h"
 
-#include <ctype.h>
 #include <string.h>
-
-static bool is_word(char c)
-{
-    return isalnum((unsigned char)c) || (c && strchr("._:/-+", c));
-}
 
 static const char *skip_space(const char *at)
 {
@@ -20,7 +15,7 @@ static const char *skip_space(const char *at)
 
 static const char *skip_word(const char *at)
 {
-    while (is_word(*at))
+    while (label_char(*at))
         at++;
     return at;
 }
@@ -50,18 +45,20 @@ static const char *parse_values(const char *text, const char **at, struct select
     s += t->test == SELECTOR_IS ? 1 : 2;
     if (s[-1] != '=')
         return "a term is key, key=value, key>=size or key<=size";
-    s = skip_space(s);
+    *at = s = skip_space(s);
     t->values = (uint16_t)(s - text);
     const char *end = skip_word(s);
-    while (end > s && *end == '|' && is_word(end[1]))
+    while (end > s && *end == '|' && label_char(end[1]))
         end = skip_word(end + 1);
     if (end == s)
         return "a value is missing";
     t->values_len = (uint16_t)(end - s);
-    *at = skip_space(end);
-    if (key_is(text, t, "gpu.memory"))
-        return parse_size(text, t);
-    return t->test == SELECTOR_IS ? NULL : "only gpu.memory has an order";
+    const char *wrong = key_is(text, t, "gpu.memory") ? parse_size(text, t)
+                        : t->test == SELECTOR_IS      ? NULL
+                                                      : "only gpu.memory has an order";
+    if (!wrong)
+        *at = skip_space(end);
+    return wrong;
 }
 
 static const char *parse_term(const char *text, const char **at, struct selector_term *t)
@@ -69,33 +66,45 @@ static const char *parse_term(const char *text, const char **at, struct selector
     const char *s = skip_space(*at);
     for (; *s == '!'; s = skip_space(s + 1))
         t->negated = !t->negated;
+    *at = s;
     const char *end = skip_word(s);
     if (end == s)
         return "a label is missing";
     t->key = (uint16_t)(s - text);
     t->key_len = (uint16_t)(end - s);
-    *at = skip_space(end);
+    s = skip_space(end);
+    if (key_is(text, t, "gpu.memory") && *s != '=' && *s != '<' && *s != '>')
+        return "gpu.memory needs a size such as 40GiB";
+    *at = s;
     if (**at == '=' || **at == '<' || **at == '>')
         return parse_values(text, at, t);
-    return key_is(text, t, "gpu.memory") ? "gpu.memory needs a size such as 40GiB" : NULL;
+    return NULL;
 }
 
-const char *selector_parse(struct selector *s)
+// Parses term after term; *at stays where it stops.
+static const char *parse_terms(struct selector *s, const char **at)
 {
-    const char *at = s->text;
     s->terms_count = 0;
     do {
         if (s->terms_count == SELECTOR_TERMS_MAX)
             return "there are more than 16 terms";
         if (s->terms_count)
-            at++; // the &
+            ++*at; // the &
         struct selector_term *t = &s->terms[s->terms_count++];
         *t = (struct selector_term){0};
-        const char *wrong = parse_term(s->text, &at, t);
+        const char *wrong = parse_term(s->text, at, t);
         if (wrong)
             return wrong;
-    } while (*at == '&');
-    return *at ? "terms are joined by &" : NULL;
+    } while (**at == '&');
+    return **at ? "terms are joined by &" : NULL;
+}
+
+const char *selector_parse(struct selector *s)
+{
+    const char *at = s->text;
+    const char *wrong = parse_terms(s, &at);
+    s->wrong_at = (uint16_t)(at - s->text);
+    return wrong;
 }
 
 // Is one of "a|b" the value?

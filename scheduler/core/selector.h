@@ -51,7 +51,8 @@ struct selector {
     uint32_t usual; // usual tasks that name it
     struct selector_term terms[SELECTOR_TERMS_MAX];
     int terms_count;
-    uint64_t *nodes; // bit id - 1: it holds for the node
+    uint16_t wrong_at; // where parsing stopped
+    uint64_t *nodes;   // bit id - 1: it holds for the node
     size_t words;
     bool stored;
     UT_hash_handle by_id, by_text;
@@ -62,6 +63,6 @@ struct selector {
     X(id, I64, id.v)        \
     X(text, TEXT, text)
 
-// The terms of s->text. NULL, or what is wrong with it.
+// The terms of s->text. NULL, or what is wrong with it, at s->wrong_at.
 const char *selector_parse(struct selector *s);
 bool selector_holds(const struct selector *s, const struct node *n);

@@ -39,7 +39,23 @@ static struct selector *add(struct cluster *c, const struct selector *row)
     return s;
 }
 
-const char *selector_get(struct cluster *c, const char *text, struct selector_id *ret)
+// What, where and how else.
+static const char *complain(struct cluster *c, const struct selector *s, const char *what,
+                            const char *wrong)
+{
+    if (!s->text[s->wrong_at])
+        return arena_printf(&c->arena,
+                            "%s \"%s\", at its end: %s. Write terms such as zone=a, "
+                            "gpu.model=A|B, gpu.memory>=40GiB or !spot, joined by &.",
+                            what, s->text, wrong);
+    return arena_printf(&c->arena,
+                        "%s \"%s\", at character %d, \"%.16s\": %s. Write terms such as zone=a, "
+                        "gpu.model=A|B, gpu.memory>=40GiB or !spot, joined by &.",
+                        what, s->text, s->wrong_at + 1, s->text + s->wrong_at, wrong);
+}
+
+static const char *get(struct cluster *c, const char *what, const char *text,
+                       struct selector_id *ret)
 {
     struct selector row = {.id = {c->meta.next_selector}}, *s;
     size_t len = text ? strlen(text) : 0;
@@ -47,13 +63,13 @@ const char *selector_get(struct cluster *c, const char *text, struct selector_id
     if (!len)
         return NULL;
     if (len > SELECTOR_TEXT_MAX)
-        return "a constraint has at most 255 characters";
+        return arena_printf(&c->arena, "%s has more than %d characters", what, SELECTOR_TEXT_MAX);
     HASH_FIND(by_text, c->selectors_by_text, text, len, s);
     if (!s) {
         memcpy(row.text, text, len);
         const char *wrong = selector_parse(&row);
         if (wrong)
-            return wrong;
+            return complain(c, &row, what, wrong);
         if (HASH_CNT(by_id, c->selectors_by_id) >= SELECTORS_MAX)
             return "live jobs name too many different constraints";
         c->meta.next_selector++;
@@ -62,6 +78,16 @@ const char *selector_get(struct cluster *c, const char *text, struct selector_id
     }
     *ret = s->id;
     return NULL;
+}
+
+const char *selector_get(struct cluster *c, const char *text, struct selector_id *ret)
+{
+    return get(c, "constraint", text, ret);
+}
+
+const char *selector_prefer(struct cluster *c, const char *text, struct selector_id *ret)
+{
+    return get(c, "prefer", text, ret);
 }
 
 static void drop(struct cluster *c, struct selector *s)

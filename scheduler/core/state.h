@@ -172,9 +172,11 @@ bool part_current(const struct job *j, const struct placement *p);
 void pointers_push(struct pointers *v, void *p);
 
 // ---- selectors (selectors.c) ----
-// The id of the text's selector, made when there is none. NULL, or what is wrong with it. What no
-// job comes to hold must be forgotten in the same step.
+// The id of the text's selector, made when there is none, for a constraint and for a preference.
+// NULL, or what is wrong with it and where. What no job comes to hold must be forgotten in the same
+// step.
 const char *selector_get(struct cluster *c, const char *text, struct selector_id *ret);
+const char *selector_prefer(struct cluster *c, const char *text, struct selector_id *ret);
 void selector_forget_unused(struct cluster *c, struct selector_id id);
 void selector_hold(struct cluster *c, struct selector_id id); // a live job names it
 void selector_release(struct cluster *c, struct selector_id id);
@@ -307,6 +309,8 @@ void array_settle(struct cluster *c, struct job *array);
 // Requests: command.c. Nodes by operators: node_command.c.
 void job_command(struct cluster *c, const struct input *in);
 void node_command(struct cluster *c, const struct input *in);
+// Its labels are those that it tells with those that are set over them; selectors are judged anew.
+void node_judge_labels(struct cluster *c, struct node *n);
 void recover(struct cluster *c, const struct caller *who);
 
 // Agents: link.c, hello.c, report.c, tick.c.

@@ -58,16 +58,28 @@ static void narrate(struct cluster *c, const struct job *j)
 {
     const struct request *r = &j->req;
     AUTO(text) struct text t = {0};
-    text_addf(&t, "%d task%s of %d core%s", r->tasks, r->tasks == 1 ? "" : "s", r->cpus,
-              r->cpus == 1 ? "" : "s");
-    if (r->gpus)
-        text_addf(&t, ", %d GPU%s", r->gpus, r->gpus == 1 ? "" : "s");
+    const struct selector *need = selector_find(c, r->need), *prefer = selector_find(c, r->prefer);
+    text_addf(&t, "%d task%s of ", r->tasks, r->tasks == 1 ? "" : "s");
+    text_add_milli(&t, r->cpus * 1000 + r->cpu_milli);
+    text_add(&t, r->cpus == 1 && !r->cpu_milli ? " core" : " cores");
+    if (r->gpus || r->gpu_milli) {
+        text_add(&t, ", ");
+        text_add_milli(&t, r->gpus * 1000 + r->gpu_milli);
+        text_add(&t, r->gpus > 1 ? " GPUs" : " GPU");
+    }
     if (r->memory_mib) {
         text_add(&t, ", ");
         text_add_size_mib(&t, r->memory_mib);
     }
     if (r->nodes)
         text_addf(&t, " on %d nodes", r->nodes);
+    if (r->tasks_per_node)
+        text_addf(&t, ", at most %d a node", r->tasks_per_node);
+    text_addf(&t, "%s%s", r->spread ? ", spread" : "", r->exclusive ? ", exclusive" : "");
+    if (need)
+        text_addf(&t, ", with %s", need->text);
+    if (prefer)
+        text_addf(&t, ", rather with %s", prefer->text);
     if (j->array_count)
         text_addf(&t, ", array of %" PRId32, j->array_count);
     emit(c, EVENT_JOB_SUBMITTED, j, NULL, "job %" PRIu64 " submitted: %s%s", j->id.v, text_str(&t),
@@ -103,7 +115,7 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
         return;
     wrong = selector_get(c, in->need, &req.need);
     if (!wrong)
-        wrong = selector_get(c, in->prefer, &req.prefer);
+        wrong = selector_prefer(c, in->prefer, &req.prefer);
     struct job row = row_of(c, in, &req, m);
     const struct fit_node *f;
     size_t count;

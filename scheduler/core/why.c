@@ -4,6 +4,7 @@
 #include "scheduler/core/state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 // The conditions in the order in which they are told. Each holds those before it.
 enum stage {
@@ -95,11 +96,9 @@ static int32_t capacity_at(const struct cluster *c, const struct node *n, const 
 // "1.5 cores", "2 GPUs"
 static const char *amount_say(struct cluster *c, int64_t milli, const char *what)
 {
-    const char *many = milli == 1000 ? "" : "s";
-    if (milli % 1000)
-        return arena_printf(&c->arena, "%" PRId64 ".%03d %s%s", milli / 1000, (int)(milli % 1000),
-                            what, many);
-    return arena_printf(&c->arena, "%" PRId64 " %s%s", milli / 1000, what, many);
+    AUTO(text) struct text t = {0};
+    text_add_milli(&t, milli);
+    return arena_printf(&c->arena, "%s %s%s", text_str(&t), what, milli == 1000 ? "" : "s");
 }
 
 static const char *stage_say(struct cluster *c, enum stage s, const struct request *r)
@@ -189,8 +188,8 @@ static int by_end(const void *a, const void *b)
         return x->until_ms ? -1 : 1;
     if (x->until_ms != y->until_ms)
         return x->until_ms < y->until_ms ? -1 : 1;
-    if (x->cores != y->cores)
-        return x->cores > y->cores ? -1 : 1;
+    if (x->cpu_milli != y->cpu_milli)
+        return x->cpu_milli > y->cpu_milli ? -1 : 1;
     uint64_t p = x->job ? x->job->id.v : 0, q = y->job ? y->job->id.v : 0;
     return p < q ? -1 : p > q;
 }
@@ -206,8 +205,9 @@ static struct why_holder held_by(const struct cluster *c, const struct job *j,
         if (!capacity_at(c, c->nodes[p->node.v - 1], r, STAGE_MEMORY))
             continue;
         h.nodes++;
-        h.cores += coreset_count(&p->cores);
-        h.gpus += __builtin_popcountll(p->gpus);
+        h.cpu_milli += (int64_t)coreset_count(&p->cores) * 1000 + p->cpu_milli;
+        for (int g = 0; g < NODE_GPUS_MAX; g++)
+            h.gpu_milli += placement_gpu_milli(p, g);
         h.memory_mib += p->memory_mib;
     }
     return h;
@@ -269,6 +269,31 @@ void cluster_why(struct cluster *c, struct now now, const struct job *j, struct 
         ret->verdict = WHY_HELD;
 }
 
+const char *why_constraint(const struct cluster *c, const struct request *r)
+{
+    const struct selector *s = selector_find(c, r->need);
+    return s ? s->text : "";
+}
+
+bool why_without_term(const struct cluster *c, const struct request *r, int term, struct text *ret)
+{
+    bool found = false;
+    size_t start = ret->len;
+    for (const char *at = why_constraint(c, r); *at; term--) {
+        const char *end = strchrnul(at, '&'), *last = end;
+        while (*at == ' ')
+            at++;
+        while (last > at && last[-1] == ' ')
+            last--;
+        if (term == 0)
+            found = true;
+        else
+            text_addf(ret, "%s%.*s", ret->len > start ? " & " : "", (int)(last - at), at);
+        at = *end ? end + 1 : end;
+    }
+    return found;
+}
+
 bool cluster_suppose(struct cluster *c, struct now now, struct job_id id,
                      const struct supposition *s)
 {
@@ -281,6 +306,8 @@ bool cluster_suppose(struct cluster *c, struct now now, struct job_id id,
         queue_remove(c, j);
     j->held = false;
     j->req = s->req;
+    if (s->need && selector_get(c, s->need, &j->req.need))
+        return false;
     if (s->first)
         j->priority = INT32_MAX;
     queue_insert(c, j);

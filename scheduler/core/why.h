@@ -17,7 +17,7 @@ struct why_row {
 // A job that holds what this one needs.
 struct why_holder {
     const struct job *job; // NULL: an attempt that the database does not know
-    int64_t nodes, cores, gpus, memory_mib;
+    int64_t nodes, cpu_milli, gpu_milli, memory_mib; // milli: thousandths of cores, of GPUs
     int64_t until_ms; // wall clock, by its time limit; 0: it has none
 };
 
@@ -48,7 +48,12 @@ void cluster_why(struct cluster *c, struct now now, const struct job *j, struct 
 // repair: ask a copy. `first`: before all others in the queue; `released`: not held.
 struct supposition {
     struct request req;
+    const char *need; // instead of its constraint, "" for none; NULL: that of req
     bool first, released;
 };
+// The job's constraint without its term, counted from 0; false: it has no such term.
+bool why_without_term(const struct cluster *c, const struct request *r, int term, struct text *ret);
+// "" if it has none.
+const char *why_constraint(const struct cluster *c, const struct request *r);
 bool cluster_suppose(struct cluster *c, struct now now, struct job_id id,
                      const struct supposition *s);

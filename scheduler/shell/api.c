@@ -330,15 +330,17 @@ static void node_verb(struct server *s, struct http_req *r, const char *name, co
     static const struct {
         const char *verb;
         enum input_kind kind;
-    } verbs[] = {
-        {"drain", INPUT_NODE_DRAIN}, {"resume", INPUT_NODE_RESUME}, {"fence", INPUT_NODE_FENCE}};
+    } verbs[] = {{"drain", INPUT_NODE_DRAIN},
+                 {"resume", INPUT_NODE_RESUME},
+                 {"fence", INPUT_NODE_FENCE},
+                 {"label", INPUT_NODE_LABEL}};
     if (!*verb) {
         struct read *q = read_new(s, READ_NODE, r->handle);
         q->name = xstrdup(name);
         read_start(q);
         return;
     }
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(verb, verbs[i].verb) != 0)
             continue;
         if (strcmp(r->method, "POST") != 0) {
@@ -351,7 +353,13 @@ static void node_verb(struct server *s, struct http_req *r, const char *name, co
         struct input in = {.kind = verbs[i].kind, .caller = api_caller(r)};
         in.node.name = name;
         in.node.reason = json_string_value(json_object_get(body, "reason"));
-        turn_input(s, &in);
+        in.node.labels = json_string_value(json_object_get(body, "labels"));
+        in.node.reset = json_is_true(json_object_get(body, "reset"));
+        if (verbs[i].kind == INPUT_NODE_LABEL && !in.node.labels && !in.node.reset)
+            api_error(s, r->handle, 400, "invalid",
+                      "a change of labels needs \"labels\", a string, or \"reset\": true", "");
+        else
+            turn_input(s, &in);
         json_decref(body);
         return;
     }

@@ -31,6 +31,9 @@ void query_when_json(sqlite3_stmt *row, struct text *t);
 void query_newest_metrics(struct store_reader *r, const struct job *j, struct text *t);
 // `"KEY":[3,5]` of a set of GPUs.
 void query_gpus_json(const char *key, uint64_t gpus, struct text *t);
+// Cores that a placement shares and how much of them, and its shares of GPUs, from the columns
+// pool, cpu_milli and gpu_shares of a row, from `at` on.
+void query_shares_json(sqlite3_stmt *s, int at, struct text *t);
 // The rest of an array of objects: one a row.
 int query_rows(struct store_reader *r, sqlite3_stmt *stmt,
                void (*row)(struct store_reader *r, sqlite3_stmt *stmt, struct text *t),

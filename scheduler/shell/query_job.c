@@ -65,6 +65,7 @@ static void placement_row(struct store_reader *r, sqlite3_stmt *s, struct text *
     put_int(t, "tasks", sqlite3_column_int64(s, 3));
     put_str(t, "cores", (const char *)sqlite3_column_text(s, 4));
     query_gpus_json("gpus", (uint64_t)sqlite3_column_int64(s, 5), t);
+    query_shares_json(s, 9, t);
     put_int(t, "memory_mib", sqlite3_column_int64(s, 6));
     put_int_or_null(t, "port", sqlite3_column_int64(s, 7));
     put_str(t, "state", (const char *)sqlite3_column_text(s, 8));
@@ -113,7 +114,7 @@ static int add_job(struct store_reader *r, struct job_id id, struct text *t, boo
 {
     static const char placements[] =
         "SELECT n.name, p.attempt, p.first_rank, p.tasks, p.cores, p.gpus, p.memory_mib, p.port,"
-        " p.state"
+        " p.state, p.pool, p.cpu_milli, p.gpu_shares"
         " FROM placement p JOIN node n ON n.id = p.node WHERE p.of_job = ? ORDER BY p.id";
     static const char results[] =
         "SELECT t.rank, t.attempt, n.name, t.exit_code, t.signal, t.user_ms, t.system_ms,"

@@ -8,6 +8,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+// Behind the job's own columns, of what is read here.
+enum { NAME, QUEUE, CWD, ACCOUNT = 11, QOS, NEED, PREFER };
+
 int query_end(struct store_reader *r, int rc, struct text *ret, size_t before)
 {
     cluster_free(r->rules);
@@ -24,16 +27,18 @@ void query_job_sql(const char *hint, const char *where, struct text *ret)
 {
     text_add(ret, "SELECT ");
     store_select_list(&store_tables[TABLE_JOB], "j", ret);
-    text_addf(
-        ret,
-        ", s.name, coalesce((SELECT name FROM queue WHERE id = j.queue), s.queue), s.cwd, "
-        "rn.name, w.reason, w.reason_a, w.reason_b, w.reason_c, "
-        "wn.name, w.since_ms, w.starts_ms, (SELECT name FROM account WHERE id = j.account), "
-        "(SELECT name FROM qos WHERE id = j.qos) FROM job j %s LEFT JOIN spec s ON s.hash = j.spec "
-        "LEFT JOIN node rn ON rn.id = j.reason_node "
-        "LEFT JOIN wait w ON w.id = j.class AND j.class <> 0 "
-        "LEFT JOIN node wn ON wn.id = w.reason_node %s",
-        hint, where);
+    text_addf(ret,
+              ", s.name, coalesce((SELECT name FROM queue WHERE id = j.queue), s.queue), s.cwd, "
+              "rn.name, w.reason, w.reason_a, w.reason_b, w.reason_c, "
+              "wn.name, w.since_ms, w.starts_ms, (SELECT name FROM account WHERE id = j.account), "
+              "(SELECT name FROM qos WHERE id = j.qos), need.text, prefer.text FROM job j %s "
+              "LEFT JOIN spec s ON s.hash = j.spec "
+              "LEFT JOIN selector need ON need.id = j.need "
+              "LEFT JOIN selector prefer ON prefer.id = j.prefer "
+              "LEFT JOIN node rn ON rn.id = j.reason_node "
+              "LEFT JOIN wait w ON w.id = j.class AND j.class <> 0 "
+              "LEFT JOIN node wn ON wn.id = w.reason_node %s",
+              hint, where);
 }
 
 int query_rows(struct store_reader *r, sqlite3_stmt *stmt,
@@ -59,6 +64,22 @@ void query_gpus_json(const char *key, uint64_t gpus, struct text *t)
             put_number(t, g);
         }
     text_addc(t, ']');
+}
+
+void query_shares_json(sqlite3_stmt *s, int at, struct text *t)
+{
+    struct gpu_shares shares;
+    char gpu[8];
+    put_str(t, "shared_cores", (const char *)sqlite3_column_text(s, at));
+    put_milli(t, "shared_cpus", sqlite3_column_int64(s, at + 1));
+    put_open(t, "gpu_shares", '{');
+    if (shares_parse((const char *)sqlite3_column_text(s, at + 2), &shares))
+        for (int g = 0; g < NODE_GPUS_MAX; g++) {
+            snprintf(gpu, sizeof gpu, "%d", g);
+            if (shares.milli[g])
+                put_milli(t, gpu, shares.milli[g]);
+        }
+    text_addc(t, '}');
 }
 
 // The hint with its node's name.
@@ -139,10 +160,20 @@ static void add_array(const struct job *j, struct text *t)
     put_int_or_null(t, "array_id", (int64_t)j->array.v);
 }
 
+// How its tasks lie on nodes, and on which.
+static void add_shape(const struct job *j, sqlite3_stmt *row, struct text *t)
+{
+    put_int_or_null(t, "tasks_per_node", j->req.tasks_per_node);
+    put_bool(t, "exclusive", j->req.exclusive);
+    put_bool(t, "spread", j->req.spread);
+    put_str(t, "constraint", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + NEED));
+    put_str(t, "prefer", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + PREFER));
+}
+
 static void add_request(const struct job *j, struct text *t)
 {
-    put_int(t, "cpus", j->req.cpus);
-    put_int(t, "gpus", j->req.gpus);
+    put_milli(t, "cpus", j->req.cpus * 1000 + j->req.cpu_milli);
+    put_milli(t, "gpus", j->req.gpus * 1000 + j->req.gpu_milli);
     put_int(t, "memory_mib", j->req.memory_mib);
     put_int(t, "time_limit_ms", j->req.time_limit_ms);
     put_int(t, "priority", j->priority);
@@ -165,24 +196,25 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
         goto out;
     put_open(t, NULL, '{');
     put_int(t, "id", (int64_t)j.id.v);
-    put_str(t, "name", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT));
+    put_str(t, "name", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + NAME));
     put_str(t, "user", users_name(r->users, j.owner_uid));
     put_int(t, "uid", j.owner_uid);
     char job_uid[24];
     snprintf(job_uid, sizeof job_uid, "%016" PRIx64, j.uid.v);
     put_str(t, "job_uid", job_uid);
-    put_str(t, "queue", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 1));
-    put_str(t, "account", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 11));
-    put_str(t, "qos", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 12));
+    put_str(t, "queue", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + QUEUE));
+    put_str(t, "account", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + ACCOUNT));
+    put_str(t, "qos", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + QOS));
     put_str(t, "state", job_state_word(j.state));
     put_int(t, "attempt", j.attempt);
     put_int(t, "tasks", j.req.tasks);
     if ((rc = add_nodes(r, &j, t, err)))
         goto out;
     add_request(&j, t);
+    add_shape(&j, row, t);
     query_why_json(r, row, &j, t);
     add_array(&j, t);
-    put_str(t, "cwd", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + 2));
+    put_str(t, "cwd", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + CWD));
     rc = 1;
 out:
     job_row_clear(&j);

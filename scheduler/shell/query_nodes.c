@@ -7,17 +7,26 @@
 
 #include <inttypes.h>
 
-// What the placements on a node hold, and whose they are.
+// What the placements on a node hold, and whose they are. Milli: thousandths of a core or GPU.
 struct use {
-    int64_t cores, gpus, memory_mib;
+    int64_t cpu_milli, gpu_milli, memory_mib;
+    struct coreset shared; // cores
     size_t placements;
     struct text jobs; // "17,18"
 };
 
+static void take_cores(sqlite3_stmt *s, int i, struct coreset *ret)
+{
+    const char *list = (const char *)sqlite3_column_text(s, i);
+    if (!list || coreset_parse(list, "cores", ret, NULL))
+        *ret = (struct coreset){0};
+}
+
 static int read_use(struct store_reader *r, struct node_id id, struct use *ret, struct err *err)
 {
     static const char sql[] =
-        "SELECT job, cores, gpus, memory_mib FROM placement WHERE node = ? ORDER BY job";
+        "SELECT job, cores, gpus, memory_mib, pool, cpu_milli, gpu_shares FROM placement"
+        " WHERE node = ? ORDER BY job";
     sqlite3_stmt *stmt;
     int64_t last = 0;
     int rc = db_stmt(&r->db, sql, &stmt, err);
@@ -25,12 +34,15 @@ static int read_use(struct store_reader *r, struct node_id id, struct use *ret, 
         return rc;
     sqlite3_bind_int64(stmt, 1, id.v);
     while ((rc = db_step(&r->db, stmt, err)) > 0) {
-        struct coreset cores = {0};
+        struct placement p = {.gpus = (uint64_t)sqlite3_column_int64(stmt, 2)};
         int64_t job = sqlite3_column_int64(stmt, 0);
-        const char *list = (const char *)sqlite3_column_text(stmt, 1);
-        if (list && coreset_parse(list, "cores", &cores, NULL) == 0)
-            ret->cores += coreset_count(&cores);
-        ret->gpus += __builtin_popcountll((uint64_t)sqlite3_column_int64(stmt, 2));
+        take_cores(stmt, 1, &p.cores);
+        take_cores(stmt, 4, &p.pool);
+        shares_parse((const char *)sqlite3_column_text(stmt, 6), &p.shares);
+        ret->cpu_milli += coreset_count(&p.cores) * 1000 + sqlite3_column_int64(stmt, 5);
+        coreset_union(&ret->shared, &p.pool);
+        for (int g = 0; g < NODE_GPUS_MAX; g++)
+            ret->gpu_milli += placement_gpu_milli(&p, g);
         ret->memory_mib += sqlite3_column_int64(stmt, 3);
         ret->placements++;
         if (job != last) {
@@ -68,11 +80,21 @@ static void node_json(struct store_reader *r, const struct node *n, const struct
     put_str(t, "reason_user", n->reason_at_ms ? users_name(r->users, n->reason_uid) : NULL);
     put_int_or_null(t, "reason_at", n->reason_at_ms);
     put_int(t, "cores", n->cores);
-    put_int(t, "cores_used", use->cores);
+    put_milli(t, "cores_used", use->cpu_milli);
+    AUTO(text) struct text shared = {0};
+    text_add_coreset(&shared, &use->shared);
+    put_str(t, "shared_cores", text_str(&shared));
     put_int(t, "memory_mib", n->memory_mib);
     put_int(t, "memory_used_mib", use->memory_mib);
     put_int(t, "gpus", n->gpus);
-    put_int(t, "gpus_used", use->gpus);
+    put_milli(t, "gpus_used", use->gpu_milli);
+    put_str(t, "gpu_model", n->gpu_model[0] ? n->gpu_model : NULL);
+    put_int_or_null(t, "gpu_memory_mib", n->gpu_memory_mib);
+    put_str(t, "labels", n->labels);
+    put_str(t, "labels_set", n->set_labels);
+    put_str(t, "switch", n->switch_path[0] ? n->switch_path : NULL);
+    put_str(t, "numa_cores", n->numa_cores[0] ? n->numa_cores : NULL);
+    put_str(t, "gpu_numa", n->gpu_numa[0] ? n->gpu_numa : NULL);
     put_open(t, "jobs", '[');
     text_add(t, text_str(&use->jobs));
     text_addc(t, ']');
@@ -159,6 +181,7 @@ static void placement_row(struct store_reader *r, sqlite3_stmt *s, struct text *
     put_int(t, "tasks", sqlite3_column_int64(s, 3));
     put_str(t, "cores", (const char *)sqlite3_column_text(s, 4));
     query_gpus_json("gpus", (uint64_t)sqlite3_column_int64(s, 5), t);
+    query_shares_json(s, 8, t);
     put_int(t, "memory_mib", sqlite3_column_int64(s, 6));
     put_str(t, "state", (const char *)sqlite3_column_text(s, 7));
 }
@@ -166,8 +189,9 @@ static void placement_row(struct store_reader *r, sqlite3_stmt *s, struct text *
 static int add_placements(struct store_reader *r, struct node_id id, struct text *t,
                           struct err *err)
 {
-    static const char sql[] = "SELECT job, attempt, first_rank, tasks, cores, gpus, memory_mib,"
-                              " state FROM placement WHERE node = ? ORDER BY id";
+    static const char sql[] =
+        "SELECT job, attempt, first_rank, tasks, cores, gpus, memory_mib,"
+        " state, pool, cpu_milli, gpu_shares FROM placement WHERE node = ? ORDER BY id";
     sqlite3_stmt *stmt;
     int rc = db_stmt(&r->db, sql, &stmt, err);
     if (rc)
@@ -232,8 +256,8 @@ static int sum_nodes(struct store_reader *r, struct sums *sums, struct err *err)
         sums->cores += n.cores;
         sums->gpus += n.gpus;
         sums->memory_mib += n.memory_mib;
-        sums->use.cores += use.cores;
-        sums->use.gpus += use.gpus;
+        sums->use.cpu_milli += use.cpu_milli;
+        sums->use.gpu_milli += use.gpu_milli;
         sums->use.memory_mib += use.memory_mib;
         text_free(&use.jobs);
     }
@@ -256,11 +280,11 @@ static int count_jobs(struct store_reader *r, int64_t *ret, struct err *err)
     return rc;
 }
 
-static void add_pair(struct text *t, const char *key, int64_t total, int64_t used)
+static void add_pair(struct text *t, const char *key, int64_t total, int64_t used_milli)
 {
     put_open(t, key, '{');
     put_int(t, "total", total);
-    put_int(t, "used", used);
+    put_milli(t, "used", used_milli);
     text_addc(t, '}');
 }
 
@@ -296,9 +320,9 @@ static int add_cluster(struct store_reader *r, struct text *t, struct err *err)
     for (int i = 0; i < JOB_STATE_COUNT; i++)
         put_int(t, job_state_word((enum job_state)i), jobs[i]);
     text_addc(t, '}');
-    add_pair(t, "cores", sums.cores, sums.use.cores);
-    add_pair(t, "gpus", sums.gpus, sums.use.gpus);
-    add_pair(t, "memory_mib", sums.memory_mib, sums.use.memory_mib);
+    add_pair(t, "cores", sums.cores, sums.use.cpu_milli);
+    add_pair(t, "gpus", sums.gpus, sums.use.gpu_milli);
+    add_pair(t, "memory_mib", sums.memory_mib, sums.use.memory_mib * 1000);
     text_addc(t, '}');
     return 0;
 }

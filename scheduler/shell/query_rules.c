@@ -89,12 +89,6 @@ static void put_field(const struct rule *r, const struct rule_field *f, struct t
     }
 }
 
-static void put_milli(const char *key, int64_t milli, struct text *t)
-{
-    put_key(t, key);
-    text_addf(t, milli % 1000 ? "%.3f" : "%.0f", (double)milli / 1000);
-}
-
 static void put_hours(const char *key, int64_t ms, struct text *t)
 {
     put_key(t, key);
@@ -106,8 +100,8 @@ static void put_use(struct cluster *c, const struct tally *y, struct text *t)
     put_open(t, "use", '{');
     put_int(t, "running_jobs", y->running_jobs);
     put_int(t, "submitted_jobs", y->submitted_jobs);
-    put_milli("cores", y->cores_milli, t);
-    put_milli("gpus", y->gpus_milli, t);
+    put_milli(t, "cores", y->cores_milli);
+    put_milli(t, "gpus", y->gpus_milli);
     put_int(t, "memory_mib", y->memory_mib);
     put_hours("core_hours", usage_of(c, y, USE_CORES), t);
     put_hours("gpu_hours", usage_of(c, y, USE_GPUS), t);
@@ -237,7 +231,7 @@ static void put_limit(struct cluster *c, const struct limit_row *l, struct text 
     if (l->kind >= LIMIT_JOB_CORES)
         put_null(t, "used");
     else
-        put_milli("used", l->used_milli, t);
+        put_milli(t, "used", l->used_milli);
     if (l->uid < 0 && l->of->row->kind != RULE_USER && l->kind < LIMIT_JOB_CORES)
         limit_add_top(c, l->of, l->kind, &top);
     put_str(t, "top", text_str(&top));

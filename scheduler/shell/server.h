@@ -92,6 +92,7 @@ void link_close(struct server *s, uint64_t link);
 struct submission {
     struct input_submit submit;
     char *queue, *account, *qos; // of submit, owned
+    char *need, *prefer;         // the selectors that `submit` points to; owned
     uint8_t *spec;               // packed JobSpec, owned
     size_t spec_len;
 };

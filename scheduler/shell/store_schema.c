@@ -183,6 +183,8 @@ static int upgrade_rules(struct db *db, struct err *err)
     "ALTER TABLE placement ADD COLUMN cpu_milli INTEGER NOT NULL DEFAULT 0;" \
     "ALTER TABLE placement ADD COLUMN gpu_shares TEXT NOT NULL DEFAULT '';"  \
     "ALTER TABLE node ADD COLUMN labels TEXT NOT NULL DEFAULT '';"           \
+    "ALTER TABLE node ADD COLUMN told_labels TEXT NOT NULL DEFAULT '';"      \
+    "ALTER TABLE node ADD COLUMN set_labels TEXT NOT NULL DEFAULT '';"       \
     "ALTER TABLE node ADD COLUMN gpu_model TEXT NOT NULL DEFAULT '';"        \
     "ALTER TABLE node ADD COLUMN gpu_memory_mib INTEGER NOT NULL DEFAULT 0;" \
     "ALTER TABLE node ADD COLUMN switch_path TEXT NOT NULL DEFAULT '';"      \

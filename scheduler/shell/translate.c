@@ -39,6 +39,33 @@ static int get_int(const json_t *o, const char *key, int64_t min, int64_t max, i
     return 0;
 }
 
+// A number of at most three decimals, in thousandths.
+static int get_milli(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *ret,
+                     struct err *err)
+{
+    const json_t *v = json_object_get(o, key);
+    if (!v || json_is_null(v))
+        return 0;
+    if (!json_is_number(v))
+        return wrong_type(key, "a number", err);
+    double scaled = json_number_value(v) * 1000, off;
+    AUTO(text) struct text least = {0}, most = {0};
+    text_add_milli(&least, min);
+    text_add_milli(&most, max);
+    if (!(scaled > (double)min - 1 && scaled < (double)max + 1))
+        return fail(err, E_INVALID, "\"%s\" is %g; it must be %s to %s", key, json_number_value(v),
+                    text_str(&least), text_str(&most));
+    int64_t milli = (int64_t)(scaled + 0.5);
+    off = scaled - (double)milli;
+    if (off > 1e-6 || off < -1e-6)
+        return fail(err, E_INVALID, "\"%s\" has more than three decimals. Round it.", key);
+    if (milli < min || milli > max)
+        return fail(err, E_INVALID, "\"%s\" is %g; it must be %s to %s", key, json_number_value(v),
+                    text_str(&least), text_str(&most));
+    *ret = milli;
+    return 0;
+}
+
 static int get_text(const json_t *o, const char *key, const char **ret, struct err *err)
 {
     const json_t *v = json_object_get(o, key);
@@ -88,7 +115,12 @@ static int check_keys(const json_t *body, struct err *err)
                                         "queue",
                                         "account",
                                         "qos",
-                                        "bind"};
+                                        "bind",
+                                        "tasks_per_node",
+                                        "exclusive",
+                                        "spread",
+                                        "constraint",
+                                        "prefer"};
     const char *key;
     json_t *v;
     json_object_foreach((json_t *)body, key, v)
@@ -297,20 +329,64 @@ static int take_array(const json_t *body, struct input_submit *in, struct err *e
     return 0;
 }
 
+// Cores and GPUs: whole ones and parts.
+static int take_amounts(const json_t *body, struct request *req, struct err *err)
+{
+    int64_t cpus = 1000, gpus = 0;
+    int rc = get_milli(body, "cpus", 1, CORESET_MAX * 1000, &cpus, err);
+    if (rc == 0)
+        rc = get_milli(body, "gpus", 0, NODE_GPUS_MAX * 1000, &gpus, err);
+    if (rc)
+        return rc;
+    if (gpus > 1000 && gpus % 1000)
+        return fail(err, E_INVALID,
+                    "\"gpus\" is %g: a task has whole GPUs or a share of one. Ask for a share "
+                    "below 1, or for a whole number.",
+                    (double)gpus / 1000);
+    req->cpus = (int32_t)(cpus / 1000);
+    req->cpu_milli = (int32_t)(cpus % 1000);
+    req->gpus = (int32_t)(gpus / 1000);
+    req->gpu_milli = (int32_t)(gpus % 1000);
+    return get_int(body, "memory_mib", 0, INT64_C(1) << 40, &req->memory_mib, err);
+}
+
+// How tasks lie on nodes, and on which.
+static int take_shape(const json_t *body, struct submission *ret, struct err *err)
+{
+    struct input_submit *in = &ret->submit;
+    const char *need = NULL, *prefer = NULL;
+    int64_t per_node = 0;
+    int rc = get_int(body, "tasks_per_node", 1, JOB_TASKS_MAX, &per_node, err);
+    if (rc == 0)
+        rc = get_bool(body, "exclusive", &in->req.exclusive, err);
+    if (rc == 0)
+        rc = get_bool(body, "spread", &in->req.spread, err);
+    if (rc == 0)
+        rc = get_text(body, "constraint", &need, err);
+    if (rc == 0)
+        rc = get_text(body, "prefer", &prefer, err);
+    if (rc)
+        return rc;
+    if ((need && !*need) || (prefer && !*prefer))
+        return fail(err, E_INVALID,
+                    "\"%s\" is empty. Leave it out, or write terms such as zone=a & !spot.",
+                    need && !*need ? "constraint" : "prefer");
+    in->req.tasks_per_node = (int32_t)per_node;
+    in->need = ret->need = need ? xstrdup(need) : NULL;
+    in->prefer = ret->prefer = prefer ? xstrdup(prefer) : NULL;
+    return 0;
+}
+
 static int take_request(const json_t *body, struct input_submit *in, struct err *err)
 {
-    int64_t tasks = 1, nodes = 0, cpus = 1, gpus = 0, priority = 0, attempts = 0;
+    int64_t tasks = 1, nodes = 0, priority = 0, attempts = 0;
     struct request *req = &in->req;
     req->grace_ms = 10000;
     int rc = get_int(body, "tasks", 1, JOB_TASKS_MAX, &tasks, err);
     if (rc == 0)
         rc = get_int(body, "nodes", 1, NODES_MAX, &nodes, err);
     if (rc == 0)
-        rc = get_int(body, "cpus", 1, CORESET_MAX, &cpus, err);
-    if (rc == 0)
-        rc = get_int(body, "gpus", 0, NODE_GPUS_MAX, &gpus, err);
-    if (rc == 0)
-        rc = get_int(body, "memory_mib", 0, INT64_C(1) << 40, &req->memory_mib, err);
+        rc = take_amounts(body, req, err);
     if (rc == 0)
         rc = get_int(body, "time_limit_ms", 0, INT64_C(1) << 40, &req->time_limit_ms, err);
     if (rc == 0)
@@ -328,8 +404,6 @@ static int take_request(const json_t *body, struct input_submit *in, struct err 
                     nodes, tasks);
     req->tasks = (int32_t)tasks;
     req->nodes = (int32_t)nodes;
-    req->cpus = (int32_t)cpus;
-    req->gpus = (int32_t)gpus;
     in->priority = (int32_t)priority;
     in->max_attempts = (int32_t)attempts;
     return 0;
@@ -383,6 +457,8 @@ int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct 
     if (rc == 0)
         rc = take_request(body, in, err);
     if (rc == 0)
+        rc = take_shape(body, ret, err);
+    if (rc == 0)
         rc = take_on_lost(body, &in->req, err);
     if (rc == 0)
         rc = take_mpi(body, &in->req, err);
@@ -409,6 +485,7 @@ void submission_free(struct submission *s)
     free(s->queue);
     free(s->account);
     free(s->qos);
-    s->spec = NULL;
-    s->queue = s->account = s->qos = NULL;
+    free(s->need);
+    free(s->prefer);
+    *s = (struct submission){0};
 }

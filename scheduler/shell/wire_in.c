@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ATTEMPTS_MAX = 65536, TASKS_MAX = 65536 };
+enum { ATTEMPTS_MAX = 65536, TASKS_MAX = 65536, MILLI_MAX = CORESET_MAX * 1000 };
 
 static struct attempt_id attempt_of(const Muster__AttemptId *a)
 {
@@ -17,6 +17,18 @@ static enum agent_state state_of(Muster__AttemptState s)
     return (unsigned)s < AGENT_STATE_COUNT ? (enum agent_state)s : AGENT_ENDING;
 }
 
+static void fill_gpus(struct reported_attempt *to, const Muster__Resources *held)
+{
+    for (size_t i = 0; i < held->n_gpus; i++) {
+        uint32_t g = held->gpus[i];
+        if (g >= NODE_GPUS_MAX)
+            continue;
+        to->gpus |= UINT64_C(1) << g;
+        if (held->n_gpu_milli == held->n_gpus && held->gpu_milli[i] < 1000)
+            to->shares.milli[g] = (uint16_t)held->gpu_milli[i];
+    }
+}
+
 static void fill_attempt(struct reported_attempt *to, const Muster__AttemptStatus *from)
 {
     *to = (struct reported_attempt){
@@ -24,9 +36,9 @@ static void fill_attempt(struct reported_attempt *to, const Muster__AttemptStatu
     if (!from->held)
         return;
     coreset_parse(from->held->cores, "cores", &to->cores, NULL);
-    for (size_t i = 0; i < from->held->n_gpus; i++)
-        if (from->held->gpus[i] < NODE_GPUS_MAX)
-            to->gpus |= UINT64_C(1) << from->held->gpus[i];
+    coreset_parse(from->held->pool, "pool", &to->pool, NULL);
+    to->cpu_milli = from->held->cpu_milli < MILLI_MAX ? (int32_t)from->held->cpu_milli : MILLI_MAX;
+    fill_gpus(to, from->held);
     to->memory_mib = from->held->memory_mib;
     to->port = from->held->port <= UINT16_MAX ? (int32_t)from->held->port : 0;
 }
@@ -54,6 +66,12 @@ static void from_hello(const Muster__Hello *h, struct node_id node, uint64_t ses
         .cores = (int32_t)(h->cores < CORESET_MAX ? h->cores : CORESET_MAX),
         .gpus = (int32_t)(h->gpus < NODE_GPUS_MAX ? h->gpus : NODE_GPUS_MAX),
         .memory_mib = h->memory_mib,
+        .labels = h->labels,
+        .gpu_model = h->gpu_model,
+        .gpu_memory_mib = h->gpu_memory_mib,
+        .switch_path = h->switch_path,
+        .numa_cores = h->numa_cores,
+        .gpu_numa = h->gpu_numa,
         .attempts = list,
         .attempts_count = count,
     };

@@ -101,18 +101,39 @@ static uint64_t launch_secret(const struct server *s, struct attempt_id id)
     return v;
 }
 
-static void fill_resources(Muster__Resources *to, const struct placement *p, struct text *cores,
-                           uint32_t gpus[NODE_GPUS_MAX])
+// The message of what a part holds, with the storage that it points to.
+struct held_message {
+    Muster__Resources r;
+    uint32_t gpus[NODE_GPUS_MAX], gpu_milli[NODE_GPUS_MAX];
+    struct text cores, pool;
+};
+
+static void held_message_free(struct held_message *m)
 {
-    muster__resources__init(to);
-    text_add_coreset(cores, &p->cores);
-    to->cores = (char *)text_str(cores);
-    to->gpus = gpus;
+    text_free(&m->cores);
+    text_free(&m->pool);
+}
+
+static void fill_resources(struct held_message *to, const struct placement *p)
+{
+    muster__resources__init(&to->r);
+    text_add_coreset(&to->cores, &p->cores);
+    text_add_coreset(&to->pool, &p->pool);
+    to->r.cores = (char *)text_str(&to->cores);
+    to->r.pool = (char *)text_str(&to->pool);
+    to->r.cpu_milli = (uint32_t)p->cpu_milli;
+    to->r.gpus = to->gpus;
+    to->r.gpu_milli = to->gpu_milli;
+    bool shares = false;
     for (uint32_t g = 0; g < NODE_GPUS_MAX; g++)
-        if (p->gpus >> g & 1)
-            gpus[to->n_gpus++] = g;
-    to->memory_mib = p->memory_mib;
-    to->port = (uint32_t)p->port;
+        if (p->gpus >> g & 1) {
+            to->gpu_milli[to->r.n_gpus] = (uint32_t)placement_gpu_milli(p, (int)g);
+            to->gpus[to->r.n_gpus++] = g;
+            shares |= p->shares.milli[g] != 0;
+        }
+    to->r.n_gpu_milli = shares ? to->r.n_gpus : 0;
+    to->r.memory_mib = p->memory_mib;
+    to->r.port = (uint32_t)p->port;
 }
 
 static void fill_launch(struct server *s, const struct effect *e, Muster__Launch *l)
@@ -129,6 +150,8 @@ static void fill_launch(struct server *s, const struct effect *e, Muster__Launch
     l->node_index = (uint32_t)e->launch.part;
     l->cpus_per_task = (uint32_t)j->req.cpus;
     l->gpus_per_task = (uint32_t)j->req.gpus;
+    l->cpu_milli_per_task = (uint32_t)j->req.cpu_milli;
+    l->gpu_milli_per_task = (uint32_t)j->req.gpu_milli;
     l->memory_mib_per_task = j->req.memory_mib;
     l->time_limit_ms = j->req.time_limit_ms;
     l->grace_ms = j->req.grace_ms;
@@ -142,11 +165,9 @@ static void send_launch(struct server *s, const struct effect *e)
 {
     size_t count = e->launch.parts_count;
     Muster__AttemptId id;
-    Muster__Resources resources;
+    AUTO(held_message) struct held_message held = {0};
     Muster__Launch l;
     Muster__ToAgent m = MUSTER__TO_AGENT__INIT;
-    uint32_t gpus[NODE_GPUS_MAX];
-    AUTO(text) struct text cores = {0};
     const struct spec *spec;
     struct err err;
     if (spec_get(s, &e->launch.of->spec, &spec, &err)) {
@@ -166,13 +187,13 @@ static void send_launch(struct server *s, const struct effect *e)
         list[i] = &parts[i];
     }
     fill_id(&id, e->attempt);
-    fill_resources(&resources, &e->launch.parts[e->launch.part], &cores, gpus);
+    fill_resources(&held, &e->launch.parts[e->launch.part]);
     fill_launch(s, e, &l);
     l.attempt = &id;
     l.spec = (ProtobufCBinaryData){spec->len, spec->bytes};
     l.n_nodes = count;
     l.nodes = list;
-    l.resources = &resources;
+    l.resources = &held.r;
     m.body_case = MUSTER__TO_AGENT__BODY_LAUNCH;
     m.launch = &l;
     send_frame(s, e, &m);

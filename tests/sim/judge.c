@@ -287,7 +287,7 @@ static void against_neighbour(struct sim *s, struct keeper *k, const struct grou
     if (same_job && o->id.number == g->id.number && o->launch.index == g->launch.index)
         broken(s, "job %" PRIu64 ": part %d of attempt %u runs twice", g->launch.job.v,
                g->launch.index, g->id.number);
-    if (k == other && (coreset_intersects(&a->cores, &b->cores) || (a->gpus & b->gpus)))
+    if (k == other && agent_held_clash(a, b))
         broken(s, "%s: jobs %" PRIu64 " and %" PRIu64 " have the same cores or GPUs", k->name,
                g->launch.job.v, o->launch.job.v);
     // A restored database does not know the ports of what runs before its agent has told it.
@@ -319,9 +319,26 @@ static void against_tables(struct sim *s, const struct group *g)
     t->started |= UINT32_C(1) << g->launch.index;
 }
 
+// Of what tasks share there: no GPU over the whole of it, no pool over its cores.
+static void against_shares(struct sim *s, const struct keeper *k, const struct group *g)
+{
+    struct agent_held_sum sum = {0};
+    const struct coreset *pool = &g->launch.order.held.pool;
+    int64_t parts = 0;
+    const struct group *o;
+    TAILQ_FOREACH(o, &k->groups, link)
+    if (o->alive) {
+        agent_held_add(&sum, &o->launch.order.held);
+        parts += agent_held_of_pool(&o->launch.order.held, pool);
+    }
+    if (agent_held_over(&sum) || parts > 1000 * (int64_t)coreset_count(pool))
+        broken(s, "%s: job %" PRIu64 " shares what is given out already", k->name, g->launch.job.v);
+}
+
 void judge_task_start(struct sim *s, struct keeper *k, const struct group *g)
 {
     int64_t memory_mib = 0;
+    against_shares(s, k, g);
     s->counts.starts++;
     tell(&s->world, "%s: job %" PRIu64 " attempt %u starts %d tasks", k->name, g->launch.job.v,
          g->id.number, g->launch.tasks);
@@ -338,7 +355,8 @@ void judge_task_start(struct sim *s, struct keeper *k, const struct group *g)
     if (memory_mib > k->memory_mib)
         broken(s, "%s: %" PRId64 " MiB given out of %" PRId64, k->name, memory_mib, k->memory_mib);
     struct coreset all = coreset_first((unsigned)k->cores);
-    if (!coreset_contains(&all, &g->launch.order.held.cores))
+    if (!coreset_contains(&all, &g->launch.order.held.cores) ||
+        !coreset_contains(&all, &g->launch.order.held.pool))
         broken(s, "%s: cores that it has not", k->name);
     against_tables(s, g);
 }

@@ -18,13 +18,17 @@ static enum agent_state state_of(enum attempt_phase phase)
 
 static struct reported_attempt reported(const struct agent_attempt *t)
 {
-    return (struct reported_attempt){.id = t->order.id,
-                                     .state = state_of(t->phase),
-                                     .started = t->started,
-                                     .cores = t->order.held.cores,
-                                     .gpus = t->order.held.gpus,
-                                     .memory_mib = t->order.held.memory_mib,
-                                     .port = (int32_t)t->order.held.port};
+    struct reported_attempt a = {.id = t->order.id,
+                                 .state = state_of(t->phase),
+                                 .started = t->started,
+                                 .cores = t->order.held.cores,
+                                 .pool = t->order.held.pool,
+                                 .cpu_milli = t->order.held.cpu_milli,
+                                 .gpus = t->order.held.gpus,
+                                 .memory_mib = t->order.held.memory_mib,
+                                 .port = (int32_t)t->order.held.port};
+    memcpy(a.shares.milli, t->order.held.gpu_milli, sizeof a.shares.milli);
+    return a;
 }
 
 static struct report_letter *letter(enum input_kind kind, size_t more)

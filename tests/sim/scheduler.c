@@ -62,7 +62,12 @@ static void fill_launch(struct sim *s, const struct effect *e, uint64_t term, st
                   .prepare_lease_ms = e->launch.prepare_lease_ms,
                   .grace_ms = j->req.grace_ms,
                   .prepare = e->launch.prepare,
-                  .held = {p->cores, p->gpus, p->memory_mib, (uint32_t)p->port}},
+                  .held = {.cores = p->cores,
+                           .pool = p->pool,
+                           .cpu_milli = p->cpu_milli,
+                           .gpus = p->gpus,
+                           .memory_mib = p->memory_mib,
+                           .port = (uint32_t)p->port}},
         .term = term,
         .placement = p->id,
         .job = e->launch.job,
@@ -80,6 +85,7 @@ static void fill_launch(struct sim *s, const struct effect *e, uint64_t term, st
             if (!s->keepers[k].clone && strcmp(s->keepers[k].name, n->name) == 0)
                 to->keepers[i] = k;
     }
+    memcpy(to->order.held.gpu_milli, p->shares.milli, sizeof to->order.held.gpu_milli);
 }
 
 static void send(struct sim *s, const struct effect *e, uint64_t term)

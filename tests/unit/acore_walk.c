@@ -107,17 +107,30 @@ static void check_lease(const struct slot *s)
                s->id.job.v, s->word - s->lease_by_ms);
 }
 
+// What runs at once: no core or GPU is given out over the whole of it.
+static void check_held(const struct walk *w, const struct slot *s)
+{
+    struct agent_held_sum sum = {0};
+    int64_t parts = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        const struct slot *o = &w->slots[i];
+        if (!o->tasks)
+            continue;
+        CHECK(o == s || !agent_held_clash(&o->order.held, &s->order.held));
+        agent_held_add(&sum, &o->order.held);
+        parts += agent_held_of_pool(&o->order.held, &s->order.held.pool);
+    }
+    CHECK(!agent_held_over(&sum));
+    CHECK(parts <= 1000 * (int64_t)coreset_count(&s->order.held.pool));
+}
+
 static void start_tasks(struct walk *w, struct slot *s)
 {
     CHECKF(!s->started, "job %" PRIu64 " is started twice", s->id.job.v);
     CHECK(on_disk(w, AGENT_RECORD_ORDER, s->id));
     CHECK(!s->told && !s->ack_sent);
-    for (int i = 0; i < SLOTS; i++) {
-        struct slot *o = &w->slots[i];
-        CHECK(o == s || !o->tasks ||
-              !coreset_intersects(&o->order.held.cores, &s->order.held.cores));
-    }
     s->started = s->tasks = true;
+    check_held(w, s);
     w->starts++;
     check_lease(s);
 }
@@ -276,6 +289,21 @@ static void send_kill(struct walk *w, struct slot *s)
                                  .reason = {.code = REASON_CANCELLED}});
 }
 
+// A core, or parts of cores and of a GPU.
+static void choose_held(struct walk *w, struct agent_held *ret)
+{
+    if (chance(w, 2)) {
+        coreset_add(&ret->cores, (unsigned)rng_below(&w->rng, CORES));
+        return;
+    }
+    coreset_add(&ret->pool, (unsigned)rng_below(&w->rng, CORES));
+    coreset_add(&ret->pool, (unsigned)rng_below(&w->rng, CORES));
+    ret->cpu_milli = 1 + (int32_t)rng_below(&w->rng, 999);
+    int g = (int)rng_below(&w->rng, 2);
+    ret->gpus = UINT64_C(1) << g;
+    ret->gpu_milli[g] = (uint16_t)(chance(w, 4) ? 0 : 1 + rng_below(&w->rng, 999));
+}
+
 static void place(struct walk *w)
 {
     struct slot *s = any_slot(w);
@@ -290,7 +318,7 @@ static void place(struct walk *w)
         .grace_ms = 1000,
         .prepare = chance(w, 2),
     };
-    coreset_add(&s->order.held.cores, (unsigned)rng_below(&w->rng, CORES));
+    choose_held(w, &s->order.held);
     if (chance(w, 10))
         send_kill(w, s); // overtakes its launch
     send_launch(w, s);

@@ -177,26 +177,32 @@ static void selectors_say_which_nodes(void **state)
     holds("gpu.memory<=80GiB", &bare, false);
     holds("switch", &bare, false);
     holds("!zone=a & !spot & !gpu.model=V100M16", &bare, true);
-    static const char *const malformed[] = {
-        "",
-        "&",
-        "zone=",
-        "zone=a,b",
-        "a b",
-        "a |b",
-        "a & ",
-        "=a",
-        "gpu.memory",
-        "gpu.memory>=16",
-        "gpu.memory>16GiB",
-        "zone>=a",
-        "a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q",
+    static const struct {
+        const char *text;
+        int at;
+    } malformed[] = {
+        {"", 0},
+        {"&", 0},
+        {"zone=", 5},
+        {"zone=a,b", 6},
+        {"a b", 2},
+        {"a |b", 2},
+        {"a & ", 4},
+        {"!", 1},
+        {"=a", 0},
+        {"gpu.memory", 0},
+        {"zone=a & gpu.memory>=16", 21},
+        {"gpu.memory>16GiB", 10},
+        {"zone>=a", 6},
+        {"a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q", 31},
     };
     for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
         struct selector s = {0};
-        memcpy(s.text, malformed[i], strlen(malformed[i]) + 1);
+        memcpy(s.text, malformed[i].text, strlen(malformed[i].text) + 1);
         if (!selector_parse(&s))
-            fail_msg("\"%s\" has a meaning", malformed[i]);
+            fail_msg("\"%s\" has a meaning", malformed[i].text);
+        if (s.wrong_at != malformed[i].at)
+            fail_msg("\"%s\" is wrong at %d, it is said", malformed[i].text, s.wrong_at);
     }
 }
 

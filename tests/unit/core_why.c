@@ -45,7 +45,7 @@ static void each_condition_keeps_fewer_nodes(void **state)
                     "! with 600 MiB free now: 1/1\n");
     assert_int_equal(w.holders_count, 1);
     assert_int_equal(w.holders[0].job->id.v, 1);
-    assert_int_equal(w.holders[0].gpus, 1);
+    assert_int_equal(w.holders[0].gpu_milli, 1000);
     assert_int_equal(w.holders[0].until_ms, 0); // it has no limit
 }
 

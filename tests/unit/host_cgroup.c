@@ -121,7 +121,7 @@ static void v2_is_preferred_and_delegates_what_there_is(void **state)
     struct cgroup_host *h = cgroup_host_open(t->root, "muster/c1");
     struct cgroup_features f = cgroup_features(h);
     assert_true(f.v2 && f.memory && f.pids && f.freezer && f.kill);
-    assert_string_equal(f.detail, "cgroup v2: memory pids freezer");
+    assert_string_equal(f.detail, "cgroup v2: memory pids freezer cpu");
     expect_file(t, V2, "cgroup.subtree_control", "+memory +pids");
     expect_file(t, V2 "/muster", "cgroup.subtree_control", "+memory +pids");
     expect_file(t, V2 "/muster/c1", "cgroup.subtree_control", "+memory +pids");
@@ -159,6 +159,45 @@ static void v2_limits_kills_and_counts(void **state)
     assert_int_equal(cgroup_peak_mib(h, "n1.a.1"), 70);
     assert_int_equal(cgroup_oom_kills(h, "n1.b.1"), -1);
     assert_int_equal(cgroup_peak_mib(h, "n1.b.1"), -1);
+    cgroup_host_close(h);
+}
+
+static void parts_of_cores_are_weights(void **state)
+{
+    struct tree *t = *state;
+    struct err err;
+    static const char group[] = "sys/fs/cgroup/cpu/muster/c1/n1.a.1";
+    static const struct {
+        int64_t milli;
+        const char *v1, *v2;
+    } weights[] = {
+        {500, "512", "50"}, {1500, "1536", "150"}, {1, "2", "1"}, {1000000, "262144", "10000"}};
+    make_dirs(t, group);
+    make_dirs(t, "sys/fs/cgroup/pids");
+    put(t, "sys/fs/cgroup/cpu", "cgroup.procs", "");
+    put(t, "sys/fs/cgroup/pids", "cgroup.procs", "");
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
+        put(t, group, "cpu.shares", "");
+        struct cgroup_host *h = cgroup_host_open(t->root, "muster/c1");
+        assert_string_equal(cgroup_features(h).detail, "cgroup v1: pids cpu");
+        assert_int_equal(cgroup_make(h, "n1.a.1", 0, geteuid(), &err), 0);
+        cgroup_weigh(h, "n1.a.1", weights[i].milli, false, geteuid());
+        expect_file(t, group, "cpu.shares", ""); // its cores are its own
+        cgroup_weigh(h, "n1.a.1", weights[i].milli, true, geteuid());
+        expect_file(t, group, "cpu.shares", weights[i].v1);
+        cgroup_host_close(h);
+    }
+    make_v2(t, "cpuset cpu memory pids\n");
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
+        put(t, V2_GROUP, "cpu.weight", "");
+        struct cgroup_host *h = cgroup_host_open(t->root, "muster/c1");
+        cgroup_weigh(h, "n1.a.1", weights[i].milli, false, geteuid());
+        expect_file(t, V2_GROUP, "cpu.weight", weights[i].v2);
+        cgroup_host_close(h);
+    }
+    make_v2(t, "cpuset memory pids\n");
+    struct cgroup_host *h = cgroup_host_open(t->root, "muster/c1");
+    assert_false(cgroup_features(h).cpu);
     cgroup_host_close(h);
 }
 
@@ -612,6 +651,7 @@ int main(void)
         STORY(v2_is_preferred_and_delegates_what_there_is),
         STORY(v2_limits_kills_and_counts),
         STORY(tasks_of_another_user_are_in_their_v2_group),
+        STORY(parts_of_cores_are_weights),
         STORY(a_limit_that_cannot_be_set_is_an_error),
         STORY(without_cgroup_kill_every_member_is_killed),
         STORY(v1_uses_each_controller_that_there_is),

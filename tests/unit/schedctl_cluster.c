@@ -102,7 +102,13 @@ static void a_number_alone_is_never_signalled(void **state)
 static void configuration(void **state)
 {
     (void)state;
-    struct private_cluster p = {3, 2, 512, 1}, q;
+    struct private_cluster p = {.nodes = 3,
+                                .cpus = 2,
+                                .memory_mib = 512,
+                                .gpus = 1,
+                                .labels = "zone=a,spot",
+                                .gpu_model = "A100"},
+                           q;
     struct err err;
     AUTO_FREE char *path = in_dir("cluster.json");
     assert_int_equal(private_load(fake_dir, &q, &err), E_NOT_FOUND);
@@ -200,7 +206,7 @@ static void down(void **state)
                    *n1 = in_dir("c/nodes/n1"), *run = in_dir("c/nodes/n1/run"),
                    *boot = in_dir("c/nodes/n1/run/boot"), *sl = in_dir("c/scheduler/lock"),
                    *al = in_dir("c/nodes/n1/lock"), *shl = in_dir("c/nodes/n1/run/boot/x.lock");
-    struct private_cluster p = {1, 1, 1, 0};
+    struct private_cluster p = {.nodes = 1, .cpus = 1, .memory_mib = 1};
     struct err err;
     assert_int_equal(SCHEDCTL("cluster", "down"), 2); // no cluster
     char *dirs[] = {c, s, n, n1, run, boot};

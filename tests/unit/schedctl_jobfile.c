@@ -51,6 +51,11 @@ static void every_key(void **state)
           "\"hold\":true,\"max_attempts\":3,\"memory_mib\":2048,\"mpi\":\"none\","
           "\"name\":\"hello\",\"nodes\":2,\"on_lost\":\"requeue:10m\",\"output_limit\":1048576,"
           "\"priority\":-7,\"queue\":\"night\",\"tasks\":4,\"time_limit_ms\":5400000}");
+    taken("argv: [a]\ncpus: 1.5\ngpus: 0.25\ntasks_per_node: 2\nspread: true\nexclusive: false\n"
+          "constraint: zone=a & !spot\nprefer: gpu.model=A100|H100\n",
+          "{\"argv\":[\"a\"],\"constraint\":\"zone=a & !spot\",\"cpus\":1.5,"
+          "\"exclusive\":false,\"gpus\":0.25,\"prefer\":\"gpu.model=A100|H100\","
+          "\"spread\":true,\"tasks_per_node\":2}");
     taken("argv:\n- sh\n- -c\n- \"a\\nb\"\n", "{\"argv\":[\"sh\",\"-c\",\"a\\nb\"]}");
     taken("time: 00:01:30\nargv: [a]\n", "{\"argv\":[\"a\"],\"time_limit_ms\":90000}");
 }
@@ -58,6 +63,16 @@ static void every_key(void **state)
 static void wrong_keys(void **state)
 {
     (void)state;
+    refused("argv: [a]\ngpus: 1.5\n",
+            "job.yaml:2:7: \"gpus\" 1.5: a task has whole GPUs or a share of one. Use a share "
+            "below 1, or a whole number.");
+    refused("argv: [a]\ncpus: 0\n", "job.yaml:2:7: \"cpus\" 0 is out of range. Use 0.001 to 1024.");
+    refused("argv: [a]\ncpus: 0.0005\n",
+            "job.yaml:2:7: \"cpus\" \"0.0005\" has more than three decimals. Round it.");
+    refused("argv: [a]\ncpus: half\n",
+            "job.yaml:2:7: \"cpus\" \"half\" is not a number such as 2 or 0.5");
+    refused("argv: [a]\ncpus: '0.5'\n",
+            "job.yaml:2:7: \"cpus\" must be a number such as 2 or 0.5, without quotes");
     refused("name: x\ntasks: 4\nmemmory: 2GiB\n",
             "job.yaml:3:1: unknown key \"memmory\". Did you mean \"memory\"?");
     refused("argv: [a]\nmemory_mib: 2\n",

@@ -318,7 +318,8 @@ static void test_older_versions_are_brought_up(void **state)
     "ALTER TABLE placement DROP COLUMN gpu_shares; ALTER TABLE node DROP COLUMN labels;"   \
     "ALTER TABLE node DROP COLUMN gpu_model; ALTER TABLE node DROP COLUMN gpu_memory_mib;" \
     "ALTER TABLE node DROP COLUMN switch_path; ALTER TABLE node DROP COLUMN numa_cores;"   \
-    "ALTER TABLE node DROP COLUMN gpu_numa;"
+    "ALTER TABLE node DROP COLUMN gpu_numa; ALTER TABLE node DROP COLUMN told_labels;"     \
+    "ALTER TABLE node DROP COLUMN set_labels;"
 
 static void test_version_1_is_brought_up(void **state)
 {

@@ -290,6 +290,11 @@ static void test_a_running_job(void **state)
         {"tasks", "2"},
         {"nodes", "\"n[1-2]\""},
         {"cpus", "3"},
+        {"tasks_per_node", "null"},
+        {"exclusive", "false"},
+        {"spread", "false"},
+        {"constraint", "null"},
+        {"prefer", "null"},
         {"gpus", "1"},
         {"memory_mib", "512"},
         {"time_limit_ms", "0"},
@@ -312,7 +317,9 @@ static void test_a_running_job(void **state)
     assert_int_equal(json_array_size(placements), 3);
     AUTO_FREE char *first = json_dumps(json_array_get(placements, 0), JSON_COMPACT);
     assert_string_equal(first, "{\"node\":\"n1\",\"attempt\":3,\"first_rank\":0,\"tasks\":1,"
-                               "\"cores\":\"0-2\",\"gpus\":[1],\"memory_mib\":512,\"port\":20001,"
+                               "\"cores\":\"0-2\",\"gpus\":[1],\"shared_cores\":\"\","
+                               "\"shared_cpus\":0,\"gpu_shares\":{},\"memory_mib\":512,"
+                               "\"port\":20001,"
                                "\"state\":\"running\"}");
     json_decref(v);
 }
