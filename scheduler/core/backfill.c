@@ -8,6 +8,7 @@
 enum {
     COST_A_MS = 2000,    // a plan that cost so much is made again a millisecond later at most
     COST_A_PASS = 20000, // so much is spent on looking for earlier starts in one pass
+    LATE_MS = 1000,      // a job that should have started is planned anew so often
     COST_KEPT = 8,       // of a node with promises
 };
 
@@ -30,6 +31,7 @@ struct reservation {
     uint64_t planned_at; // growth then
     int64_t again_at_ms; // not planned anew before
     bool hidden;
+    bool late; // its time has come without room: hidden until it is planned anew
     size_t count;
     struct share *shares;
 };
@@ -583,20 +585,22 @@ void backfill_visit(struct cluster *c, struct job *j, int64_t *cost)
     struct backfill *plan = &c->backfill;
     struct reservation *r = reservation_of(c, j);
     size_t at = place_of(c, r);
-    CHECK(at >= plan->visited && !r->hidden);
+    CHECK(at >= plan->visited);
     for (; at > plan->visited; at--)
         plan->items[at] = plan->items[at - 1];
     plan->items[at] = r;
     *cost += (int64_t)r->count;
-    bool good = holds(c, r);
+    bool good = !r->late && holds(c, r);
     if (good && (r->planned_at == grown_end(c) || c->now.boot_ms < r->again_at_ms ||
                  plan->spent >= COST_A_PASS)) {
         plan->visited++;
         say_start(c, j, r->starts_wall_ms);
         return;
     }
-    hide(c, r);
     int64_t before = *cost;
+    uint64_t changes = plan->changes;
+    if (!r->hidden)
+        hide(c, r);
     struct reservation *again = search(c, j, cost);
     plan->spent += *cost - before;
     if (again && (!good || again->from_ms < r->from_ms)) {
@@ -607,6 +611,7 @@ void backfill_visit(struct cluster *c, struct job *j, int64_t *cost)
         if (again)
             reservation_free(again);
         show(c, r);
+        plan->changes = changes;
     } else {
         drop_at(c, at);
         return;
@@ -618,6 +623,13 @@ void backfill_begin(struct cluster *c)
 {
     c->backfill.visited = 0;
     c->backfill.spent = 0;
+    // Promises of the past would bind each other for ever.
+    for (size_t i = 0; i < c->backfill.count; i++) {
+        struct reservation *r = c->backfill.items[i];
+        r->late = r->from_ms < c->now.boot_ms;
+        if (r->late && !r->hidden)
+            hide(c, r);
+    }
     if (c->backfill.overdue_ms > c->now.boot_ms)
         return;
     for (size_t i = 0; i < c->nodes_count; i++)
@@ -633,30 +645,41 @@ void backfill_end(struct cluster *c)
     while (p && p->ends_ms < c->now.boot_ms - OVERDUE_MS)
         p = RB_NEXT(placement_ends, &c->ends, (struct placement *)p);
     plan->overdue_ms = p && p->ends_ms < INT64_MAX ? p->ends_ms + OVERDUE_MS + 1 : INT64_MAX;
+    plan->wake_ms = plan->overdue_ms;
+    for (size_t i = 0; i < plan->count; i++) {
+        int64_t from_ms = plan->items[i]->from_ms;
+        if (from_ms <= c->now.boot_ms)
+            from_ms = c->now.boot_ms + LATE_MS;
+        plan->wake_ms = from_ms < plan->wake_ms ? from_ms : plan->wake_ms;
+    }
 }
 
 void backfill_hide(struct cluster *c, struct job *j)
 {
-    if (j->reserved)
-        hide(c, reservation_of(c, j));
+    struct reservation *r = reservation_of(c, j);
+    if (r && !r->late)
+        hide(c, r);
 }
 
 void backfill_show(struct cluster *c, struct job *j)
 {
-    if (j->reserved)
-        show(c, reservation_of(c, j));
+    struct reservation *r = reservation_of(c, j);
+    if (r && !r->late)
+        show(c, r);
 }
 
 void backfill_hide_all(struct cluster *c)
 {
     for (size_t i = 0; i < c->backfill.count; i++)
-        hide(c, c->backfill.items[i]);
+        if (!c->backfill.items[i]->late)
+            hide(c, c->backfill.items[i]);
 }
 
 void backfill_show_all(struct cluster *c)
 {
     for (size_t i = 0; i < c->backfill.count; i++)
-        show(c, c->backfill.items[i]);
+        if (!c->backfill.items[i]->late)
+            show(c, c->backfill.items[i]);
 }
 
 void backfill_check(const struct cluster *c)
@@ -664,8 +687,8 @@ void backfill_check(const struct cluster *c)
     size_t shares = 0, listed = 0;
     for (size_t i = 0; i < c->backfill.count; i++) {
         const struct reservation *r = c->backfill.items[i];
-        CHECK(r->job->reserved && r->job->queued && !r->hidden);
-        shares += r->count;
+        CHECK(r->job->reserved && r->job->queued && r->hidden == r->late);
+        shares += r->hidden ? 0 : r->count;
     }
     for (size_t i = 0; i < c->nodes_count; i++)
         for (const struct share *s = first_on(c, i); s; s = next_on(s)) {

@@ -33,6 +33,7 @@ struct backfill {
     struct reservation **items;
     size_t count, cap, visited;
     size_t shown;       // whose promises stand
+    int64_t wake_ms;    // when time alone asks for another pass
     int64_t overdue_ms; // when the next placement will have overstayed, as of the last pass
     int64_t spent;      // of this pass, on looking for earlier starts
     uint64_t changes;   // rises when promises may have become weaker

@@ -126,10 +126,11 @@ static uint64_t stamp(const struct cluster *c)
 // Room for the job, its own promise aside.
 static bool find_room(struct cluster *c, struct job *j, const struct fit_node **f, size_t *count)
 {
-    uint64_t before = c->looked;
+    uint64_t before = c->looked, changes = c->backfill.changes;
     backfill_hide(c, j);
     bool found = fit(c, &j->req, FIT_FREE, f, count);
     backfill_show(c, j);
+    c->backfill.changes = changes; // all is as it was
     if (!found && !j->reserved && backfill_outrank(c, j))
         found = fit(c, &j->req, FIT_FREE, f, count);
     c->pass.cost += (int64_t)(c->looked - before);
@@ -217,6 +218,8 @@ static enum considered consider(struct cluster *c, struct job_class *k)
             return place(c, k, f, count);
         }
         k->refused_at = stamp(c);
+        if (!c->pass.refused)
+            c->pass.refused = k->refused_at;
     }
     if (!fits_usable(c, k)) {
         c->pass.again |= j->reserved; // what was kept for it may be for those before it
@@ -240,6 +243,7 @@ static void pass_begin(struct cluster *c)
     c->pass.at = RB_MIN(class_order, &c->queue);
     c->pass.blocked = c->pass.depth = 0;
     c->pass.seconds_count = 0;
+    c->pass.refused = 0;
     backfill_begin(c);
     c->pass.again = false;
 }
@@ -255,6 +259,10 @@ static void pass_end(struct cluster *c)
     c->pass.at = NULL;
     c->pass.seconds_count = 0;
     backfill_end(c);
+    if (c->backfill.count)
+        wake_by(c, c->backfill.wake_ms);
+    // A promise that became weaker after somebody was refused for it.
+    c->pass.again |= c->pass.refused && c->pass.refused != stamp(c);
     grown_cut(c);
 }
 

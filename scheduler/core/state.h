@@ -121,7 +121,8 @@ struct cluster {
     struct {
         uint64_t number;
         bool running;
-        bool again;           // something can start that the pass had passed
+        uint64_t refused; // stamp of the first refusal of a job for which there was room; 0: none
+        bool again;       // something can start that the pass had passed
         struct job_class *at; // where it goes on; NULL: it is over
         int64_t cost;         // of this step, in nodes looked at
         int64_t blocked;      // jobs that found too little room
