@@ -125,8 +125,9 @@ def write_swf(path, processors, jobs):
     with open(path, "w", encoding="utf-8") as f:
         f.write(f"; MaxProcs: {processors}\n")
         for i, (submit, run, procs, limit) in enumerate(jobs):
-            f.write(f"{i + 1} {submit} -1 {run} {procs} -1 -1 -1 {limit} -1 1 {i % 100} {i % 7} -1 "
-                    f"{i % 5} -1 -1 -1\n")
+            owner = (procs * 31 + limit // 60) % 100  # of a shape, so that there are 1,000 classes
+            f.write(f"{i + 1} {submit} -1 {run} {procs} -1 -1 -1 {limit} -1 1 {owner} 1 -1 1 -1 -1 "
+                    "-1\n")
 
 
 def churn(nodes, rng):

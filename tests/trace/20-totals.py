@@ -42,7 +42,7 @@ if need(tap, PHILLY):
     rows = csv_rows(PHILLY)
     seconds = sum(float(r["duration"]) * int(r["num_gpus"]) for r in rows)
     totals(tap, "Philly", PHILLY, len(rows), seconds, "gpu")
-    totals(tap, "Philly, six times as fast", PHILLY, len(rows), seconds, "gpu", "--load", "6")
+    totals(tap, "Philly, six times as fast", PHILLY, len(rows), seconds, "gpu", "--load", "6", "--policy", "fcfs")
 for path in POLLUX:
     if need(tap, path):
         hours = {"cifar10": 0.1, "ncf": 0.1, "deepspeech2": 10, "bert": 10, "yolov3": 1000,
