@@ -75,6 +75,18 @@ static void ask_both(struct site *s, struct rng *r)
     waited += empty && !found;
 }
 
+// A look at every node knows nothing of what is kept for others.
+static void ask_without_promises(struct site *s, struct rng *r)
+{
+    struct cluster *c = s->h.c;
+    size_t size = c->nodes_count * sizeof *c->kept;
+    AUTO_FREE const struct kept **kept = xmemdup(c->kept, size);
+    memset(c->kept, 0, size);
+    for (int k = 0; k < QUESTIONS; k++)
+        ask_both(s, r);
+    memcpy(c->kept, kept, size);
+}
+
 static void end_any(struct site *s, struct rng *r)
 {
     const struct placement *p = NULL;
@@ -114,8 +126,7 @@ static void one_cluster(enum policy policy, int nodes, uint64_t seed)
             site_ask(s, q);
         else
             end_any(s, &r);
-        for (int k = 0; k < QUESTIONS; k++)
-            ask_both(s, &r);
+        ask_without_promises(s, &r);
     }
     site_teardown_plain(&state);
 }
