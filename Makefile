@@ -201,6 +201,7 @@ check-long: deps-test ## the slow proofs: every crash point, the whole model, 20
 	$(Q)$(MAKE) --no-print-directory tests-built
 	$(Q)CRASH_STEP=1 TEST_TIMEOUT=1800 tests/run-tests.py tests/system/45-crash.py \
 	  $(wildcard tests/long/[0-9]*.py)
+	$(Q)OPENB_SEEDS=10 TEST_TIMEOUT=1800 tests/run-tests.py tests/trace/30-fgd.py
 	$(Q)MODEL=full TEST_TIMEOUT=7200 tests/run-tests.py tests/model/run.py
 	$(Q)SEEDS=$${SEEDS:-1-20000} $(MAKE) --no-print-directory sim
 	$(Q)$(MAKE) --no-print-directory sim-planted

@@ -25,10 +25,15 @@ static struct arena_block *block_new(struct arena *a, size_t least)
     return b;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+static size_t aligned(size_t size)
 {
     size_t align = alignof(max_align_t);
-    size = (size + align - 1) / align * align;
+    return (size + align - 1) / align * align;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    size = aligned(size);
     struct arena_block *b = a->head;
     if (!b || b->size - b->used < size)
         b = block_new(a, size);
@@ -54,9 +59,17 @@ char *arena_strdup(struct arena *a, const char *s)
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
     va_list again;
+    struct arena_block *b = a->head;
+    size_t room = b ? b->size - b->used : 0;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(room ? b->data + b->used : NULL, room, fmt, ap);
     CHECK(n >= 0);
+    if ((size_t)n < room) { // it stands where it belongs
+        char *here = b->data + b->used;
+        b->used += aligned((size_t)n + 1);
+        va_end(again);
+        return here;
+    }
     char *p = arena_alloc(a, (size_t)n + 1);
     vsnprintf(p, (size_t)n + 1, fmt, again);
     va_end(again);

@@ -32,10 +32,14 @@ static int whole(const struct args *a, const char *name, int64_t min, int64_t ma
 }
 
 // "30d" or "30d:1h".
-static int choose_faults(struct simulation *s, const char *value, struct err *err)
+static int choose_faults(struct simulation *s, const struct args *a, struct err *err)
 {
     struct sim_options *o = &s->options;
+    const char *value = args_value(a, "faults");
     o->repair_ms = INT64_C(3600) * 1000;
+    const char *checkpoint = args_value(a, "checkpoint");
+    if (checkpoint && parse_duration_ms(checkpoint, "option --checkpoint", &o->checkpoint_ms, err))
+        return E_INVALID;
     if (!value)
         return 0;
     size_t len = strcspn(value, ":");
@@ -141,7 +145,7 @@ static int prepare(struct simulation *s, const struct args *a, struct err *err)
     s->path = args_value(a, "trace");
     if (!s->path)
         return fail(err, E_INVALID, "say what to simulate with --trace FILE.");
-    if (choose_policies(s, a, err) || choose_faults(s, args_value(a, "faults"), err) ||
+    if (choose_policies(s, a, err) || choose_faults(s, a, err) ||
         choose_limits(s, args_value(a, "limits"), err))
         return E_INVALID;
     if (trace_read(s->path, &s->trace, err) || read_nodes(s, args_value(a, "nodes"), err) ||
@@ -200,6 +204,8 @@ static const struct opt OPTIONS[] = {
     {0, "limit", "N", "the first N jobs alone"},
     {0, "faults", "MTBF[:REPAIR]",
      "each node fails so often in the mean, and is repaired after so long (never; 1h)"},
+    {0, "checkpoint", "TIME",
+     "jobs keep their work so often and go on from there when they start again (never)"},
     {0, "svg", "FILE", "draw the cluster over time"},
     {0, "csv", "FILE", "write a line a job"},
 };

@@ -2,6 +2,7 @@
 #include "schedctl/simulation.h"
 
 #include "common/alloc.h"
+#include "common/check.h"
 #include "common/clock.h"
 #include "schedctl/interrupt.h"
 #include "schedctl/progress.h"
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SHOW_EVERY_MS = 100 };
@@ -72,6 +74,13 @@ static int write_files(const struct simulation *s, const struct files *f,
     return close_file(s->csv, f->csv, &csv, rc ? NULL : err) ? E_IO : rc;
 }
 
+static double clock_s(clockid_t clock)
+{
+    struct timespec t;
+    CHECK(clock_gettime(clock, &t) == 0);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static int run_policy(const struct simulation *s, size_t i, bool quiet, struct err *err)
 {
     struct watch w = {.quiet = quiet};
@@ -83,11 +92,12 @@ static int run_policy(const struct simulation *s, size_t i, bool quiet, struct e
     o.policy = s->policies[i];
     o.progress = watch;
     o.arg = &w;
-    int64_t begin_ms = clock_boot_ms();
+    double begin_s = clock_s(CLOCK_BOOTTIME), begin_cpu_s = clock_s(CLOCK_THREAD_CPUTIME_ID);
     sim_run(&s->trace, &s->nodes, &o, &r);
-    double wall_s = (double)(clock_boot_ms() - begin_ms) / 1000;
+    double wall_s = clock_s(CLOCK_BOOTTIME) - begin_s;
+    double cpu_s = clock_s(CLOCK_THREAD_CPUTIME_ID) - begin_cpu_s;
     statusline_free(&w.line);
-    measures_of(&s->trace, &s->nodes, &o, &r, wall_s, &s->measures[i]);
+    measures_of(&s->trace, &s->nodes, &o, &r, wall_s, cpu_s, &s->measures[i]);
     return write_files(s, &files, &r, &s->measures[i], err);
 }
 

@@ -115,8 +115,9 @@ static void show_one(const struct simulation *s)
     }
     putchar('\n');
     show_cluster(m);
-    printf("\nsimulated in %.2f s: %" PRIu64 " placements, %" PRIu64 " steps\n", m->wall_s,
-           m->placements, m->steps);
+    printf("\nsimulated in %.2f s (%.2f s of a processor): %" PRIu64 " placements, %" PRIu64
+           " steps\n",
+           m->wall_s, m->cpu_s, m->placements, m->steps);
 }
 
 static void compare_cells(struct table *t, const struct measures *m)
@@ -132,7 +133,7 @@ static void compare_cells(struct table *t, const struct measures *m)
     percent_cell(t, m->core_allocation);
     percent_cell(t, m->gpu_allocation);
     percent_cell(t, m->fragmentation);
-    table_cell(t, "%.2f", m->wall_s);
+    table_cell(t, "%.2f", m->cpu_s);
 }
 
 static void show_all(const struct simulation *s)
@@ -142,10 +143,10 @@ static void show_all(const struct simulation *s)
         {"MEAN WAIT", COLUMN_RIGHT},     {"P99 WAIT", COLUMN_RIGHT},
         {"MEAN SLOWDOWN", COLUMN_RIGHT}, {"MEAN COMPLETION", COLUMN_RIGHT},
         {"CORES", COLUMN_RIGHT},         {"GPUS", COLUMN_RIGHT},
-        {"FRAGMENTED", COLUMN_RIGHT},    {"SECONDS", COLUMN_RIGHT}};
-    static const struct column ARRIVE[] = {{"POLICY", COLUMN_LEFT},      {"PLACED", COLUMN_RIGHT},
-                                           {"CORES", COLUMN_RIGHT},      {"GPUS", COLUMN_RIGHT},
-                                           {"FRAGMENTED", COLUMN_RIGHT}, {"SECONDS", COLUMN_RIGHT}};
+        {"FRAGMENTED", COLUMN_RIGHT},    {"CPU SECONDS", COLUMN_RIGHT}};
+    static const struct column ARRIVE[] = {
+        {"POLICY", COLUMN_LEFT}, {"PLACED", COLUMN_RIGHT},     {"CORES", COLUMN_RIGHT},
+        {"GPUS", COLUMN_RIGHT},  {"FRAGMENTED", COLUMN_RIGHT}, {"CPU SECONDS", COLUMN_RIGHT}};
     bool arrive = s->options.arrive;
     AUTO(table)
     struct table t = table_begin(arrive ? ARRIVE : TIMED, arrive ? COUNT(ARRIVE) : COUNT(TIMED));

@@ -65,11 +65,13 @@ static void part_runs(struct world *w, uint32_t job, struct ledger_part *p, cons
     j->fate = SIM_RUNNING;
     if (j->start_ms < 0)
         j->start_ms = world_ms(w);
+    r->began_ms = world_ms(w);
     if (!w->options->arrive)
-        heap_push(&w->heap, (struct happening){.at_ms = world_ms(w) + w->trace->jobs[job].run_ms,
-                                               .kind = HAPPEN_END,
-                                               .which = job,
-                                               .attempt = r->attempt});
+        heap_push(&w->heap,
+                  (struct happening){.at_ms = r->began_ms + w->trace->jobs[job].run_ms - r->kept_ms,
+                                     .kind = HAPPEN_END,
+                                     .which = job,
+                                     .attempt = r->attempt});
 }
 
 // The first order of an attempt tells of all its parts.
@@ -150,8 +152,8 @@ void agents_return(struct world *w, uint32_t job, struct ledger_part *p, bool co
     r->held_core_s += cores;
     r->held_gpu_s += gpus;
     if (completed) {
-        r->used_core_s += cores;
-        r->used_gpu_s += gpus;
+        r->used_core_s += p->core_milli * w->trace->jobs[job].run_ms / 1000;
+        r->used_gpu_s += p->gpu_milli * w->trace->jobs[job].run_ms / 1000;
     }
     if (w->options->record && ms > 0)
         add_span(r, job, p, world_ms(w));
@@ -190,6 +192,9 @@ void agents_break(struct world *w, uint32_t job)
     struct run *r = &w->runs[job];
     if (r->broken)
         return;
+    int64_t every_ms = w->options->checkpoint_ms;
+    if (every_ms && r->running == r->parts_count)
+        r->kept_ms += (world_ms(w) - r->began_ms) / every_ms * every_ms;
     r->broken = true;
     r->running = 0;
     w->broken++;

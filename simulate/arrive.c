@@ -80,6 +80,7 @@ static void submit(struct world *w, size_t job)
     in.submit.need = need_of(w, j, need);
     w->result->jobs[job].fate = SIM_WAITING;
     w->waiting++;
+    w->news_ms = world_ms(w);
     world_step(w, &in);
 }
 

@@ -64,8 +64,12 @@ void shapes_of(const struct trace *t, const struct node_list *nodes, struct shap
     size_t tasks = 0, distinct = 0, covered = 0;
     for (size_t i = 0; i < t->count; i++) {
         const struct trace_job *j = &t->jobs[i];
-        all[i] = (struct counted){
-            {j->cpu_milli, j->gpus, j->gpu_milli, j->models, 0, NULL}, (size_t)j->tasks, i};
+        all[i] = (struct counted){.shape = {.cpu_milli = j->cpu_milli,
+                                            .gpus = j->gpus,
+                                            .gpu_milli = j->gpu_milli,
+                                            .models = j->models},
+                                  .count = (size_t)j->tasks,
+                                  .first = i};
         tasks += (size_t)j->tasks;
     }
     qsort(all, t->count, sizeof *all, by_shape);

@@ -91,7 +91,7 @@ static double part(bool arrive, int64_t at_end, int64_t over_time_s, double make
 }
 
 void measures_of(const struct trace *t, const struct node_list *nodes, const struct sim_options *o,
-                 const struct sim_result *r, double wall_s, struct measures *ret)
+                 const struct sim_result *r, double wall_s, double cpu_s, struct measures *ret)
 {
     struct measures m = {
         .seed = o->seed,
@@ -102,6 +102,7 @@ void measures_of(const struct trace *t, const struct node_list *nodes, const str
         .makespan_s = seconds(r->end_ms),
         .fragmentation = r->gpu_milli ? r->fragmentation : -1,
         .wall_s = wall_s,
+        .cpu_s = cpu_s,
         .turns = r->turns,
         .steps = r->steps,
         .placements = r->placements,

@@ -21,7 +21,7 @@ struct measures {
     double core_utilisation, gpu_utilisation; // 0 to 1; -1: there are none
     double core_allocation, gpu_allocation;
     double fragmentation;
-    double wall_s; // how long the simulation took
+    double wall_s, cpu_s; // how long the simulation took
     uint64_t turns, steps, placements;
     bool arrive, stopped;
     int32_t curve[SIM_CURVE];
@@ -31,7 +31,7 @@ enum { SLOWDOWN_LEAST_S = 10 };
 
 struct spread spread_of(double *values, size_t count); // sorts them
 void measures_of(const struct trace *t, const struct node_list *nodes, const struct sim_options *o,
-                 const struct sim_result *r, double wall_s, struct measures *ret);
+                 const struct sim_result *r, double wall_s, double cpu_s, struct measures *ret);
 // One JSON object. `trace` names the file; bad: lines of it that could not be read.
 void measures_json(const struct measures *m, const char *trace, const struct trace *t,
                    struct text *ret);

@@ -92,6 +92,7 @@ void measures_json(const struct measures *m, const char *trace, const struct tra
     put_int(ret, "turns", (int64_t)m->turns);
     put_int(ret, "steps", (int64_t)m->steps);
     put_real(ret, "wall_s", m->wall_s);
+    put_real(ret, "cpu_s", m->cpu_s);
     text_addc(ret, '}');
 }
 

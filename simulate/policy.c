@@ -5,39 +5,45 @@
 #include <stdio.h>
 #include <string.h>
 
-static void strict_order(struct sim_policy *p)
-{
-    (void)p;
-}
-
-#define X(name, word, summary)                     \
-    static void place_##name(struct sim_policy *p) \
-    {                                              \
-        p->limits.policy = POLICY_##name;          \
-    }
-POLICY_TABLE(X)
-#undef X
-
-const struct policy_word policy_words[] = {
-    {"fcfs", "strict order: the first job that does not fit holds back all that follow",
-     strict_order},
-#define X(name, word, summary) {word, "a node: " summary, place_##name},
-    POLICY_TABLE(X)
-#undef X
-        {NULL, NULL, NULL},
+const struct queue_word queue_words[] = {
+    {"fcfs", "strict order: the first job that does not fit holds back all that follow", 0},
+    {"easy", "backfill that never delays the first job that waits", 1},
+    {"conservative", "backfill that never delays any job that waits", RESERVATIONS_MAX},
+    {NULL, NULL, 0},
 };
 
 struct sim_policy policy_default(void)
 {
-    return (struct sim_policy){.name = "default", .limits = CLUSTER_LIMITS_DEFAULT};
+    return (struct sim_policy){
+        .name = "default", .limits = CLUSTER_LIMITS_DEFAULT, .queueing = QUEUEING_DEFAULT};
 }
 
-static const struct policy_word *find(const char *word, size_t len)
+// False: it is none.
+static bool apply(const char *word, struct sim_policy *p)
 {
-    for (const struct policy_word *w = policy_words; w->word; w++)
-        if (strlen(w->word) == len && strncmp(w->word, word, len) == 0)
-            return w;
-    return NULL;
+    if (strcmp(word, "default") == 0)
+        return true;
+    for (const struct queue_word *w = queue_words; w->word; w++)
+        if (strcmp(w->word, word) == 0) {
+            p->queueing.reservations = w->reservations;
+            return true;
+        }
+    enum policy placing = policy_of_word(word);
+    if (placing != POLICY_COUNT)
+        p->limits.policy = placing;
+    return placing != POLICY_COUNT;
+}
+
+static int unknown(const char *word, struct err *err)
+{
+    AUTO(text) struct text t = {0};
+    for (const struct queue_word *w = queue_words; w->word; w++)
+        text_addf(&t, ", %s", w->word);
+    for (enum policy p = 0; p < POLICY_COUNT; p++)
+        text_addf(&t, ", %s", policy_word(p));
+    return fail(err, E_INVALID,
+                "the policy \"%s\" is unknown. There are: default%s, and several joined by \"+\".",
+                word, text_str(&t));
 }
 
 int policy_parse(const char *name, struct sim_policy *ret, struct err *err)
@@ -46,24 +52,15 @@ int policy_parse(const char *name, struct sim_policy *ret, struct err *err)
     if (strlen(name) >= sizeof p.name)
         return fail(err, E_INVALID, "the policy \"%.70s\" is unknown: its name is too long.", name);
     snprintf(p.name, sizeof p.name, "%s", name);
-    for (const char *word = name;;) {
-        size_t len = strcspn(word, "+");
-        const struct policy_word *w = find(word, len);
-        if (!w && !(len == strlen("default") && strncmp(word, "default", len) == 0)) {
-            AUTO(text) struct text t = {0};
-            for (w = policy_words; w->word; w++)
-                text_addf(&t, ", %s", w->word);
-            return fail(err, E_INVALID,
-                        "the policy \"%.*s\" is unknown. There are: default%s, and several joined "
-                        "by \"+\".",
-                        (int)len, word, text_str(&t));
-        }
-        if (w)
-            w->apply(&p);
-        word += len;
-        if (!*word)
+    for (const char *at = name;;) {
+        size_t len = strcspn(at, "+");
+        AUTO_FREE char *word = xstrndup(at, len);
+        if (!apply(word, &p))
+            return unknown(word, err);
+        at += len;
+        if (!*at)
             break;
-        word++;
+        at++;
     }
     *ret = p;
     return 0;

@@ -9,14 +9,17 @@
 struct sim_policy {
     char name[64]; // as asked for
     struct cluster_limits limits;
+    struct queueing queueing;
 };
 
-struct policy_word {
+// The order of the queue, of which there is one row for each, in policy.c; where a job goes is the
+// core's own table (scheduler/core/policy.h).
+struct queue_word {
     const char *word, *summary;
-    void (*apply)(struct sim_policy *p);
+    int64_t reservations; // as in struct queueing
 };
 // Ends with a NULL word.
-extern const struct policy_word policy_words[];
+extern const struct queue_word queue_words[];
 
 // As in production.
 struct sim_policy policy_default(void);

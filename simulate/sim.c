@@ -33,6 +33,7 @@ void world_settle(struct world *w, size_t job, enum sim_fate fate)
     struct run *r = &w->runs[job];
     j->fate = fate;
     w->settled++;
+    w->news_ms = world_ms(w);
     if (!r->held) {
         free(r->parts);
         r->parts = NULL;
@@ -141,6 +142,7 @@ static void begin(struct world *w)
     limits.policy_seed = w->options->seed;
     w->cluster = cluster_new(&limits);
     cluster_load_meta(w->cluster, &meta);
+    CHECK(cluster_load_queueing(w->cluster, &w->options->policy.queueing, NULL) == 0);
     arrive_typical(w);
     cluster_start(w->cluster, w->now, 1, 1, false, false, 0);
     for (size_t i = 0; i < w->nodes->count; i++)
@@ -162,6 +164,9 @@ static void run(struct world *w)
         int64_t next = next_ms(w);
         if (next >= FOREVER_MS)
             break; // what waits now waits for ever
+        if (w->options->mtbf_ms && arrive_next_ms(w) == INT64_MAX &&
+            next - w->news_ms > SIM_QUIET_MS)
+            break;
         move_to(w, next);
         turn(w);
         arrive_judge(w);

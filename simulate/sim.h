@@ -11,6 +11,9 @@
 //     AUTO(sim_result) struct sim_result r = {0};
 //     sim_run(&trace, &nodes, &o, &r);
 //
+// Where nodes fail so often that nothing comes to its end, it stops SIM_QUIET_MS after the last job
+// was submitted or came to an end.
+//
 // Deterministic: the same inputs and seed give the same result.
 #pragma once
 
@@ -20,6 +23,8 @@
 #include "simulate/trace.h"
 
 #include <stdbool.h>
+
+#define SIM_QUIET_MS (INT64_C(366) * 86400 * 1000)
 
 enum sim_limits {
     SIM_LIMITS_TRACE, // as requested, but never less than the run; the run where none was
@@ -33,6 +38,7 @@ struct sim_options {
     bool arrive; // jobs never end, and one that does not start at once is dropped
     enum sim_limits limits;
     int64_t mtbf_ms, repair_ms; // of a node, exponentially distributed; 0: nodes do not fail
+    int64_t checkpoint_ms;      // jobs keep their work so often; 0: never
     bool record;                // keep spans and queue
     // Called now and then with the part that is done, 0 to 1; true: stop. May be NULL.
     bool (*progress)(void *arg, double part);
@@ -81,9 +87,9 @@ struct sim_result {
     size_t queue_count, queue_cap;
     int64_t end_ms;                  // the last instant simulated
     int64_t core_milli, gpu_milli;   // capacity
-    int64_t used_core_s, used_gpu_s; // thousandths of cores and GPUs x seconds, of runs that
-                                     // completed
-    int64_t held_core_s, held_gpu_s; // the same of all that was given out
+    int64_t used_core_s, used_gpu_s; // thousandths of cores and GPUs x run time in seconds, of jobs
+                                     // that completed
+    int64_t held_core_s, held_gpu_s; // of all that was given out, x how long it was
     int64_t held_gpu_milli, held_core_milli; // at the end
     double fragmentation;                    // mean of samples: part of the GPUs (fragmentation.h)
     int64_t failures;

@@ -21,8 +21,9 @@ struct run {
     uint32_t attempt;          // the newest that was launched
     struct ledger_part *parts; // of it; owned
     int32_t parts_count, running, held;
-    int32_t told; // where the last GO was found
-    bool broken;  // the attempt lost a part or is being ended by the scheduler
+    int32_t told;              // where the last GO was found
+    int64_t began_ms, kept_ms; // the attempt's run; work of earlier ones that is not lost
+    bool broken;               // the attempt lost a part or is being ended by the scheduler
 };
 
 struct sim_agent {
@@ -45,6 +46,7 @@ struct world {
     struct rng rng; // of failures
     struct shapes shapes;
     size_t arrived, settled; // jobs submitted; jobs with their last fate
+    int64_t news_ms;         // when a job was last submitted or settled
     size_t judged;           // with --arrive: those of which it is known if they found a place
     size_t broken;           // jobs whose attempt is broken
     int64_t waiting, demand_gpu_milli;

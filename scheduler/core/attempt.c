@@ -119,7 +119,22 @@ static struct attempt_id attempt_of(const struct cluster *c, const struct placem
     return (struct attempt_id){c->meta.id, p->uid, p->attempt};
 }
 
-void attempt_launch_part(struct cluster *c, struct job *j, struct placement *p)
+// What the orders of an attempt share.
+struct orders {
+    const struct placement *parts;
+    size_t count;
+    const struct job *of;
+    bool prepare;
+};
+
+static struct orders orders_of(struct cluster *c, const struct job *j)
+{
+    struct orders o = {.of = arena_copy(&c->arena, j, sizeof *j), .prepare = attempt_prepares(j)};
+    o.parts = parts_copy(c, j, &o.count);
+    return o;
+}
+
+static void launch(struct cluster *c, struct job *j, struct placement *p, const struct orders *o)
 {
     struct effect *e = effect_to(c, node_find(c, p->node), EFFECT_LAUNCH);
     if (!e)
@@ -128,13 +143,19 @@ void attempt_launch_part(struct cluster *c, struct job *j, struct placement *p)
     e->launch.job = j->id;
     e->launch.lease_ms = j->req.lease_ms;
     e->launch.prepare_lease_ms = PREPARE_LEASE_MS;
-    e->launch.prepare = attempt_prepares(j);
-    e->launch.parts = parts_copy(c, j, &e->launch.parts_count);
-    for (size_t i = 0; i < e->launch.parts_count; i++)
-        if (e->launch.parts[i].id == p->id)
-            e->launch.part = i;
-    e->launch.of = arena_copy(&c->arena, j, sizeof *j);
+    e->launch.prepare = o->prepare;
+    e->launch.parts = o->parts;
+    e->launch.parts_count = o->count;
+    while (o->parts[e->launch.part].id != p->id)
+        e->launch.part++;
+    e->launch.of = o->of;
     part_lease_from(c, p, c->now.boot_ms);
+}
+
+void attempt_launch_part(struct cluster *c, struct job *j, struct placement *p)
+{
+    struct orders o = orders_of(c, j);
+    launch(c, j, p, &o);
 }
 
 static struct placement *part_make(struct cluster *c, struct job *j, const struct fit_node *f,
@@ -188,10 +209,11 @@ void attempt_place(struct cluster *c, struct job *j, const struct fit_node *node
         narrate_part(c, j, p);
     }
     CHECK(rank == j->req.tasks);
+    struct orders o = orders_of(c, j);
     struct placement *p;
     TAILQ_FOREACH(p, &j->parts, job_link)
     if (p->attempt == j->attempt)
-        attempt_launch_part(c, j, p);
+        launch(c, j, p, &o);
 }
 
 void attempt_started(struct cluster *c, struct job *j, struct placement *p)

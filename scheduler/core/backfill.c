@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COST_A_MS = 2000 }; // a plan that cost so much is made again a millisecond later at most
+enum {
+    COST_A_MS = 2000,    // a plan that cost so much is made again a millisecond later at most
+    COST_A_PASS = 20000, // so much is spent on looking for earlier starts in one pass
+    COST_KEPT = 8,       // of a node with promises
+};
 
 // The part of a reservation on one node, and what it promises there.
 struct share {
@@ -61,6 +65,12 @@ static bool active(const struct reservation *r, int64_t at_ms)
 struct node_room {
     struct room room;
     uint16_t gpu_milli[NODE_GPUS_MAX];
+};
+
+// What a search finds of a node with promises.
+struct left {
+    size_t node;
+    struct node_room room;
 };
 
 static void get(const struct rooms *rs, size_t node, struct node_room *ret)
@@ -125,21 +135,34 @@ static void widen(struct cluster *c)
         rooms_copy(&c->backfill.rooms, &c->rooms);
 }
 
+static void reckon(struct cluster *c, struct share *s)
+{
+    struct node_room spare = {0};
+    room_then(c, s->node, s->of->from_ms, s->of);
+    s->enough = take_share(c, s);
+    get(&c->backfill.rooms, s->node, &spare);
+    c->backfill.changes += exceeds(&spare, s);
+    s->kept.spare = spare.room;
+    memcpy(s->gpu_milli, spare.gpu_milli, sizeof s->gpu_milli);
+    s->kept.gpu_milli = c->backfill.rooms.stride ? s->gpu_milli : NULL;
+}
+
 void backfill_touch(struct cluster *c, size_t node)
 {
     if (!c->kept[node])
         return;
     widen(c);
-    for (struct share *s = first_on(c, node); s; s = next_on(s)) {
-        struct node_room spare = {0};
-        room_then(c, node, s->of->from_ms, s->of);
-        s->enough = take_share(c, s);
-        get(&c->backfill.rooms, node, &spare);
-        c->backfill.changes += exceeds(&spare, s);
-        s->kept.spare = spare.room;
-        memcpy(s->gpu_milli, spare.gpu_milli, sizeof s->gpu_milli);
-        s->kept.gpu_milli = c->backfill.rooms.stride ? s->gpu_milli : NULL;
-    }
+    for (struct share *s = first_on(c, node); s; s = next_on(s))
+        reckon(c, s);
+}
+
+// r has come to the node, or has gone from it: those that begin while it is there are affected.
+static void touch_by(struct cluster *c, size_t node, const struct reservation *r)
+{
+    widen(c);
+    for (struct share *s = first_on(c, node); s; s = next_on(s))
+        if (s->of == r || active(r, s->of->from_ms))
+            reckon(c, s);
 }
 
 static void link_share(struct cluster *c, struct share *s)
@@ -166,7 +189,7 @@ static void show(struct cluster *c, struct reservation *r)
     c->backfill.shown++;
     for (size_t i = 0; i < r->count; i++) {
         link_share(c, &r->shares[i]);
-        backfill_touch(c, r->shares[i].node);
+        touch_by(c, r->shares[i].node, r);
     }
 }
 
@@ -177,7 +200,7 @@ static void hide(struct cluster *c, struct reservation *r)
     c->backfill.shown--;
     for (size_t i = 0; i < r->count; i++) {
         unlink_share(c, &r->shares[i]);
-        backfill_touch(c, r->shares[i].node);
+        touch_by(c, r->shares[i].node, r);
     }
 }
 
@@ -228,10 +251,12 @@ static void room_during(struct search *s, size_t node, int64_t until_ms, struct 
     struct rooms *rs = &c->backfill.rooms;
     struct node_room at_start = {0};
     get(rs, node, &at_start);
-    for (const struct share *o = first_on(c, node); o; o = next_on(o))
+    int64_t shares = 0;
+    for (const struct share *o = first_on(c, node); o; o = next_on(o), shares++)
         if (active(o->of, s->at_ms))
             take_share(c, o);
     get(rs, node, ret);
+    s->cost += shares;
     for (const struct share *o = first_on(c, node); o; o = next_on(o)) {
         if (active(o->of, s->at_ms) ||
             (!unknown(o->of) && (o->of->from_ms < s->at_ms || o->of->from_ms >= until_ms)))
@@ -244,7 +269,7 @@ static void room_during(struct search *s, size_t node, int64_t until_ms, struct 
             least = (struct kept){.spare = then.room, .gpu_milli = then.gpu_milli};
         }
         lessen(ret, rs->stride, &least);
-        s->cost++;
+        s->cost += shares;
     }
     put(rs, node, &at_start);
 }
@@ -258,6 +283,30 @@ static int64_t end_of(int64_t from_ms, const struct request *r)
     return end;
 }
 
+// Finds what is left of the nodes with promises while the job would run, into c->backfill.left.
+// Returns by how much less the request finds there.
+static int64_t lessen_kept(struct search *s)
+{
+    struct cluster *c = s->c;
+    int64_t until_ms = end_of(s->at_ms, s->req), less = 0;
+    c->backfill.left_count = 0;
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        const struct node *n = c->nodes[i];
+        if (!c->kept[i] || !node_usable(n) || !selector_has(s->need, n))
+            continue;
+        VEC_RESERVE(c->backfill.left, c->backfill.left_count, c->backfill.left_cap);
+        struct left *l = &c->backfill.left[c->backfill.left_count++];
+        *l = (struct left){.node = i};
+        room_during(s, i, until_ms, &l->room);
+        struct room_view v = {.room = l->room.room,
+                              .gpu_milli = l->room.gpu_milli,
+                              .gpus = (int32_t)c->backfill.rooms.stride};
+        less += use_of(s, n) - request_use(&v, s->req);
+        s->cost += COST_KEPT;
+    }
+    return less;
+}
+
 // Does the job fit at the search's time?
 static bool try(struct search *s, const struct fit_node **ret, size_t *ret_count)
 {
@@ -265,17 +314,16 @@ static bool try(struct search *s, const struct fit_node **ret, size_t *ret_count
     if (!s->grown || s->bound < request_needs(s->req))
         return false;
     s->grown = false;
-    s->cost += (int64_t)c->nodes_count;
-    if (!c->backfill.shown)
+    if (!c->backfill.shown) {
+        s->cost += (int64_t)c->nodes_count;
         return fit_in(c, s->req, &c->backfill.rooms, ret, ret_count);
-    int64_t until_ms = end_of(s->at_ms, s->req);
+    }
+    if (s->bound - lessen_kept(s) < request_needs(s->req))
+        return false;
+    s->cost += 2 * (int64_t)c->nodes_count;
     rooms_copy(&c->backfill.saved, &c->backfill.rooms);
-    for (size_t i = 0; i < c->nodes_count; i++)
-        if (c->kept[i]) {
-            struct node_room least = {0};
-            room_during(s, i, until_ms, &least);
-            put(&c->backfill.saved, i, &least);
-        }
+    for (size_t i = 0; i < c->backfill.left_count; i++)
+        put(&c->backfill.saved, c->backfill.left[i].node, &c->backfill.left[i].room);
     return fit_in(c, s->req, &c->backfill.saved, ret, ret_count);
 }
 
@@ -459,6 +507,7 @@ void backfill_free(struct cluster *c)
     free(c->backfill.items);
     rooms_fini(&c->backfill.rooms);
     rooms_fini(&c->backfill.saved);
+    free(c->backfill.left);
 }
 
 // A job that could start now has to be looked at again.
@@ -538,17 +587,18 @@ void backfill_visit(struct cluster *c, struct job *j, int64_t *cost)
     for (; at > plan->visited; at--)
         plan->items[at] = plan->items[at - 1];
     plan->items[at] = r;
-    for (size_t i = 0; i < r->count; i++) // what overstays shows only with time
-        backfill_touch(c, r->shares[i].node);
     *cost += (int64_t)r->count;
     bool good = holds(c, r);
-    if (good && (r->planned_at == grown_end(c) || c->now.boot_ms < r->again_at_ms)) {
+    if (good && (r->planned_at == grown_end(c) || c->now.boot_ms < r->again_at_ms ||
+                 plan->spent >= COST_A_PASS)) {
         plan->visited++;
         say_start(c, j, r->starts_wall_ms);
         return;
     }
     hide(c, r);
+    int64_t before = *cost;
     struct reservation *again = search(c, j, cost);
+    plan->spent += *cost - before;
     if (again && (!good || again->from_ms < r->from_ms)) {
         replace(c, at, again);
     } else if (good) {
@@ -564,19 +614,25 @@ void backfill_visit(struct cluster *c, struct job *j, int64_t *cost)
     plan->visited++;
 }
 
+void backfill_begin(struct cluster *c)
+{
+    c->backfill.visited = 0;
+    c->backfill.spent = 0;
+    if (c->backfill.overdue_ms > c->now.boot_ms)
+        return;
+    for (size_t i = 0; i < c->nodes_count; i++)
+        backfill_touch(c, i);
+}
+
 void backfill_end(struct cluster *c)
 {
     struct backfill *plan = &c->backfill;
     while (plan->count > plan->visited) // jobs behind what the pass looks at
         drop_at(c, plan->count - 1);
-    plan->wake_ms = 0;
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct reservation *r = plan->items[i];
-        int64_t late_ms = unknown(r) ? INT64_MAX : r->from_ms + OVERDUE_MS + 1;
-        if (late_ms > c->now.boot_ms && late_ms < INT64_MAX &&
-            (!plan->wake_ms || late_ms < plan->wake_ms))
-            plan->wake_ms = late_ms;
-    }
+    const struct placement *p = RB_MIN(placement_ends, &c->ends);
+    while (p && p->ends_ms < c->now.boot_ms - OVERDUE_MS)
+        p = RB_NEXT(placement_ends, &c->ends, (struct placement *)p);
+    plan->overdue_ms = p && p->ends_ms < INT64_MAX ? p->ends_ms + OVERDUE_MS + 1 : INT64_MAX;
 }
 
 void backfill_hide(struct cluster *c, struct job *j)

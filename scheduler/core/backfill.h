@@ -33,9 +33,12 @@ struct backfill {
     struct reservation **items;
     size_t count, cap, visited;
     size_t shown;       // whose promises stand
-    int64_t wake_ms;    // when one may not hold any more because something overstays; 0: none
+    int64_t overdue_ms; // when the next placement will have overstayed, as of the last pass
+    int64_t spent;      // of this pass, on looking for earlier starts
     uint64_t changes;   // rises when promises may have become weaker
     struct rooms rooms; // scratch: the cluster at a time
+    struct left *left;  // scratch: nodes with promises
+    size_t left_count, left_cap;
     struct rooms saved; // scratch
 };
 
@@ -63,7 +66,8 @@ void backfill_visit(struct cluster *c, struct job *j, int64_t *cost);
 // The job has none and outranks those that the pass has not come to: of these, the ones that were
 // promised before it was submitted do not bind it and are dropped. False: there was none.
 bool backfill_outrank(struct cluster *c, const struct job *j);
-// At the end of a pass.
+// At the begin and at the end of a pass.
+void backfill_begin(struct cluster *c);
 void backfill_end(struct cluster *c);
 void backfill_drop(struct cluster *c, struct job *j);
 void backfill_clear(struct cluster *c);

@@ -231,7 +231,7 @@ static void pass_begin(struct cluster *c)
     c->pass.at = RB_MIN(class_order, &c->queue);
     c->pass.blocked = c->pass.depth = 0;
     c->pass.seconds_count = 0;
-    c->backfill.visited = 0;
+    backfill_begin(c);
     c->pass.again = false;
 }
 

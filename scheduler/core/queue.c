@@ -63,10 +63,10 @@ void queue_due(struct cluster *c)
         wake_by(c, j->not_before_ms);
     if (!RB_EMPTY(&c->queue) && ranks_due(c))
         c->pass_wanted = true;
-    if (c->backfill.wake_ms && c->backfill.wake_ms <= c->now.boot_ms)
+    if (c->backfill.count && c->backfill.overdue_ms <= c->now.boot_ms)
         c->pass_wanted = true;
-    else if (c->backfill.wake_ms)
-        wake_by(c, c->backfill.wake_ms);
+    else if (c->backfill.count)
+        wake_by(c, c->backfill.overdue_ms);
 }
 
 const struct reason *cluster_reason(const struct cluster *c, const struct job *j)

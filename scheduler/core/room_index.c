@@ -189,7 +189,7 @@ uint32_t index_next(struct index_walk *w)
 {
     size_t found;
     while (w->roomiest ? roomiest_class(w) : tightest_class(w)) {
-        if (set_next(w->index->sets[w->gpu][w->core], w->at, &found)) {
+        if (w->at < w->index->count && set_next(w->index->sets[w->gpu][w->core], w->at, &found)) {
             w->at = found + 1;
             return (uint32_t)(found + 1);
         }

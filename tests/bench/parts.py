@@ -7,6 +7,7 @@ from figures import Figure
 from placing import placing
 from simulated import growth, openb, traces
 from training import training
+from waiting import waiting
 
 
 def submit(bench):
@@ -238,4 +239,4 @@ def start_up(bench, command, ranks, env):
 
 PARTS = {"submit": submit, "noop": noop, "latency": latency, "memory": memory, "restart": restart,
          "mpi": mpi, "training": training, "traces": traces, "openb": openb, "growth": growth,
-         "placing": placing}
+         "placing": placing, "waiting": waiting}

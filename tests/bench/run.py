@@ -3,7 +3,7 @@
 
     run.py [--quick] [--json FILE] [NAME...]     names: submit noop latency memory
                                                  restart mpi training
-                                                 traces openb growth placing
+                                                 traces openb growth placing waiting
 
 Every figure is taken several times, in turn with its limit; the table has median, least and
 greatest, and the median of the ratios to the limit in the same repetition. docs/benchmarks.md says

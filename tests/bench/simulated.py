@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "trace"))
 from traces import LCG, NASA, OPENB, OPENB_NODES, PHILLY  # noqa: E402
 
 QUEUES = ("fcfs",)
-PLACEMENTS = ("default",)
+PLACEMENTS = ("fgd", "best_fit", "dot_product", "gpu_packing", "gpu_clustering", "random")
 
 
 def simulate(bench, *args, timeout=600):

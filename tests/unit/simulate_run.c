@@ -30,7 +30,7 @@ static struct measures measure(const struct trace *t, const struct node_list *n,
 {
     struct measures m;
     sim_run(t, n, o, r);
-    measures_of(t, n, o, r, 0.5, &m);
+    measures_of(t, n, o, r, 0.5, 0.25, &m);
     return m;
 }
 
@@ -346,6 +346,46 @@ static void given_up(void **state)
     near(m.core_utilisation, 60 / 2.0 / m.makespan_s);
 }
 
+// With a checkpoint an hour it comes to its end: no more than an hour is lost each time.
+static void checkpoints(void **state)
+{
+    (void)state;
+    AUTO(trace) struct trace t;
+    AUTO(node_list) struct node_list n;
+    AUTO(sim_result) struct sim_result r = {0};
+    const int64_t hour_ms = 3600 * 1000;
+    struct sim_options o = {.policy = policy_default(),
+                            .seed = 7,
+                            .mtbf_ms = 5 * hour_ms,
+                            .repair_ms = 60 * 1000,
+                            .checkpoint_ms = hour_ms};
+    parse("1 0 -1 864000 1 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n", "n1 cores=2", &t, &n);
+    struct measures m = measure(&t, &n, &o, &r);
+    assert_int_equal(m.completed, 1);
+    assert_true(m.requeues > 10);
+    double lost_s = m.core_allocation * 2 * m.makespan_s - 864000;
+    assert_true(lost_s > 0 && lost_s < 3600.0 * (double)m.requeues);
+    near(m.core_utilisation, 864000 / 2.0 / m.makespan_s);
+}
+
+// Two nodes that are hardly ever up together, and a job that needs both: it is left waiting.
+static void nothing_ends(void **state)
+{
+    (void)state;
+    AUTO(trace) struct trace t;
+    AUTO(node_list) struct node_list n;
+    AUTO(sim_result) struct sim_result r = {0};
+    struct sim_options o = {.policy = policy_default(),
+                            .seed = 7,
+                            .mtbf_ms = INT64_C(600) * 1000,
+                            .repair_ms = INT64_C(86400) * 10000};
+    parse("1 5 -1 8640000 2 -1 -1 -1 -1 -1 1 1 1 1 1 1 -1 -1\n", "n[1-2] cores=1", &t, &n);
+    struct measures m = measure(&t, &n, &o, &r);
+    assert_int_equal(m.waiting, 1);
+    assert_false(m.stopped);
+    assert_true(r.end_ms <= SIM_QUIET_MS);
+}
+
 static void workloads(void **state)
 {
     (void)state;
@@ -396,20 +436,24 @@ static void policies(void **state)
     assert_int_equal(policy_parse("fcfs+default", &p, &err), 0);
     assert_string_equal(p.name, "fcfs+default");
     assert_int_equal(policy_parse("fcfs+lifo", &p, &err), E_INVALID);
-    assert_non_null(strstr(err.message, "\"lifo\" is unknown. There are: default, fcfs"));
+    assert_non_null(strstr(err.message, "\"lifo\" is unknown. There are: default, fcfs, easy"));
     assert_int_equal(policy_parse("", &p, &err), E_INVALID);
+    assert_int_equal(policy_parse("easy+fgd", &p, &err), 0);
+    assert_int_equal(p.queueing.reservations, 1);
+    assert_int_equal(p.limits.policy, POLICY_FGD);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_jobs),  cmocka_unit_test(one_node_short),
-        cmocka_unit_test(percentiles), cmocka_unit_test(refused_and_zero),
-        cmocka_unit_test(arrivals),    cmocka_unit_test(shares),
-        cmocka_unit_test(ledgers),     cmocka_unit_test(fragments),
-        cmocka_unit_test(typical),     cmocka_unit_test(failing_nodes),
-        cmocka_unit_test(given_up),    cmocka_unit_test(workloads),
-        cmocka_unit_test(pictures),    cmocka_unit_test(policies),
+        cmocka_unit_test(three_jobs),   cmocka_unit_test(one_node_short),
+        cmocka_unit_test(percentiles),  cmocka_unit_test(refused_and_zero),
+        cmocka_unit_test(arrivals),     cmocka_unit_test(shares),
+        cmocka_unit_test(ledgers),      cmocka_unit_test(fragments),
+        cmocka_unit_test(typical),      cmocka_unit_test(failing_nodes),
+        cmocka_unit_test(given_up),     cmocka_unit_test(checkpoints),
+        cmocka_unit_test(nothing_ends), cmocka_unit_test(workloads),
+        cmocka_unit_test(pictures),     cmocka_unit_test(policies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
