@@ -23,13 +23,13 @@
     X(ORDER_NOT_JOURNALED, "an order is forked and not journaled")                   \
     X(OBEY_OLD_TERM, "an old term is obeyed")                                        \
     X(LATE_LAUNCH, "a launch that came after its lease is obeyed")                   \
-    X(IGNORE_BUSY, "a launch is obeyed though what it needs is still held")          \
+    X(FREE_AT_LEASE_END, "a lease's end frees what the attempt holds on the node")   \
     X(LATE_GO_DROPPED, "a GO that came after its lease is dropped without a word")   \
     X(KILL_OF_UNKNOWN_DROPPED, "a KILL of an unknown attempt is not answered")       \
     X(END_NOT_REPEATED, "an end is told once")                                       \
     X(ONE_KEEPER, "the shepherd does not watch the deadline")                        \
     X(END_BEFORE_LAST, "an end is told while a process is left")                     \
-    X(ORDER_OUTLIVES_BOOT, "an order of another boot is forked")                     \
+    X(DEADLINE_INVENTED, "a restarted agent gives an order a new deadline")          \
     X(FORK_AFTER_ORDER, "an attempt whose shepherd took the order is forked again")  \
     X(REPLY_EARLY, "a reply leaves before its commit")                               \
     X(LAUNCH_EARLY, "a launch leaves before its commit")                             \

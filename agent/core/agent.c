@@ -297,7 +297,7 @@ static void launch(struct agent *a, const struct agent_input *in)
     const char *way = a->count >= AGENT_ATTEMPTS_MAX ? "too many attempts" : in_the_way(a, &o);
     if (a->stopping)
         way = "the node is being stopped";
-    if (way && !PLANTED(IGNORE_BUSY)) {
+    if (way) {
         refuse(a, &o, (struct reason){.code = REASON_NODE_BUSY}, way);
         return;
     }
@@ -629,6 +629,8 @@ void agent_start(struct agent *a, int64_t now_ms)
     begin(a, now_ms);
     for (size_t i = 0; i < a->count; i++) {
         struct agent_attempt *t = &a->list[i];
+        if (PLANTED(DEADLINE_INVENTED))
+            t->deadline_ms = t->order.lease_ms ? now_ms + t->order.lease_ms : AGENT_NEVER;
         if (t->phase == ATTEMPT_ORDERED && t->deadline_ms <= now_ms) {
             ended(a, t, false, (struct reason){.code = REASON_LEASE_EXPIRED}, NULL);
         } else if (t->phase == ATTEMPT_ORDERED) {

@@ -4,7 +4,7 @@
 
 enum agent_told agent_traces_tell(const struct agent_traces *t)
 {
-    if (t->other_boot && !PLANTED(ORDER_OUTLIVES_BOOT))
+    if (t->other_boot)
         return AGENT_TOLD_REBOOTED;
     if (t->lock == AGENT_LOCK_HELD)
         return AGENT_TOLD_LIVES;

@@ -1,13 +1,24 @@
 // Arrays: one record for up to a million elements; an element is a job only while it lives.
 #include "scheduler/core/state.h"
 
+// A bijection for each index (odd multiplier), as unique as the array's own uid; and another one
+// with each start of the scheduler (its nonce), so that an old database that gives out an element
+// once more cannot take what is left of the first one for it.
+static struct job_uid element_uid(const struct cluster *c, const struct job *array)
+{
+    uint64_t v = array->uid.v + (uint64_t)(array->array_next + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    struct job_uid uid = {v ^ c->meta.nonce};
+    while (!uid.v || job_find_uid(c, uid))
+        uid.v++;
+    return uid;
+}
+
 struct job *array_next_element(struct cluster *c, struct job *array)
 {
     CHECK(array->array_next < array->array_count);
     struct job row = *array;
     row.id.v = c->meta.next_job++;
-    // A bijection of the array's uid for each index (odd multiplier): as unique as the array's own.
-    row.uid.v = array->uid.v + (uint64_t)(array->array_next + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    row.uid = element_uid(c, array);
     row.request_id = (struct request_id){0};
     row.array = array->id;
     row.element = array->array_first + array->array_next;

@@ -211,6 +211,7 @@ static enum considered consider(struct cluster *c, struct job_class *k)
         k->refused_at = stamp(c);
     }
     if (!fits_usable(c, k)) {
+        c->pass.again |= j->reserved; // what was kept for it may be for those before it
         backfill_drop(c, j);
         return CONSIDERED_ASIDE;
     }

@@ -13,6 +13,8 @@ static void expire_leases(struct cluster *c, struct node *n)
         }
         struct job *j = job_find(c, p->job);
         part_judge_over(c, p, (struct reason){.code = REASON_LEASE_EXPIRED, .node = n->id});
+        if (PLANTED(FREE_AT_LEASE_END))
+            part_remove(c, p);
         if (j)
             attempt_settle(c, j);
     }

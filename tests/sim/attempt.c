@@ -217,6 +217,7 @@ void attempt_release(struct keeper *k, struct attempt_id id)
     struct trace *t = trace_find(k, id);
     if (!h)
         return;
+    judge_released(k, h);
     h->released = true;
     h->has_deadline = false;
     sheep_send(k, h, (struct word){.kind = WORD_END_ACK});

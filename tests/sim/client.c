@@ -5,9 +5,9 @@
 #include <string.h>
 
 enum {
-    JOBS_MAX = 60,
-    ASKS_MAX = 4096,
-    RETRY_LEAST_MS = 2000,
+    JOBS_MAX = 120,
+    ASKS_MAX = 8192,
+    RETRY_LEAST_MS = 300,
     RETRY_MOST_MS = 20000,
     PATIENCE_MS = 90000, // with jobs that no node can hold, when all are there
 };
@@ -79,7 +79,7 @@ static struct input_submit any_job(struct sim *s)
                 .memory_mib = chance(w, 500) ? between(w, 1, 300) : 0,
                 .time_limit_ms = chance(w, 300) ? spread(w, 100, 20000) : 0,
                 .grace_ms = chance(w, 500) ? 0 : spread(w, 1, 5000),
-                .lease_ms = chance(w, 400) ? 0 : between(w, 10000, 40000),
+                .lease_ms = chance(w, 400) ? 0 : spread(w, 10000, 40000),
                 .pmix = tasks > 1 && chance(w, 500)},
         .priority = (int32_t)between(w, 0, 2),
         .held = chance(w, 40),
@@ -96,7 +96,7 @@ static void submit(struct sim *s, int wish)
     struct ask ask = {.in = {.kind = INPUT_SUBMIT, .caller = {.uid = 7}}};
     ask.in.submit = s->client->wishes[wish].in;
     send_ask(s, of, ask);
-    if (chance(&s->world, 50))
+    if (chance(&s->world, 100))
         send_ask(s, of, ask); // doubled
 }
 
@@ -292,7 +292,7 @@ void clients_start(struct sim *s)
 {
     struct world *w = &s->world;
     struct client *c = s->client = xcalloc(1, sizeof *c);
-    c->wishes_count = (int)between(w, 10, JOBS_MAX);
+    c->wishes_count = (int)between(w, 20, JOBS_MAX);
     for (int i = 0; i < c->wishes_count; i++) {
         c->wishes[i].in = any_job(s);
         after(w, between(w, 0, s->faults_until_ms), NULL, wish_again, NULL, (uint64_t)i);

@@ -231,7 +231,9 @@ bool disk_commit(struct sim *s, struct store_batch *const *batches, size_t count
 int64_t disk_latency_ms(struct sim *s)
 {
     struct world *w = &s->world;
-    return w->now_ms < s->disk.slow_until_ms ? spread(w, 1, 20000) : between(w, 1, 12);
+    if (w->now_ms >= s->disk.slow_until_ms)
+        return between(w, 1, 12);
+    return chance(w, 500) ? spread(w, 1, 20000) : between(w, 1000, 20000);
 }
 
 bool disk_has_room(const struct sim *s)

@@ -29,6 +29,12 @@ const char *const fault_words[FAULT_COUNT] = {
     [FAULT_CLONE] = "clone",
 };
 
+// Mostly short, often long.
+static int64_t lasting(struct world *w, int64_t most_ms)
+{
+    return chance(w, 500) ? spread(w, 100, most_ms) : between(w, most_ms / 4, most_ms);
+}
+
 static struct keeper *any_keeper(struct sim *s)
 {
     return &s->keepers[between(&s->world, 0, s->keepers_count - 1)];
@@ -77,7 +83,7 @@ static void strike_scheduler(struct sim *s, enum fault_kind kind)
     struct world *w = &s->world;
     struct scheduler *sc = &s->scheduler;
     if (kind == FAULT_DISK_SLOW) {
-        s->disk.slow_until_ms = w->now_ms + spread(w, 100, 60000);
+        s->disk.slow_until_ms = w->now_ms + lasting(w, 60000);
     } else if (kind == FAULT_DISK_FULL) {
         s->disk.full_until_ms = w->now_ms + spread(w, 1000, 60000);
         s->disk.reserve = (int)spread(w, 0, 2000);
@@ -134,6 +140,7 @@ static void lose_journal(struct keeper *k)
     keeper_kill(k, spread(&k->sim->world, 20, 5000));
     k->written = k->synced = 0;
     k->journal_lost = k->operator_owes = true;
+    judge_journal_lost(k->sim);
 }
 
 static void sheep_goes_on(struct world *w, void *arg, uint64_t n)
@@ -186,6 +193,19 @@ static void strike_agent(struct sim *s, enum fault_kind kind)
 
 // ---- links ----
 
+static void slow_link_breaks(struct world *w, void *arg, uint64_t n)
+{
+    struct sim *s = sim_of(w);
+    struct wire *l = wire_find(s, n);
+    (void)arg;
+    if (s->calm || !l->agent_up || l->keeper->wire != l)
+        return;
+    if (chance(w, 500))
+        wire_break(s, l, WIRE_HALF_OPEN);
+    else // what it has sent is still under way when the next one says HELLO
+        keeper_kill(l->keeper, spread(w, 20, 5000));
+}
+
 static void strike_link(struct sim *s, enum fault_kind kind)
 {
     struct world *w = &s->world;
@@ -195,10 +215,17 @@ static void strike_link(struct sim *s, enum fault_kind kind)
         tell(w, "%s is cut off until %" PRId64, k->name, k->cut_until_ms);
         if (k->wire && chance(w, 500))
             wire_break(s, k->wire, WIRE_HALF_OPEN);
+    } else if (!k->wire) {
+        return;
     } else if (kind == FAULT_LINK_SLOW) {
-        k->slow_until_ms = w->now_ms + spread(w, 100, 60000);
-        k->slow_ms = spread(w, 10, 90000);
-    } else if (k->wire) {
+        tell(w, "the link of %s is slow", k->name);
+        k->wire->slow_until_ms = w->now_ms + lasting(w, 60000);
+        k->wire->slow_ms = chance(w, 500) ? spread(w, 10, 90000) : between(w, 10000, 60000);
+        k->wire->slow_down = chance(w, 800);
+        k->wire->slow_up = !k->wire->slow_down || chance(w, 400);
+        if (chance(w, 500))
+            after(w, spread(w, 10, 30000), NULL, slow_link_breaks, NULL, k->wire->id);
+    } else {
         tell(w, "the link of %s breaks", k->name);
         wire_break(s, k->wire, kind == FAULT_LINK_BREAKS ? WIRE_CLOSED : WIRE_HALF_OPEN);
     }
@@ -233,6 +260,8 @@ static void start_clone(struct sim *s)
     k->state_id = chance(w, 500) ? of->state_id : rng_next(&w->rng) | 1;
     keeper_start_later(k, 0);
     after(w, spread(w, 100, 20000), NULL, clone_ends, NULL, (uint64_t)i);
+    if (of->wire && chance(w, 600)) // both come up at the same time
+        wire_break(s, of->wire, WIRE_CLOSED);
 }
 
 // ---- the schedule ----
@@ -270,7 +299,8 @@ void faults_start(struct sim *s)
     bool none = chance(w, 60), brutal = chance(w, 100);
     for (int i = 0; i < FAULT_COUNT; i++) {
         bool rare = i == FAULT_BACKUP_RESTORED || i == FAULT_JOURNAL_LOST;
-        if (none || !chance(w, rare ? 80 : brutal ? 700 : 350))
+        bool often = i == FAULT_LINK_SLOW || i == FAULT_DISK_SLOW;
+        if (none || !chance(w, rare ? 80 : brutal || often ? 600 : 300))
             continue;
         s->every_ms[i] = spread(w, brutal ? 3000 : 8000, 200000);
         after(w, between(w, 1, 2 * s->every_ms[i]), NULL, fault_now, NULL, (uint64_t)i);
@@ -284,14 +314,17 @@ void faults_end(struct sim *s)
     tell(w, "faults are over");
     s->calm = true;
     s->doubled = 0;
+    s->round_ms = 3;
     s->disk.slow_until_ms = s->disk.full_until_ms = 0;
     s->disk.fails_next = false;
     s->scheduler.crash_in = 0;
     process_continue(w, &s->scheduler.process);
+    for (size_t i = 0; i < s->wires_count; i++)
+        s->wires[i]->slow_until_ms = 0;
     for (int i = 0; i < s->keepers_count; i++) {
         struct keeper *k = &s->keepers[i];
         struct sheep *p;
-        k->cut_until_ms = k->slow_until_ms = 0;
+        k->cut_until_ms = 0;
         k->disk_slow_until_ms = k->disk_full_until_ms = 0;
         k->crash_in = 0;
         process_continue(w, &k->process);

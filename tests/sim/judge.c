@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUIET_DUMP_BYTES = 4000 };
+enum { QUIET_DUMP_BYTES = 4000, LOOKS_MAX = 8 };
 
 // What is known of a job from the orders that left the scheduler.
 struct truth {
@@ -19,7 +19,10 @@ struct truth {
     uint32_t started;   // likewise
     bool cancelled;     // acknowledged
     uint32_t cancelled_at;
-    bool forgiven; // a restored backup knows less of it
+    uint32_t succeeded; // likewise: its END is an exit of 0, and the shepherd was let go
+    uint32_t parts;     // all of them
+    bool waits;         // only END, a reboot or a fence ends it
+    bool forgiven;      // a restored backup knows less of it
     UT_hash_handle hh;
 };
 
@@ -96,12 +99,14 @@ static void launch_leaves(struct sim *s, const struct effect *e)
     if (!t->forgiven && number < t->attempt)
         broken(s, "job %" PRIu64 ": attempt %u after attempt %u", t->job.v, number, t->attempt);
     if (number != t->attempt) {
-        t->prepared = t->started = 0;
+        t->prepared = t->started = t->succeeded = 0;
         t->placement = e->launch.parts[0].id;
     } else if (!t->forgiven && t->placement != e->launch.parts[0].id) {
         broken(s, "job %" PRIu64 ": attempt number %u was given twice", t->job.v, number);
     }
     t->attempt = number;
+    t->parts = (UINT32_C(1) << e->launch.parts_count) - 1;
+    t->waits = !e->launch.lease_ms;
     if (t->cancelled && !t->forgiven && number > t->cancelled_at)
         broken(s, "job %" PRIu64 " was cancelled in attempt %u, and attempt %u is launched",
                t->job.v, t->cancelled_at, number);
@@ -111,6 +116,9 @@ void judge_output(struct sim *s, const struct effect *e, uint64_t term)
 {
     const struct tables *t = &s->disk.now;
     const struct placement *p = disk_part(s, e->attempt.job, e->attempt.number, e->node);
+    const struct wire *l = e->kind == EFFECT_REPLY ? NULL : wire_find(s, e->link);
+    if (l && e->request > l->heard_request)
+        broken(s, "request %" PRIu64 " is answered, which did not come over this link", e->request);
     if (e->kind == EFFECT_GRANT)
         return;
     if (t->meta.term < term)
@@ -123,7 +131,7 @@ void judge_output(struct sim *s, const struct effect *e, uint64_t term)
         broken(s, "a GO left before the decision was durable");
     if (e->kind == EFFECT_KILL && p && !p->kill)
         broken(s, "a KILL left before it was durable");
-    if (e->kind == EFFECT_END_ACK && p)
+    if (e->kind == EFFECT_END_ACK && p && !truth_of(s, p->uid)->forgiven)
         broken(s, "the END of attempt %u of job %" PRIu64 " was acknowledged and is not durable",
                e->attempt.number, p->job.v);
 }
@@ -164,6 +172,13 @@ void judge_cancelled(struct sim *s, struct job_id job)
     t->cancelled_at = j->attempt;
     VEC_RESERVE(g->cancelled, g->cancelled_count, g->cancelled_cap);
     g->cancelled[g->cancelled_count++] = (struct cancelled){job};
+}
+
+// An END that was told to nobody yet is lost with it.
+void judge_journal_lost(struct sim *s)
+{
+    for (struct truth *t = s->judge->truths; t; t = t->hh.next)
+        t->waits = false;
 }
 
 // An older copy knows less: what was promised since is forgiven, by the operator's own act.
@@ -267,7 +282,9 @@ static void against_neighbour(struct sim *s, struct keeper *k, const struct grou
     if (k == other && (coreset_intersects(&a->cores, &b->cores) || (a->gpus & b->gpus)))
         broken(s, "%s: jobs %" PRIu64 " and %" PRIu64 " have the same cores or GPUs", k->name,
                g->launch.job.v, o->launch.job.v);
-    if (k->machine == other->machine && a->port && a->port == b->port)
+    // A restored database does not know the ports of what runs before its agent has told it.
+    bool told = !truth_of(s, o->id.job)->forgiven;
+    if (told && k->machine == other->machine && a->port && a->port == b->port)
         broken(s, "%s: jobs %" PRIu64 " and %" PRIu64 " have the same port", k->name,
                g->launch.job.v, o->launch.job.v);
 }
@@ -318,6 +335,22 @@ void judge_task_start(struct sim *s, struct keeper *k, const struct group *g)
     against_tables(s, g);
 }
 
+void judge_released(struct keeper *k, const struct held *h)
+{
+    bool durable = false;
+    for (size_t i = k->synced; i-- > 0 && !durable;)
+        durable = k->journal[i].kind == ENTRY_END && attempt_id_eq(k->journal[i].id, h->id);
+    if (!durable)
+        broken(k->sim, "%s lets a shepherd go before its END is on disk", k->name);
+    struct truth *t = truth_of(k->sim, h->id.job);
+    if (!h->has_launch || t->attempt != h->id.number)
+        return;
+    if (k->machine->was_fenced)
+        t->waits = false;
+    if (h->end.reason.code == REASON_EXITED && h->end.reason.a == 0)
+        t->succeeded |= UINT32_C(1) << h->launch.index;
+}
+
 void judge_obeyed(struct keeper *k, const struct order_letter *m)
 {
     const struct agent_attempt *t = agent_find(k->core, m->id);
@@ -327,6 +360,46 @@ void judge_obeyed(struct keeper *k, const struct order_letter *m)
         if (k->journal[i].kind == ENTRY_TERM && k->journal[i].term > m->term)
             broken(k->sim, "%s obeys term %" PRIu64 ", and has seen %" PRIu64, k->name, m->term,
                    k->journal[i].term);
+}
+
+// ---- what must not last ----
+
+// The link is whole, both ends are awake, and no disk is slow.
+static bool in_touch(const struct sim *s, const struct keeper *k)
+{
+    const struct process *p = &s->scheduler.process;
+    return k->process.alive && !k->process.stopped && agent_session(k->core) && k->wire &&
+           s->world.now_ms >= k->wire->slow_until_ms && s->world.now_ms >= k->cut_until_ms &&
+           s->world.now_ms >= s->disk.slow_until_ms && p->alive && !p->stopped;
+}
+
+static void look_at_waiting(struct sim *s, struct keeper *k, struct held *h)
+{
+    const struct agent_attempt *t = agent_find(k->core, h->id);
+    const struct truth *of = truth_of(s, h->id.job);
+    const struct job *j = disk_job(s, of->job);
+    bool decided = false;
+    for (size_t i = 0; i < s->disk.now.parts_count; i++) {
+        const struct placement *p = &s->disk.now.parts[i];
+        decided |= p->uid.v == h->id.job.v && p->attempt == h->id.number &&
+                   p->index == h->launch.index && p->state == PLACEMENT_GOING && !p->kill;
+    }
+    bool waits = decided && j && t && t->phase == ATTEMPT_PREPARED && in_touch(s, k);
+    h->looks = waits ? h->looks + 1 : 0;
+    if (h->looks > LOOKS_MAX)
+        broken(s, "%s waits for the GO of job %" PRIu64 ", which was decided long ago", k->name,
+               of->job.v);
+}
+
+void judge_looks(struct sim *s)
+{
+    for (int i = 0; i < s->keepers_count; i++) {
+        struct keeper *k = &s->keepers[i];
+        struct held *h;
+        if (k->process.alive)
+            TAILQ_FOREACH(h, &k->held, link)
+        look_at_waiting(s, k, h);
+    }
 }
 
 // ---- the end ----
@@ -411,6 +484,13 @@ void judge_end(struct sim *s, bool in_time)
         const struct job *j = disk_job(s, g->promises[i].job);
         if (!j || j->request_id.lo != g->promises[i].request.lo || !job_state_ended(j->state))
             broken(s, "job %" PRIu64 " was acknowledged and is lost", g->promises[i].job.v);
+    }
+    for (const struct truth *t = g->truths; t; t = t->hh.next) {
+        const struct job *j = disk_job(s, t->job);
+        if (t->waits && t->parts && t->succeeded == t->parts && !t->forgiven && !t->cancelled &&
+            (!j || (j->state != JOB_COMPLETED && !j->cancelled)))
+            broken(s, "every part of job %" PRIu64 " has succeeded, and it is %s", t->job.v,
+                   j ? job_state_word(j->state) : "gone");
     }
     for (size_t i = 0; i < g->cancelled_count; i++) {
         const struct job *j = disk_job(s, g->cancelled[i].job);

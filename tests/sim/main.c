@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 64, FINDING_BYTES = 400, QUIET_EVERY_MS = 500 };
+enum { WORKERS_MAX = 64, FINDING_BYTES = 400, QUIET_EVERY_MS = 500, JUDGE_EVERY_MS = 5000 };
 
 #ifdef MUSTER_PLANTED
 enum planted planted;
@@ -35,6 +35,14 @@ static void look_whether_quiet(struct world *w, void *arg, uint64_t n)
     (void)n;
     s->done = judge_quiet(s);
     after(w, QUIET_EVERY_MS, NULL, look_whether_quiet, NULL, 0);
+}
+
+static void judge_now(struct world *w, void *arg, uint64_t n)
+{
+    (void)arg;
+    (void)n;
+    judge_looks(sim_of(w));
+    after(w, JUDGE_EVERY_MS, NULL, judge_now, NULL, 0);
 }
 
 static void calm_now(struct world *w, void *arg, uint64_t n)
@@ -82,11 +90,12 @@ struct sim *sim_new(uint64_t seed, bool verbose)
     world_init(w, seed, verbose);
     judge_new(s);
     s->limits = CLUSTER_LIMITS_DEFAULT;
-    if (chance(w, 300)) { // ports run out, passes are cut short
+    if (chance(w, 250)) // ports run out
         s->limits.port_count = (int32_t)between(w, 3, 12);
-        s->limits.pass_budget = (int32_t)between(w, 1, 20);
-    }
-    s->faults_until_ms = between(w, 40000, 300000);
+    if (chance(w, 350)) // passes are cut short
+        s->limits.pass_budget = (int32_t)spread(w, 1, 20);
+    s->round_ms = chance(w, 150) ? 300 : 3;
+    s->faults_until_ms = between(w, 60000, 600000);
     s->bound_ms = s->faults_until_ms + 3600000;
     TAILQ_INIT(&s->scheduler.held);
     machine_make(s, &s->scheduler.machine, "s", 0);
@@ -104,6 +113,7 @@ struct sim *sim_new(uint64_t seed, bool verbose)
     clients_start(s);
     faults_start(s);
     after(w, s->faults_until_ms, NULL, calm_now, NULL, 0);
+    after(w, JUDGE_EVERY_MS, NULL, judge_now, NULL, 0);
     return s;
 }
 

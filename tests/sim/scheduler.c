@@ -265,7 +265,7 @@ static void collect(struct sim *s)
     TAILQ_INSERT_TAIL(&sc->held, h, link);
     arm(s, o->wake_at_ms);
     if (o->continue_wanted)
-        want_round(s, 0);
+        want_round(s, between(&s->world, 0, s->round_ms));
     s->counts.turns++;
 }
 
@@ -314,6 +314,22 @@ static void submit_batch(struct sim *s)
     after(&s->world, disk_latency_ms(s), &sc->process, commit_now, NULL, sc->submitted);
 }
 
+// When the core has said that nothing more is to be done, one more pass at the same time must find
+// nothing.
+static void look_again(struct sim *s)
+{
+    struct scheduler *sc = &s->scheduler;
+    if (cluster_outcome(sc->cluster)->continue_wanted || !chance(&s->world, 200))
+        return;
+    cluster_turn_begin(sc->cluster);
+    step(s, &(struct input){.kind = INPUT_CONTINUE});
+    const struct outcome *o = cluster_outcome(sc->cluster);
+    for (size_t i = 0; i < o->events_count; i++)
+        if (o->events[i].kind == EVENT_JOB_PLACED)
+            broken(s, "the scheduler rested, though this was possible: %s", o->events[i].text);
+    collect(s);
+}
+
 static void round_now(struct world *w, void *arg, uint64_t n)
 {
     struct sim *s = sim_of(w);
@@ -326,6 +342,7 @@ static void round_now(struct world *w, void *arg, uint64_t n)
     step(s, &(struct input){.kind = INPUT_CONTINUE});
     sc->stepped = false;
     collect(s);
+    look_again(s);
     if (point(s, "after a turn"))
         return;
     submit_batch(s);

@@ -38,6 +38,8 @@ static struct fate fate_of(struct attempt_id id, int32_t rank)
     struct world f = {.rng = {id.job.v ^ (uint64_t)id.number << 40 ^ (uint64_t)rank << 32}};
     rng_next(&f.rng);
     struct fate fate = {.runs_ms = spread(&f, 5, 40000)};
+    if (chance(&f, 150))
+        fate.runs_ms = between(&f, 20000, 120000);
     uint64_t kind = rng_below(&f.rng, 100);
     if (kind < 6)
         fate.exit_code = (int32_t)between(&f, 1, 255);

@@ -44,9 +44,12 @@ struct wire {
     struct keeper *keeper;
     bool agent_up, scheduler_up;
     int64_t up_ms, down_ms; // when the last message of each direction arrives
+    int64_t slow_until_ms, slow_ms;
+    bool slow_up, slow_down;
     // The scheduler's shell keeps these of a link.
     struct node_id node;
     uint64_t session;
+    uint64_t heard_request; // the highest that came over it
 };
 
 struct launch {
@@ -231,6 +234,7 @@ struct held {
     uint64_t connection;
     bool retry, sweeping, released, has_deadline;
     int tries;
+    int looks; // of the judge, at which it waited for GO
     TAILQ_ENTRY(held) link;
 };
 
@@ -270,7 +274,7 @@ struct keeper {
     TAILQ_HEAD(, sheep) sheep; // dead ones too: happenings may name them
     TAILQ_HEAD(, group) groups;
     // Faults.
-    int64_t cut_until_ms, slow_until_ms, slow_ms, disk_slow_until_ms, disk_full_until_ms;
+    int64_t cut_until_ms, disk_slow_until_ms, disk_full_until_ms;
     bool operator_owes; // it may have forgotten something: an operator reboots it in the end
 };
 
@@ -441,11 +445,15 @@ void judge_event(struct sim *s, uint64_t event_id);
 void judge_committed(struct sim *s, const struct store_batch *b);
 void judge_task_start(struct sim *s, struct keeper *k, const struct group *g);
 void judge_prepared(struct sim *s, struct attempt_id id, int32_t index);
+// The agent lets the shepherd go and removes what the attempt left.
+void judge_released(struct keeper *k, const struct held *h);
 // The agent has acted on an order for the first time.
 void judge_obeyed(struct keeper *k, const struct order_letter *m);
 void judge_acknowledged(struct sim *s, struct request_id request, struct job_id job);
 void judge_cancelled(struct sim *s, struct job_id job);
 void judge_restored(struct sim *s);
+void judge_journal_lost(struct sim *s);
+void judge_looks(struct sim *s); // now and then: what must not last
 bool judge_quiet(struct sim *s); // nothing runs, waits or is owed any more
 void judge_end(struct sim *s, bool in_time);
 
@@ -470,6 +478,7 @@ struct sim {
     struct judge *judge;
     bool calm, done;  // faults are over; all is over
     unsigned doubled; // per mille of the messages that come twice
+    int64_t round_ms; // what a round of the scheduler takes, at most
     int64_t faults_until_ms, bound_ms;
     int64_t every_ms[FAULT_COUNT]; // mean time between two; 0: never
     struct cluster_limits limits;

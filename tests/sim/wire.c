@@ -12,14 +12,15 @@ struct wire *wire_find(struct sim *s, uint64_t id)
 }
 
 // When something sent now arrives, not before what was sent earlier in that direction.
-static int64_t arrival_delay(struct sim *s, const struct keeper *k, int64_t *last_ms)
+static int64_t arrival_delay(struct sim *s, struct wire *l, int64_t *last_ms)
 {
     struct world *w = &s->world;
     int64_t at = w->now_ms + between(w, 0, 3);
-    if (w->now_ms < k->slow_until_ms)
-        at += between(w, 0, k->slow_ms);
-    if (at < k->cut_until_ms)
-        at = k->cut_until_ms;
+    bool slow = last_ms == &l->up_ms ? l->slow_up : l->slow_down;
+    if (slow && w->now_ms < l->slow_until_ms)
+        at += between(w, 0, l->slow_ms);
+    if (at < l->keeper->cut_until_ms)
+        at = l->keeper->cut_until_ms;
     if (at < *last_ms)
         at = *last_ms;
     *last_ms = at;
@@ -52,7 +53,7 @@ void wire_connect(struct keeper *k)
     VEC_RESERVE(s->wires, s->wires_count, s->wires_cap);
     struct wire *l = s->wires[s->wires_count++] = xcalloc(1, sizeof *l);
     *l = (struct wire){.id = s->wires_count, .keeper = k, .agent_up = true, .scheduler_up = true};
-    int64_t delay = arrival_delay(s, k, &l->up_ms);
+    int64_t delay = arrival_delay(s, l, &l->up_ms);
     after(w, delay, &s->scheduler.process, connect_arrives, NULL, l->id);
     keeper_link_up(k, l);
 }
@@ -66,6 +67,11 @@ static void arrives_up(struct world *w, void *arg, uint64_t n)
     struct sim *s = sim_of(w);
     if (!l->scheduler_up || letter->session != l->session || !l->session)
         return;
+    uint64_t request = letter->in.kind == INPUT_HELLO       ? letter->in.hello.request
+                       : letter->in.kind == INPUT_HEARTBEAT ? letter->in.heartbeat.request
+                                                            : 0;
+    if (request > l->heard_request)
+        l->heard_request = request;
     scheduler_report(s, letter);
     if (s->scheduler.process.alive && chance(w, s->doubled))
         scheduler_report(s, letter);
@@ -81,7 +87,7 @@ void wire_send_up(struct keeper *k, struct report_letter *letter)
     }
     letter->wire = l->id;
     letter->session = k->session_seen;
-    int64_t delay = arrival_delay(s, k, &l->up_ms);
+    int64_t delay = arrival_delay(s, l, &l->up_ms);
     after(&s->world, delay, &s->scheduler.process, arrives_up, letter, l->id);
 }
 
@@ -102,7 +108,7 @@ void wire_send_down(struct sim *s, struct order_letter *letter)
         free(letter);
         return;
     }
-    int64_t delay = arrival_delay(s, l->keeper, &l->down_ms);
+    int64_t delay = arrival_delay(s, l, &l->down_ms);
     after(&s->world, delay, &l->keeper->process, arrives_down, letter, l->id);
 }
 
@@ -132,7 +138,7 @@ static void scheduler_learns(struct world *w, void *arg, uint64_t n)
 
 static void scheduler_will_learn(struct sim *s, struct wire *l, int64_t delay_ms)
 {
-    int64_t delay = arrival_delay(s, l->keeper, &l->up_ms); // after what is under way
+    int64_t delay = arrival_delay(s, l, &l->up_ms); // after what is under way
     if (delay < delay_ms)
         delay = delay_ms;
     after(&s->world, delay, &s->scheduler.process, scheduler_learns, NULL, l->id);
@@ -163,7 +169,7 @@ void wire_scheduler_died(struct sim *s, bool machine_lives)
     for (size_t i = 0; i < s->wires_count; i++) {
         struct wire *l = s->wires[i];
         if (l->scheduler_up && l->agent_up) {
-            int64_t delay = arrival_delay(s, l->keeper, &l->down_ms);
+            int64_t delay = arrival_delay(s, l, &l->down_ms);
             if (!machine_lives)
                 delay += spread(w, 50, HALF_OPEN_MOST_MS);
             after(w, delay, &l->keeper->process, agent_learns, NULL, l->id);
@@ -176,7 +182,7 @@ void wire_scheduler_closes(struct sim *s, struct wire *l)
 {
     if (!l->scheduler_up)
         return;
-    int64_t delay = arrival_delay(s, l->keeper, &l->down_ms);
+    int64_t delay = arrival_delay(s, l, &l->down_ms);
     after(&s->world, delay, &l->keeper->process, agent_learns, NULL, l->id);
     after(&s->world, 0, &s->scheduler.process, scheduler_learns, NULL, l->id);
 }
