@@ -411,6 +411,8 @@ static void pictures(void **state)
     AUTO(sim_result) struct sim_result r = {0};
     AUTO(text) struct text svg = {0}, csv = {0}, json = {0};
     struct sim_options o = {.policy = policy_default(), .record = true};
+    struct err err;
+    assert_int_equal(policy_parse("fcfs", &o.policy, &err), 0);
     parse(THREE, "n[1-2] cores=1", &t, &n);
     struct measures m = measure(&t, &n, &o, &r);
     assert_int_equal(r.spans_count, 4);
