@@ -27,15 +27,32 @@ static int64_t size_factor(const struct cluster *c, const struct job *j)
     return c->cores_count ? clamp(asked, 0, c->cores_count) * FACTOR_ONE / c->cores_count : 0;
 }
 
+// Rows that are not there, or are of another kind, are mended at the start.
+static int64_t queue_priority(const struct cluster *c, const struct job *j)
+{
+    const struct rule_entry *e = rule_by_id(c, j->queue.v);
+    return e && e->row->kind == RULE_QUEUE ? e->row->queue.priority : 0;
+}
+
+static int64_t qos_priority(const struct cluster *c, const struct job *j)
+{
+    const struct rule_entry *e = rule_by_id(c, j->qos.v);
+    return e && e->row->kind == RULE_QOS ? e->row->qos.priority : 0;
+}
+
 static void parts_at(const struct cluster *c, const struct job *j, int64_t wall_ms,
                      struct priority_parts *ret)
 {
     const struct queueing *q = &c->queueing;
+    _Static_assert(FAIR_SHARE_ONE == 1 << FACTOR_BITS, "both are factors");
     *ret = (struct priority_parts){
         .priority = q->weight_priority * j->priority,
         .age = q->weight_age * age_factor(c, j, wall_ms) / FACTOR_ONE,
         .size = q->weight_size * size_factor(c, j) / FACTOR_ONE,
         .nice = -q->weight_nice * j->nice,
+        .queue = q->weight_queue * queue_priority(c, j),
+        .qos = q->weight_qos * qos_priority(c, j),
+        .fair_share = q->weight_fair_share * fair_share(c, j->user) / FACTOR_ONE,
     };
 #define X(name, doc) ret->total += ret->name;
     PRIORITY_PARTS(X)
@@ -78,6 +95,7 @@ bool ranks_refresh(struct cluster *c)
         c->ranked.boot_ms = c->now.boot_ms;
         c->ranked.wall_ms = c->now.wall_ms;
         c->ranked.stale = false;
+        fair_share_refresh(c);
         c->ranked.hardware = c->hardware_gen;
         c->cores_count = 0;
         for (size_t i = 0; i < c->nodes_count; i++)

@@ -6,6 +6,9 @@
 //     age       time waited / age_full, at most 1
 //     size      cores asked for / cores of the cluster, at most 1
 //     nice      -weight * the submission's nice value
+//     queue     weight * the queue's priority
+//     qos       weight * the QoS's priority
+//     fair_share  how little its user and accounts have used for their shares (rules.h)
 //
 // All are 64-bit integers; weights are at most 2^30, so that no sum overflows. Age is reckoned up
 // to a moment that is the same for all jobs and moves on once a minute: between, waiting changes no
@@ -22,7 +25,10 @@ struct job;
     X(priority, "what the submission asked for")   \
     X(age, "how long it has waited")               \
     X(size, "how much of the cluster it asks for") \
-    X(nice, "what its owner gave away")
+    X(nice, "what its owner gave away")            \
+    X(queue, "the priority of its queue")          \
+    X(qos, "the priority of its QoS")              \
+    X(fair_share, "how little was used for its share")
 
 struct priority_parts {
 #define X(name, doc) int64_t name;

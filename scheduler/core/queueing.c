@@ -11,7 +11,8 @@ static bool weight_is(int64_t w)
 static const char *wrong_with(const struct queueing *q)
 {
     if (!weight_is(q->weight_priority) || !weight_is(q->weight_age) || !weight_is(q->weight_size) ||
-        !weight_is(q->weight_nice))
+        !weight_is(q->weight_nice) || !weight_is(q->weight_queue) || !weight_is(q->weight_qos) ||
+        !weight_is(q->weight_fair_share))
         return "a weight must be 0 to 1073741824";
     if (q->age_full_ms < 60000 || q->age_full_ms > INT64_C(90) * 86400 * 1000)
         return "age_full must be a minute to 90 days";
@@ -38,10 +39,11 @@ void queueing_set(struct cluster *c, const struct caller *who, const struct queu
     c->queueing_dirty = true;
     emit(c, EVENT_QUEUEING_SET, NULL, NULL,
          "queueing set by user %u: weights of priority %" PRId64 ", age %" PRId64 ", size %" PRId64
-         ", nice %" PRId64 "; age is full after %" PRId64 " s; %" PRId64
-         " reservations, depth %" PRId64,
+         ", nice %" PRId64 ", queue %" PRId64 ", qos %" PRId64 ", fair share %" PRId64
+         "; age is full after %" PRId64 " s; %" PRId64 " reservations, depth %" PRId64,
          who->uid, to->weight_priority, to->weight_age, to->weight_size, to->weight_nice,
-         to->age_full_ms / 1000, to->reservations, to->depth);
+         to->weight_queue, to->weight_qos, to->weight_fair_share, to->age_full_ms / 1000,
+         to->reservations, to->depth);
     backfill_clear(c);
     ranks_stale(c);
     reply_ok(c, who, (struct job_id){0});

@@ -239,7 +239,7 @@ void rule_set(struct cluster *c, const struct input *in)
         change(c, in, old);
     else
         create(c, in);
-    c->pass_wanted = true;
+    ranks_stale(c);
     reply_ok(c, &in->caller, (struct job_id){0});
 }
 

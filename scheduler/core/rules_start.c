@@ -157,6 +157,7 @@ void rules_start(struct cluster *c, bool same_boot)
         adopt(c, j);
     tally_recount(c);
     fair_share_refresh(c);
+    ranks_stale(c);
 }
 
 void cluster_view(struct cluster *c, struct now now)

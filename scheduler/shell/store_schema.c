@@ -167,7 +167,9 @@ static int upgrade_rules(struct db *db, struct err *err)
     " STRICT;" EVENT_WAIT_INDEX "ALTER TABLE job ADD COLUMN nice INTEGER NOT NULL DEFAULT 0;" \
     "CREATE TABLE queueing (id INTEGER PRIMARY KEY, weight_priority INTEGER NOT NULL,"        \
     " weight_age INTEGER NOT NULL, weight_size INTEGER NOT NULL,"                             \
-    " weight_nice INTEGER NOT NULL, age_full_ms INTEGER NOT NULL,"                            \
+    " weight_nice INTEGER NOT NULL, weight_queue INTEGER NOT NULL,"                           \
+    " weight_qos INTEGER NOT NULL, weight_fair_share INTEGER NOT NULL,"                       \
+    " age_full_ms INTEGER NOT NULL,"                                                          \
     " reservations INTEGER NOT NULL, depth INTEGER NOT NULL, CHECK (id = 1)) STRICT;"
 // What nodes have and requests ask for.
 #define VERSION_4_PLACING                                                    \

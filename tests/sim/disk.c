@@ -131,9 +131,55 @@ static void node_set(struct tables *t, const struct node *from)
         t->nodes_count = from->id.v;
 }
 
+static void rule_set(struct tables *t, const struct rule *from)
+{
+    size_t count = (size_t)from->id;
+    if (count > t->rules_count) {
+        t->rules = xreallocarray(t->rules, count, sizeof *t->rules);
+        memset(t->rules + t->rules_count, 0, (count - t->rules_count) * sizeof *t->rules);
+        t->rules_count = count;
+    }
+    memcpy(&t->rules[count - 1], from, rule_size(from->kind));
+}
+
+static struct tally *tally_row(struct tables *t, int64_t id)
+{
+    for (size_t i = 0; i < t->tallies_count; i++)
+        if (t->tallies[i].id == id)
+            return &t->tallies[i];
+    return NULL;
+}
+
+static void tally_set(struct tables *t, const struct tally *from)
+{
+    struct tally *to = tally_row(t, from->id);
+    if (!to) {
+        VEC_RESERVE(t->tallies, t->tallies_count, t->tallies_cap);
+        to = &t->tallies[t->tallies_count++];
+    }
+    *to = (struct tally){0};
+    TALLY_COLUMNS(KEEP)
+}
+
+static void apply_rules(struct tables *t, const struct store_batch *b)
+{
+    const struct store_slot *slot;
+    for (slot = b->rules; slot; slot = slot->hh.next)
+        rule_set(t, slot->row);
+    for (slot = b->tallies; slot; slot = slot->hh.next)
+        if (slot->row)
+            tally_set(t, slot->row);
+    for (size_t i = 0; i < b->tallies_gone_count; i++) {
+        struct tally *row = tally_row(t, (int64_t)b->tallies_gone[i]);
+        if (row)
+            *row = t->tallies[--t->tallies_count];
+    }
+}
+
 static void apply(struct tables *t, const struct store_batch *b)
 {
     const struct store_slot *slot;
+    apply_rules(t, b);
     for (slot = b->nodes; slot; slot = slot->hh.next)
         node_set(t, slot->row);
     for (slot = b->jobs; slot; slot = slot->hh.next)
@@ -169,6 +215,8 @@ static void tables_fini(struct tables *t)
     free(t->parts);
     free(t->waits);
     free(t->selectors);
+    free(t->rules);
+    free(t->tallies);
     *t = (struct tables){0};
 }
 
@@ -187,6 +235,9 @@ static void tables_copy(struct tables *to, const struct tables *from)
         job_set(to, &from->jobs[i]);
     to->parts_cap = from->parts_count;
     to->parts = rows_copy(from->parts, from->parts_count * sizeof *from->parts);
+    to->rules = rows_copy(from->rules, from->rules_count * sizeof *from->rules);
+    to->tallies_cap = from->tallies_count;
+    to->tallies = rows_copy(from->tallies, from->tallies_count * sizeof *from->tallies);
     to->waits_cap = from->waits_count;
     to->waits = rows_copy(from->waits, from->waits_count * sizeof *from->waits);
     to->selectors_cap = from->selectors_count;
@@ -310,6 +361,11 @@ struct cluster *disk_load(struct sim *s)
     struct err err;
     struct cluster *c = cluster_new(&s->limits);
     cluster_load_meta(c, &t->meta);
+    for (size_t i = 0; i < t->rules_count; i++)
+        if (t->rules[i].id && !t->rules[i].removed)
+            CHECKF(cluster_load_rule(c, &t->rules[i], &err) == 0, "%s", err.message);
+    for (size_t i = 0; i < t->tallies_count; i++)
+        CHECKF(cluster_load_tally(c, &t->tallies[i], &err) == 0, "%s", err.message);
     for (size_t i = 0; i < t->nodes_count; i++)
         CHECKF(cluster_load_node(c, &t->nodes[i], &err) == 0, "%s", err.message);
     if (t->parts_count)

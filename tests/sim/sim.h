@@ -109,6 +109,10 @@ struct tables {
     size_t nodes_count;
     struct placement *parts; // unordered
     size_t parts_count, parts_cap;
+    struct rule *rules; // by id - 1; id 0: no row
+    size_t rules_count;
+    struct tally *tallies; // unordered
+    size_t tallies_count, tallies_cap;
     struct wait *waits; // in order of their ids
     size_t waits_count, waits_cap;
     struct selector *selectors; // likewise

@@ -217,7 +217,7 @@ static void the_fair_tree_ranks_accounts_before_users(void **state)
     must_put(s, RULE_ACCOUNT, "chemistry", "");
     must_put(s, RULE_USER, "cid", "account=chemistry uid=9");
     must_put(s, RULE_USER, "dan", "account=chemistry uid=10");
-    assert_true(fair_share_refresh(s->h.c));
+    fair_share_refresh(s->h.c);
     assert_false(fair_share_refresh(s->h.c)); // nothing new within 10 s
     assert_near(share(s, "ann/physics"), 1);  // all have used nothing
     assert_near(share(s, "dan/chemistry"), 1);
@@ -234,9 +234,49 @@ static void the_fair_tree_ranks_accounts_before_users(void **state)
     assert_near(share(s, "dan/chemistry"), 0.5); // below ann, though it has used nothing itself
     assert_near(share(s, "cid/chemistry"), 0.25);
     must_put(s, RULE_ACCOUNT, "chemistry", "shares=30");
-    assert_true(fair_share_refresh(s->h.c)); // the tree has changed: at once
+    assert_false(fair_share_refresh(s->h.c)); // the tree has changed: the pass did it at once
     assert_near(share(s, "dan/chemistry"), 1);
     assert_near(share(s, "ann/physics"), 0.25);
+}
+
+static void set_queueing(struct stage *s, struct queueing q)
+{
+    struct input in = {.kind = INPUT_QUEUEING, .caller = operator, .queueing = q };
+    harness_step(&s->h, &in);
+    expect_reply(s, "ok");
+}
+
+// Who has used less for the share goes first, unless queue or QoS say otherwise.
+static void the_queue_follows_fair_share_qos_and_queue(void **state)
+{
+    struct stage *s = *state;
+    make_physics(s, "");
+    must_put(s, RULE_QOS, "high", "priority=2");
+    must_put(s, RULE_QUEUE, "fast", "priority=1");
+    use(s, ANN, 4, 100000);
+    text_clear(&s->said);
+    struct queueing q = QUEUEING_DEFAULT;
+    q.weight_age = 0;
+    q.weight_fair_share = q.weight_queue / 2;
+    set_queueing(s, q);
+    submit(s, 99, (struct asked){.cpus = NODE_CORES});
+    uint64_t first = s->uid;
+    submit(s, ANN, (struct asked){.cpus = NODE_CORES});
+    submit(s, BEN, (struct asked){.cpus = NODE_CORES});
+    submit(s, ANN, (struct asked){.cpus = NODE_CORES, .queue = "fast"});
+    submit(s, ANN, (struct asked){.cpus = NODE_CORES, .qos = "high"});
+    // By QoS, by queue, ben's by fair share, ann's other one.
+    static const uint64_t after_first[] = {4, 3, 2, 1};
+    uint64_t runs = first;
+    for (size_t i = 0; i < 4; i++) {
+        end_uid(s, runs);
+        runs = first + after_first[i];
+        const struct job *next = NULL;
+        for (uint64_t id = 1; id < s->h.meta.next_job; id++)
+            if (s->h.jobs[id - 1].uid.v == runs)
+                next = &s->h.jobs[id - 1];
+        assert_true(next && next->state == JOB_STARTING);
+    }
 }
 
 int main(void)
@@ -249,6 +289,7 @@ int main(void)
         STORY(usage_may_begin_anew_by_period),
         STORY(gpu_hours_stop_and_fade),
         STORY(the_fair_tree_ranks_accounts_before_users),
+        STORY(the_queue_follows_fair_share_qos_and_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
