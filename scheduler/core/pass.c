@@ -137,6 +137,13 @@ static bool find_room(struct cluster *c, struct job *j, const struct fit_node **
     return found;
 }
 
+// What was refused may not be any more if something that was promised gives way in this pass.
+static void note_refusal(struct cluster *c)
+{
+    if (!c->pass.refused)
+        c->pass.refused = stamp(c);
+}
+
 // The job waits for room: some is kept for it, if it is among the first to wait.
 static void reserve(struct cluster *c, struct job *j)
 {
@@ -144,7 +151,8 @@ static void reserve(struct cluster *c, struct job *j)
         backfill_visit(c, j, &c->pass.cost);
     } else if ((int64_t)c->backfill.visited < c->queueing.reservations) {
         backfill_outrank(c, j);
-        backfill_add(c, j, &c->pass.cost);
+        if (!backfill_add(c, j, &c->pass.cost))
+            note_refusal(c); // other promises left none
     }
 }
 
@@ -218,8 +226,7 @@ static enum considered consider(struct cluster *c, struct job_class *k)
             return place(c, k, f, count);
         }
         k->refused_at = stamp(c);
-        if (!c->pass.refused)
-            c->pass.refused = k->refused_at;
+        note_refusal(c);
     }
     if (!fits_usable(c, k)) {
         c->pass.again |= j->reserved; // what was kept for it may be for those before it
