@@ -226,8 +226,9 @@ static enum considered consider(struct cluster *c, struct job_class *k)
             return place(c, k, f, count);
         }
         k->refused_at = stamp(c);
-        note_refusal(c);
     }
+    if (room) // now or, with nothing changed since, before
+        note_refusal(c);
     if (!fits_usable(c, k)) {
         c->pass.again |= j->reserved; // what was kept for it may be for those before it
         backfill_drop(c, j);
