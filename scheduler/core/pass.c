@@ -254,6 +254,7 @@ static void pass_begin(struct cluster *c)
     c->pass.refused = 0;
     backfill_begin(c);
     c->pass.again = false;
+    c->pass.began_ms = c->now.boot_ms;
 }
 
 // Those that this pass did not come to wait for their turn.
