@@ -485,6 +485,23 @@ void backfill_drop(struct cluster *c, struct job *j)
         drop_at(c, place_of(c, reservation_of(c, j)));
 }
 
+void backfill_inherit(struct cluster *c, struct job *j)
+{
+    struct reservation *best = NULL;
+    for (size_t i = 0; i < c->backfill.count; i++) {
+        struct reservation *r = c->backfill.items[i];
+        if (r->job->in_class == j->in_class && (!best || r->from_ms < best->from_ms))
+            best = r;
+    }
+    if (!best)
+        return;
+    best->job->reserved = false;
+    best->job = j;
+    j->reserved = true;
+    say_start(c, j, best->starts_wall_ms);
+    c->backfill.changes++; // who was refused for it was not asked about it as its own
+}
+
 bool backfill_outrank(struct cluster *c, const struct job *j)
 {
     bool any = false;

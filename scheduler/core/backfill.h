@@ -64,6 +64,9 @@ bool backfill_add(struct cluster *c, struct job *j, int64_t *cost);
 // The pass has come to a job with a reservation: looks for an earlier one, or one at all if it does
 // not hold any more.
 void backfill_visit(struct cluster *c, struct job *j, int64_t *cost);
+// The first of a class takes over what is kept for a younger one like it: it would wait for room
+// that is its own.
+void backfill_inherit(struct cluster *c, struct job *j);
 // The job has none and outranks those that the pass has not come to: of these, the ones that were
 // promised before it was submitted do not bind it and are dropped. False: there was none.
 bool backfill_outrank(struct cluster *c, const struct job *j);

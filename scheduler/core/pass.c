@@ -217,6 +217,8 @@ static enum considered consider(struct cluster *c, struct job_class *k)
     k->pass = c->pass.number;
     if (!limit_start(c, j, NULL, 0, &limit))
         return stand_aside(c, k, limit);
+    if (!j->reserved)
+        backfill_inherit(c, j);
     bool room = class_may_fit(c, k, &c->pass.cost);
     if (room && k->refused_at != stamp(c)) {
         if (find_room(c, j, &f, &count)) {
