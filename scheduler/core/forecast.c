@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+enum { WAKES_MAX = 16 };
 static const int64_t HORIZON_MS = INT64_C(10) * 365 * 86400000;
 
 // An attempt that will have reached its time limit.
@@ -21,6 +22,8 @@ struct run {
     size_t count, cap;
     uint64_t pushed;
     size_t obeyed; // effects of this turn
+    size_t ended;  // attempts that reached their limit
+    bool leases;   // some node is not heard of: its leases run out
     size_t placements_max;
     struct forecast *ret;
 };
@@ -75,8 +78,10 @@ static void keep_alive(struct run *r)
     for (size_t i = 0; i < r->c->nodes_count; i++) {
         struct node *n = r->c->nodes[i];
         struct placement *p;
-        if (!node_usable(n) && !(n->ready && !n->unreachable_since_ms))
+        if (!n->ready || n->unreachable_since_ms) {
+            r->leases |= !TAILQ_EMPTY(&n->parts);
             continue;
+        }
         n->heard_ms = always;
         TAILQ_FOREACH(p, &n->parts, node_link)
         p->lease_end_ms = INT64_MAX;
@@ -218,6 +223,7 @@ static void expire(struct run *r, const struct expiry *e)
     struct placement *p, *next;
     if (!j || j->attempt != e->attempt || job_state_ended(j->state) || j->state == JOB_PENDING)
         return;
+    r->ended++;
     TAILQ_FOREACH_SAFE(p, &j->parts, job_link, next)
     if (p->attempt == e->attempt)
         end_part(r, p->node, &(struct attempt_id){r->c->meta.id, p->uid, p->attempt},
@@ -242,6 +248,38 @@ static void end_what_is_due(struct run *r)
     }
 }
 
+// When a lease ends on a node that is not heard of.
+static int64_t lease_end_ms(const struct cluster *c, int64_t after_ms)
+{
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        const struct placement *p;
+        TAILQ_FOREACH(p, &c->nodes[i]->parts, node_link)
+        if (!p->over && p->lease_end_ms > after_ms && p->lease_end_ms < least)
+            least = p->lease_end_ms;
+    }
+    return least;
+}
+
+// The next time at which something other than the order of the queue changes. The queue's own
+// promises ask for a pass at their times, and for ever while somebody overstays: `wakes` of that.
+static int64_t next_event_ms(struct run *r, bool wakes)
+{
+    struct cluster *c = r->c;
+    const struct job *delayed = RB_MIN(job_delayed, &c->delayed);
+    const int64_t times[] = {
+        r->count ? r->heap[0].at_ms : INT64_MAX,
+        delayed ? delayed->not_before_ms : INT64_MAX,
+        wakes && c->backfill.count ? c->backfill.wake_ms : INT64_MAX,
+        r->leases ? lease_end_ms(c, r->now.boot_ms) : INT64_MAX,
+    };
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        if (times[i] < least)
+            least = times[i];
+    return least;
+}
+
 void cluster_forecast(struct cluster *c, struct now now, size_t placements_max,
                       struct forecast *ret)
 {
@@ -253,15 +291,16 @@ void cluster_forecast(struct cluster *c, struct now now, size_t placements_max,
     expect_ends(&r);
     c->pass_wanted = true;
     settle(&r);
-    while (!ret->cut) {
-        int64_t end_ms = r.count ? r.heap[0].at_ms : INT64_MAX;
-        int64_t next_ms = end_ms < c->tick_at_ms ? end_ms : c->tick_at_ms;
+    for (int idle = 0; !ret->cut;) {
+        int64_t next_ms = next_event_ms(&r, idle < WAKES_MAX);
+        size_t before = ret->placements + r.ended;
         if (next_ms > now.boot_ms + HORIZON_MS)
             break;
         turn_begin(&r, next_ms);
         step(&r, &(struct input){.kind = INPUT_TICK});
         end_what_is_due(&r);
         settle(&r);
+        idle = ret->placements + r.ended > before ? 0 : idle + 1;
         ret->end_ms = r.now.boot_ms;
     }
     free(r.heap);

@@ -271,7 +271,7 @@ static void parts_of_cores_share_a_pool(void **state)
     assert_int_equal(m->pool_milli, 800);
     told(s);
     ask(s, more); // core 2 whole, and 500 of what is shared
-    assert_non_null(strstr(told(s), "attempt 1, cores 2, 500/1000 of shared cores 0-1, port "));
+    assert_non_null(strstr(told(s), "attempt 1, cores 2, 0.5 of shared 0-1, port "));
     assert_int_equal(m->cores, 1);
     assert_int_equal(m->pool_milli, 300);
     assert_true(coreset_has(&first_part(s, 3)->cores, 2));
@@ -299,7 +299,7 @@ static void gpus_are_shared_up_to_the_whole(void **state)
     ask(s, share);
     told(s);
     ask(s, share); // beside the first, so that the other stays whole
-    assert_non_null(strstr(told(s), "cores 1, shares of GPUs 0:400, port "));
+    assert_non_null(strstr(told(s), "cores 1, 0.4 of GPU 0, port "));
     assert_int_equal(m->gpus, 1);
     assert_int_equal(first_part(s, 2)->gpus, 1);
     ask(s, whole);
