@@ -140,8 +140,10 @@ static void widen(struct cluster *c)
 static void reckon(struct cluster *c, struct share *s)
 {
     struct node_room spare = {0};
+    bool held = s->enough;
     room_then(c, s->node, s->of->from_ms, s->of);
     s->enough = take_share(c, s);
+    c->pass.again |= held && !s->enough; // it must be planned anew, and binds nobody until then
     get(&c->backfill.rooms, s->node, &spare);
     c->backfill.changes += exceeds(&spare, s);
     s->kept.spare = spare.room;
