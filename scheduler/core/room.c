@@ -75,10 +75,14 @@ int32_t room_capacity(const struct room_view *v, const struct request *r)
 struct room_view room_least(const struct room_view *a, const struct kept *kept, uint16_t *store)
 {
     const struct room *x = &a->room, *y = &kept->spare;
+    // A free core can be shared as well: what is shared later need not be so now.
+    int64_t cores = least(x->cores, y->cores);
+    int64_t total_milli =
+        least(x->cores * INT64_C(1000) + x->pool_milli, y->cores * INT64_C(1000) + y->pool_milli);
     struct room_view v = {.room = {
                               .memory_mib = least(x->memory_mib, y->memory_mib),
-                              .cores = (int32_t)least(x->cores, y->cores),
-                              .pool_milli = (int32_t)least(x->pool_milli, y->pool_milli),
+                              .cores = (int32_t)cores,
+                              .pool_milli = (int32_t)(total_milli - 1000 * cores),
                               .pool_cores = x->pool_cores,
                               .gpus = (int32_t)least(x->gpus, y->gpus),
                               .parts = x->parts > y->parts ? x->parts : y->parts,
