@@ -69,7 +69,7 @@ void query_gpus_json(const char *key, uint64_t gpus, struct text *t)
 void query_shares_json(sqlite3_stmt *s, int at, struct text *t)
 {
     struct gpu_shares shares;
-    char gpu[8];
+    char gpu[12];
     put_str(t, "shared_cores", (const char *)sqlite3_column_text(s, at));
     put_milli(t, "shared_cpus", sqlite3_column_int64(s, at + 1));
     put_open(t, "gpu_shares", '{');
