@@ -18,7 +18,9 @@ static int64_t expected(const struct cluster *c, const struct placement *p)
     const struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (!j || p->over || p->attempt != j->attempt || !j->req.time_limit_ms)
         return INT64_MAX;
-    int64_t ago = j->started_at_ms ? c->now.wall_ms - j->started_at_ms : 0, end;
+    int64_t ago = 0, end;
+    if (j->started_at_ms && __builtin_sub_overflow(c->now.wall_ms, j->started_at_ms, &ago))
+        ago = 0;
     if (ago < 0 || ago > c->now.wall_ms)
         ago = 0;
     if (__builtin_add_overflow(j->req.time_limit_ms, j->req.grace_ms, &end) ||

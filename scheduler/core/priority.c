@@ -17,7 +17,9 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high)
 
 static int64_t age_factor(const struct cluster *c, const struct job *j, int64_t wall_ms)
 {
-    int64_t full = c->queueing.age_full_ms, age = wall_ms - j->submitted_at_ms;
+    int64_t full = c->queueing.age_full_ms, age;
+    if (__builtin_sub_overflow(wall_ms, j->submitted_at_ms, &age)) // a damaged row
+        age = j->submitted_at_ms < 0 ? full : -full;
     return clamp(age, -full, full) * FACTOR_ONE / full;
 }
 
