@@ -1,75 +1,5 @@
 // Where tasks go, on small clusters that one can count by hand.
-#include "tests/unit/core_harness.h"
-
-#include "scheduler/core/state.h"
-
-#include <stdio.h>
-
-struct site {
-    struct harness h;
-    uint64_t session, link, uid;
-};
-
-static void on_effect(void *arg, const struct effect *e)
-{
-    struct site *s = arg;
-    if (e->kind == EFFECT_WELCOME)
-        s->session = e->session;
-}
-
-static int setup(void **state)
-{
-    struct site *s = xcalloc(1, sizeof *s);
-    harness_init(&s->h);
-    s->h.on_effect = on_effect;
-    s->h.arg = s;
-    *state = s;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct site *s = *state;
-    harness_compare(&s->h);
-    harness_fini(&s->h);
-    free(s);
-    return 0;
-}
-
-// The next node, named n1, n2 ...; what h leaves out is made up.
-static void join(struct site *s, struct input_hello h)
-{
-    char name[16], machine[16];
-    uint32_t id = (uint32_t)s->h.c->nodes_count + 1;
-    snprintf(name, sizeof name, "n%u", id);
-    snprintf(machine, sizeof machine, "m%u", id);
-    struct input up = {.kind = INPUT_LINK_UP};
-    up.link_up.name = name;
-    up.link_up.link = ++s->link;
-    harness_step(&s->h, &up);
-    struct input in = {.kind = INPUT_HELLO, .hello = h};
-    in.hello.node.v = id;
-    in.hello.session = s->session;
-    in.hello.inc = (struct incarnation){.boot_id = "b", .state_id = id};
-    memcpy(in.hello.inc.machine_id, machine, sizeof machine);
-    in.hello.term_seen = s->h.meta.term;
-    in.hello.journal_intact = true;
-    in.hello.request = 1;
-    harness_step(&s->h, &in);
-    text_clear(&s->h.story);
-}
-
-static void ask(struct site *s, struct request req)
-{
-    struct input in = {.kind = INPUT_SUBMIT};
-    in.submit = (struct input_submit){.uid = {++s->uid}, .req = req};
-    harness_step(&s->h, &in);
-}
-
-static const struct placement *first_part(struct site *s, uint64_t job)
-{
-    return TAILQ_FIRST(&job_find(s->h.c, (struct job_id){job})->parts);
-}
+#include "tests/unit/core_site.h"
 
 static struct request cores(int32_t tasks, int32_t cpus)
 {
@@ -80,17 +10,17 @@ static void the_cluster_as_it_will_be(void **state)
 {
     struct site *s = *state;
     struct cluster *c = s->h.c;
-    join(s, (struct input_hello){.cores = 4, .memory_mib = 1000});
-    join(s, (struct input_hello){.cores = 4, .memory_mib = 1000});
+    site_join(s, (struct input_hello){.cores = 4, .memory_mib = 1000});
+    site_join(s, (struct input_hello){.cores = 4, .memory_mib = 1000});
     struct request filling = cores(1, 4), large = cores(2, 4), small = cores(1, 1);
     filling.memory_mib = 600;
-    ask(s, filling);
+    site_ask(s, filling);
     const struct fit_node *f;
     size_t count;
     struct rooms later = {0};
     rooms_copy(&later, &c->rooms);
     assert_false(fit_in(c, &large, &later, &f, &count));
-    rooms_give(&later, c, first_part(s, 1));
+    rooms_give(&later, c, site_first_part(s, 1));
     assert_int_equal(later.of[0].memory_mib, 1000);
     assert_int_equal(later.of[0].parts, 0);
     assert_true(fit_in(c, &large, &later, &f, &count));
@@ -107,7 +37,7 @@ static void what_is_promised_is_left_to_shorter_jobs(void **state)
 {
     struct site *s = *state;
     struct cluster *c = s->h.c;
-    join(s, (struct input_hello){.cores = 4, .memory_mib = 1000});
+    site_join(s, (struct input_hello){.cores = 4, .memory_mib = 1000});
     int64_t now_ms = s->h.now.boot_ms;
     struct kept last = {.from_ms = now_ms + 60000, .spare = {.cores = 0}};
     struct kept first = {
@@ -217,23 +147,23 @@ static const char *told(struct site *s)
 static void constraints_bind_and_preferences_do_not(void **state)
 {
     struct site *s = *state;
-    join(s, (struct input_hello){.cores = 2, .labels = "zone=b"});
-    join(s, (struct input_hello){.cores = 2, .labels = "zone=a"});
+    site_join(s, (struct input_hello){.cores = 2, .labels = "zone=b"});
+    site_join(s, (struct input_hello){.cores = 2, .labels = "zone=a"});
     struct input in = {.kind = INPUT_SUBMIT, .caller = {.reply_to = 1}};
     in.submit = (struct input_submit){.req = cores(1, 1), .need = "zone=a"};
     for (int i = 0; i < 3; i++) {
         in.submit.uid.v = ++s->uid;
         harness_step(&s->h, &in);
     }
-    assert_int_equal(first_part(s, 1)->node.v, 2);
-    assert_int_equal(first_part(s, 2)->node.v, 2);
-    assert_null(first_part(s, 3)); // n1 is free and not in the zone
+    assert_int_equal(site_first_part(s, 1)->node.v, 2);
+    assert_int_equal(site_first_part(s, 2)->node.v, 2);
+    assert_null(site_first_part(s, 3)); // n1 is free and not in the zone
     in.submit.need = NULL;
     in.submit.prefer = "zone=a";
     in.submit.uid.v = ++s->uid;
     in.submit.priority = 1;
     harness_step(&s->h, &in);
-    assert_int_equal(first_part(s, 4)->node.v, 1);
+    assert_int_equal(site_first_part(s, 4)->node.v, 1);
     assert_int_equal(HASH_CNT(by_id, s->h.c->selectors_by_id), 1); // one text, kept once
     in.submit.need = "zone=c";
     in.submit.uid.v = ++s->uid;
@@ -246,7 +176,7 @@ static void constraints_bind_and_preferences_do_not(void **state)
 
 static void finish(struct site *s, uint64_t job)
 {
-    const struct placement *p = first_part(s, job);
+    const struct placement *p = site_first_part(s, job);
     struct input in = {.kind = INPUT_END};
     in.end = (struct input_end){.node = p->node,
                                 .session = node_find(s->h.c, p->node)->session,
@@ -259,27 +189,27 @@ static void finish(struct site *s, uint64_t job)
 static void parts_of_cores_share_a_pool(void **state)
 {
     struct site *s = *state;
-    join(s, (struct input_hello){.cores = 4});
+    site_join(s, (struct input_hello){.cores = 4});
     struct request part = {.tasks = 1, .cpu_milli = 600},
                    more = {.tasks = 1, .cpus = 1, .cpu_milli = 500};
     const struct room *m = &s->h.c->rooms.of[0];
-    ask(s, part);
+    site_ask(s, part);
     assert_int_equal(m->cores, 3);
     assert_int_equal(m->pool_milli, 400);
-    ask(s, part); // 200 are missing: the pool grows by core 1
+    site_ask(s, part); // 200 are missing: the pool grows by core 1
     assert_int_equal(m->cores, 2);
     assert_int_equal(m->pool_milli, 800);
     told(s);
-    ask(s, more); // core 2 whole, and 500 of what is shared
+    site_ask(s, more); // core 2 whole, and 500 of what is shared
     assert_non_null(strstr(told(s), "attempt 1, cores 2, 0.5 of shared 0-1, port "));
     assert_int_equal(m->cores, 1);
     assert_int_equal(m->pool_milli, 300);
-    assert_true(coreset_has(&first_part(s, 3)->cores, 2));
-    assert_int_equal(coreset_count(&first_part(s, 3)->pool), 2);
-    ask(s, more); // 200 short of pool cores with the last core taken whole
-    assert_null(first_part(s, 4));
+    assert_true(coreset_has(&site_first_part(s, 3)->cores, 2));
+    assert_int_equal(coreset_count(&site_first_part(s, 3)->pool), 2);
+    site_ask(s, more); // 200 short of pool cores with the last core taken whole
+    assert_null(site_first_part(s, 4));
     finish(s, 1);
-    assert_non_null(first_part(s, 4));
+    assert_non_null(site_first_part(s, 4));
     finish(s, 2);
     finish(s, 3); // while one is left that shares them, the cores are shared
     assert_int_equal(m->pool_cores, 2);
@@ -291,46 +221,46 @@ static void parts_of_cores_share_a_pool(void **state)
 static void gpus_are_shared_up_to_the_whole(void **state)
 {
     struct site *s = *state;
-    join(s, (struct input_hello){.cores = 8, .gpus = 2});
+    site_join(s, (struct input_hello){.cores = 8, .gpus = 2});
     struct request share = {.tasks = 1, .cpus = 1, .gpu_milli = 400},
                    whole = {.tasks = 1, .cpus = 1, .gpus = 1},
                    three = {.tasks = 3, .cpus = 1, .gpu_milli = 300};
     const struct room *m = &s->h.c->rooms.of[0];
-    ask(s, share);
+    site_ask(s, share);
     told(s);
-    ask(s, share); // beside the first, so that the other stays whole
+    site_ask(s, share); // beside the first, so that the other stays whole
     assert_non_null(strstr(told(s), "cores 1, 0.4 of GPU 0, port "));
     assert_int_equal(m->gpus, 1);
-    assert_int_equal(first_part(s, 2)->gpus, 1);
-    ask(s, whole);
-    assert_int_equal(first_part(s, 3)->gpus, 2);
-    ask(s, share);
-    assert_null(first_part(s, 4));
+    assert_int_equal(site_first_part(s, 2)->gpus, 1);
+    site_ask(s, whole);
+    assert_int_equal(site_first_part(s, 3)->gpus, 2);
+    site_ask(s, share);
+    assert_null(site_first_part(s, 4));
     finish(s, 3);
-    assert_int_equal(first_part(s, 4)->gpus, 2);
-    ask(s, three); // 200 and 600 are free: room for two
-    assert_null(first_part(s, 5));
+    assert_int_equal(site_first_part(s, 4)->gpus, 2);
+    site_ask(s, three); // 200 and 600 are free: room for two
+    assert_null(site_first_part(s, 5));
     finish(s, 1);
-    assert_int_equal(first_part(s, 5)->shares.milli[0], 600);
-    assert_int_equal(first_part(s, 5)->shares.milli[1], 300);
+    assert_int_equal(site_first_part(s, 5)->shares.milli[0], 600);
+    assert_int_equal(site_first_part(s, 5)->shares.milli[1], 300);
 }
 
 static void exclusive_nodes_are_whole_and_alone(void **state)
 {
     struct site *s = *state;
-    join(s, (struct input_hello){.cores = 4, .gpus = 1, .memory_mib = 100});
-    join(s, (struct input_hello){.cores = 4, .gpus = 1, .memory_mib = 100});
+    site_join(s, (struct input_hello){.cores = 4, .gpus = 1, .memory_mib = 100});
+    site_join(s, (struct input_hello){.cores = 4, .gpus = 1, .memory_mib = 100});
     struct request alone = {.tasks = 1, .cpus = 1, .exclusive = true};
-    ask(s, cores(1, 1));
-    ask(s, alone);
-    assert_int_equal(first_part(s, 2)->node.v, 2);
-    assert_int_equal(coreset_count(&first_part(s, 2)->cores), 4);
-    assert_int_equal(first_part(s, 2)->gpus, 1);
-    assert_int_equal(first_part(s, 2)->memory_mib, 100);
-    ask(s, alone);
-    assert_null(first_part(s, 3));
+    site_ask(s, cores(1, 1));
+    site_ask(s, alone);
+    assert_int_equal(site_first_part(s, 2)->node.v, 2);
+    assert_int_equal(coreset_count(&site_first_part(s, 2)->cores), 4);
+    assert_int_equal(site_first_part(s, 2)->gpus, 1);
+    assert_int_equal(site_first_part(s, 2)->memory_mib, 100);
+    site_ask(s, alone);
+    assert_null(site_first_part(s, 3));
     finish(s, 1);
-    assert_int_equal(first_part(s, 3)->node.v, 1);
+    assert_int_equal(site_first_part(s, 3)->node.v, 1);
 }
 
 static int parts_of(struct site *s, uint64_t job)
@@ -346,41 +276,42 @@ static void spread_pack_and_tasks_a_node(void **state)
 {
     struct site *s = *state;
     for (int i = 0; i < 4; i++)
-        join(s, (struct input_hello){.cores = 4});
+        site_join(s, (struct input_hello){.cores = 4});
     struct request pack = cores(4, 1), spread = cores(6, 1), two = cores(4, 1);
     spread.spread = true;
     two.tasks_per_node = 2;
-    ask(s, pack);
+    site_ask(s, pack);
     assert_int_equal(parts_of(s, 1), 1);
     finish(s, 1);
-    ask(s, spread);
+    site_ask(s, spread);
     assert_int_equal(parts_of(s, 2), 4);
-    assert_int_equal(first_part(s, 2)->tasks, 2); // 2, 2, 1, 1
+    assert_int_equal(site_first_part(s, 2)->tasks, 2); // 2, 2, 1, 1
     finish(s, 2);
-    ask(s, two);
+    site_ask(s, two);
     assert_int_equal(parts_of(s, 3), 2);
 }
 
 static void cores_and_gpus_of_one_numa_domain(void **state)
 {
     struct site *s = *state;
-    join(s, (struct input_hello){.cores = 8, .gpus = 4, .numa_cores = "4,4", .gpu_numa = "1001"});
+    site_join(s,
+              (struct input_hello){.cores = 8, .gpus = 4, .numa_cores = "4,4", .gpu_numa = "1001"});
     struct request two = {.tasks = 2, .cpus = 1, .gpus = 1}, one = {.tasks = 1, .cpus = 3},
                    wide = {.tasks = 1, .cpus = 3, .gpus = 1};
-    ask(s, two); // both domains have two GPUs: the first of equals
-    assert_int_equal(first_part(s, 1)->gpus, 0x6);
-    assert_true(coreset_has(&first_part(s, 1)->cores, 0));
-    ask(s, one); // domain 0 has two cores left
-    assert_true(coreset_has(&first_part(s, 2)->cores, 4));
-    ask(s, wide); // no domain holds it: GPUs are in domain 1
-    assert_int_equal(first_part(s, 3)->gpus, 0x1);
-    assert_true(coreset_has(&first_part(s, 3)->cores, 7));
-    assert_true(coreset_has(&first_part(s, 3)->cores, 2));
+    site_ask(s, two); // both domains have two GPUs: the first of equals
+    assert_int_equal(site_first_part(s, 1)->gpus, 0x6);
+    assert_true(coreset_has(&site_first_part(s, 1)->cores, 0));
+    site_ask(s, one); // domain 0 has two cores left
+    assert_true(coreset_has(&site_first_part(s, 2)->cores, 4));
+    site_ask(s, wide); // no domain holds it: GPUs are in domain 1
+    assert_int_equal(site_first_part(s, 3)->gpus, 0x1);
+    assert_true(coreset_has(&site_first_part(s, 3)->cores, 7));
+    assert_true(coreset_has(&site_first_part(s, 3)->cores, 2));
 }
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, site_setup, site_teardown)
     const struct CMUnitTest tests[] = {
         TEST(the_cluster_as_it_will_be),
         TEST(what_is_promised_is_left_to_shorter_jobs),

@@ -86,3 +86,8 @@ static inline const struct job *site_job(struct site *s, uint64_t id)
 {
     return job_find(s->h.c, (struct job_id){id});
 }
+
+static inline const struct placement *site_first_part(struct site *s, uint64_t job)
+{
+    return TAILQ_FIRST(&site_job(s, job)->parts);
+}

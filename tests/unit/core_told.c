@@ -1,40 +1,5 @@
 // What agents and operators tell of nodes, and what becomes of it.
-#include "tests/unit/core_harness.h"
-
-#include "scheduler/core/state.h"
-
-#include <stdio.h>
-
-struct site {
-    struct harness h;
-    uint64_t session, link, uid;
-};
-
-static void on_effect(void *arg, const struct effect *e)
-{
-    struct site *s = arg;
-    if (e->kind == EFFECT_WELCOME)
-        s->session = e->session;
-}
-
-static int setup(void **state)
-{
-    struct site *s = xcalloc(1, sizeof *s);
-    harness_init(&s->h);
-    s->h.on_effect = on_effect;
-    s->h.arg = s;
-    *state = s;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct site *s = *state;
-    harness_compare(&s->h);
-    harness_fini(&s->h);
-    free(s);
-    return 0;
-}
+#include "tests/unit/core_site.h"
 
 // Node n1, on a new link.
 static void join(struct site *s, struct input_hello h)
@@ -52,18 +17,6 @@ static void join(struct site *s, struct input_hello h)
     in.hello.journal_intact = true;
     in.hello.request = 1;
     harness_step(&s->h, &in);
-}
-
-static void ask(struct site *s, struct request req)
-{
-    struct input in = {.kind = INPUT_SUBMIT};
-    in.submit = (struct input_submit){.uid = {++s->uid}, .req = req};
-    harness_step(&s->h, &in);
-}
-
-static const struct placement *first_part(struct site *s, uint64_t job)
-{
-    return TAILQ_FIRST(&job_find(s->h.c, (struct job_id){job})->parts);
 }
 
 static struct reported_attempt unknown(struct site *s, uint64_t uid)
@@ -86,12 +39,12 @@ static void what_an_unknown_attempt_shares_is_left_for_others(void **state)
     assert_int_equal(m->cores, 2);
     assert_int_equal(m->pool_milli, 400);
     assert_int_equal(m->gpus, 0);
-    ask(s, (struct request){.tasks = 1, .cpu_milli = 400, .gpu_milli = 500});
-    assert_int_equal(first_part(s, 1)->gpus, 1);
-    assert_true(coreset_has(&first_part(s, 1)->pool, 0));
+    site_ask(s, (struct request){.tasks = 1, .cpu_milli = 400, .gpu_milli = 500});
+    assert_int_equal(site_first_part(s, 1)->gpus, 1);
+    assert_true(coreset_has(&site_first_part(s, 1)->pool, 0));
     assert_int_equal(m->cores, 2);
-    ask(s, (struct request){.tasks = 1, .cpus = 1, .gpu_milli = 1});
-    assert_null(first_part(s, 2));
+    site_ask(s, (struct request){.tasks = 1, .cpus = 1, .gpu_milli = 1});
+    assert_null(site_first_part(s, 2));
 }
 
 // What an agent tells may be nonsense; no sum goes over the whole.
@@ -169,16 +122,16 @@ static void a_label_lets_a_waiting_job_start(void **state)
                                       .need = "fast",
                                       .allow_unsatisfiable = true};
     harness_step(&s->h, &in);
-    assert_null(first_part(s, 1));
+    assert_null(site_first_part(s, 1));
     label(s, "fast", false, true);
-    assert_non_null(first_part(s, 1));
+    assert_non_null(site_first_part(s, 1));
     label(s, "!fast", false, true); // what runs is left alone
-    assert_non_null(first_part(s, 1));
+    assert_non_null(site_first_part(s, 1));
 }
 
 int main(void)
 {
-#define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define STORY(f) cmocka_unit_test_setup_teardown(f, site_setup, site_teardown)
     const struct CMUnitTest tests[] = {
         STORY(what_an_unknown_attempt_shares_is_left_for_others),
         STORY(what_is_told_beyond_the_whole_is_not_counted),
