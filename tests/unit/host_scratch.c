@@ -62,7 +62,7 @@ static bool exists(const char *path)
 
 static void in(const char *dir, const char *name, char ret[512])
 {
-    snprintf(ret, 512, "%s/%s", dir, name);
+    assert_in_range(snprintf(ret, 512, "%s/%s", dir, name), 1, 511);
 }
 
 static void names_tell_attempt_node_and_user(void **state)
