@@ -4,7 +4,7 @@
 // Files: world.c (time), wire.c (links), disk.c (the scheduler's tables), scheduler.c (its shell),
 // keeper.c,
 // messages.c, attempt.c and journal.c (the agent's shell), sheep.c and mpi.c (shepherds and tasks),
-// client.c (users and operators), fault.c (what fails when), judge.c (what must be true), main.c.
+// client.h (users and operators), fault.c (what fails when), judge.h (what must be true), main.c.
 //
 // `struct sim` owns everything; pointers are stable for its life. The cores cannot see it.
 #pragma once
