@@ -68,7 +68,8 @@ struct answer {
 static bool is_unsatisfiable(enum reason_code why)
 {
     return why == REASON_UNSATISFIABLE || why == REASON_UNSATISFIABLE_TASKS ||
-           why == REASON_UNSATISFIABLE_MEMORY || why == REASON_UNSATISFIABLE_GPUS;
+           why == REASON_UNSATISFIABLE_MEMORY || why == REASON_UNSATISFIABLE_GPUS ||
+           why == REASON_UNSATISFIABLE_CONSTRAINT;
 }
 
 static void answer_heard(struct world *w, void *arg, uint64_t n)

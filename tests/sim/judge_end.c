@@ -8,7 +8,8 @@ enum { QUIET_DUMP_BYTES = 4000, LOOKS_MAX = 5 };
 
 // ---- what must not last ----
 
-// The link is whole and nothing lies in it for long, both ends are awake, and no disk is slow.
+// The link is whole, also for the scheduler, nothing lies in it for long, both ends are awake, and
+// no disk is slow.
 static bool in_touch(const struct sim *s, const struct keeper *k)
 {
     const struct process *p = &s->scheduler.process;
@@ -16,8 +17,9 @@ static bool in_touch(const struct sim *s, const struct keeper *k)
     if (k->wire && (k->wire->up_ms > soon_ms || k->wire->down_ms > soon_ms))
         return false;
     return k->process.alive && !k->process.stopped && agent_session(k->core) && k->wire &&
-           s->world.now_ms >= k->wire->slow_until_ms && s->world.now_ms >= k->cut_until_ms &&
-           s->world.now_ms >= s->disk.slow_until_ms && p->alive && !p->stopped;
+           k->wire->scheduler_up && s->world.now_ms >= k->wire->slow_until_ms &&
+           s->world.now_ms >= k->cut_until_ms && s->world.now_ms >= s->disk.slow_until_ms &&
+           p->alive && !p->stopped;
 }
 
 static void look_at_waiting(struct sim *s, struct keeper *k, struct held *h)

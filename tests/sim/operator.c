@@ -22,6 +22,24 @@ static void drain_some(struct world *w, void *arg, uint64_t n)
     operator_says(s, k, chance(w, 300) ? INPUT_NODE_DRAIN : INPUT_NODE_RESUME);
 }
 
+// Over what the nodes say of themselves.
+static void label_some(struct world *w, void *arg, uint64_t n)
+{
+    static const char *const changes[] = {"zone=a", "zone=b", "!spot", "spot", "!zone"};
+    struct sim *s = sim_of(w);
+    const struct keeper *k = &s->keepers[between(w, 0, s->keepers_count - 1)];
+    (void)arg;
+    (void)n;
+    if (s->calm)
+        return;
+    after(w, spread(w, 2000, 200000), NULL, label_some, NULL, 0);
+    struct ask ask = {.in = {.kind = INPUT_NODE_LABEL, .caller = {.admin = true}}};
+    memcpy(ask.name, k->name, sizeof ask.name);
+    ask.in.node.labels = changes[between(w, 0, sizeof changes / sizeof *changes - 1)];
+    ask.in.node.reset = chance(w, 300);
+    send_ask(s, (struct asked){.of = ASK_OPERATOR}, ask);
+}
+
 // ---- machines that are off ----
 
 static void fence_arrives(struct world *w, void *arg, uint64_t n)
@@ -110,5 +128,7 @@ void operators_start(struct sim *s)
 {
     struct world *w = &s->world;
     after(w, spread(w, 1000, 200000), NULL, drain_some, NULL, 0);
+    if (chance(w, 400))
+        after(w, spread(w, 1000, 200000), NULL, label_some, NULL, 0);
     after(w, 5000, NULL, operator_looks, NULL, 0);
 }
