@@ -40,6 +40,7 @@
     X(FENCE_NOT_REPEATED, "a fence is told once")                                    \
     X(FENCE_OWES_NOTHING, "a part ends though another one still needs its fence")    \
     X(OUTPUT_BEFORE_SYNC, "what an agent says does not wait for its journal")        \
+    X(MEMORY_UNCHECKED, "an agent gives out memory that it has not")                 \
     X(PREEMPT_AT_ONCE, "a job is preempted before its QoS's min_run_time")           \
     X(PREEMPT_IN_VAIN, "jobs are stopped for one that does not start by it")         \
     X(PREEMPT_TOO_MANY, "jobs are stopped that are not in the way")                  \

@@ -32,6 +32,7 @@ struct reservation {
     int64_t again_at_ms; // not planned anew before
     bool hidden;
     bool late; // its time has come without room: hidden until it is planned anew
+    bool owed; // others are stopped for it, who may take a little longer than their grace
     size_t count;
     struct share *shares;
 };
@@ -561,6 +562,13 @@ bool backfill_outrank(struct cluster *c, const struct job *j)
     return any;
 }
 
+void backfill_owe(struct cluster *c, const struct job *j)
+{
+    struct reservation *r = reservation_of(c, j);
+    if (r)
+        r->owed = true;
+}
+
 void backfill_clear(struct cluster *c)
 {
     while (c->backfill.count)
@@ -638,6 +646,7 @@ static void replace(struct cluster *c, size_t at, struct reservation *r)
     struct reservation *old = c->backfill.items[at];
     c->backfill.items[at] = r;
     c->backfill.changes++;
+    r->owed = old->owed;
     show(c, r);
     note_start(c, r);
     say_start(c, r->job, r->starts_wall_ms);
@@ -691,10 +700,8 @@ void backfill_begin(struct cluster *c)
     // Promises of the past would bind each other for ever.
     for (size_t i = 0; i < c->backfill.count; i++) {
         struct reservation *r = c->backfill.items[i];
-        struct job_id first;
-        int64_t stops;
-        // What is being stopped for it may take longer than its grace.
-        r->late = r->from_ms < c->now.boot_ms && !preempt_waits(c, r->job, &first, &stops);
+        int64_t since_ms = c->now.boot_ms - (r->owed ? OVERDUE_MS : 0);
+        r->late = r->from_ms < since_ms;
         if (r->late && !r->hidden)
             hide(c, r);
     }

@@ -73,6 +73,8 @@ void backfill_inherit(struct cluster *c, struct job *j);
 // promised before it was submitted do not bind it and are dropped, but for jobs that would preempt
 // it. False: there was none.
 bool backfill_outrank(struct cluster *c, const struct job *j);
+// Others are stopped for the job: what is kept for it is, for a while, even when its time has come.
+void backfill_owe(struct cluster *c, const struct job *j);
 // At the begin and at the end of a pass.
 void backfill_begin(struct cluster *c);
 void backfill_end(struct cluster *c);
