@@ -6,7 +6,6 @@
 #include <string.h>
 
 RB_GENERATE(job_queue, job, queue_link, job_age_order)
-RB_GENERATE(class_order, job_class, order_link, class_order_compare)
 
 int class_order_compare(const struct job_class *a, const struct job_class *b)
 {
@@ -135,25 +134,17 @@ void classes_free(struct cluster *c)
     index_free(&c->classes_by_id);
 }
 
-// Out of the order while its first job changes.
-static void order_remove(struct cluster *c, struct job_class *k)
-{
-    if (c->pass.at == k)
-        c->pass.at = RB_NEXT(class_order, &c->queue, k);
-    RB_REMOVE(class_order, &c->queue, k);
-}
-
 static void order_insert(struct cluster *c, struct job_class *k)
 {
     k->rank = rank_of(c, k->first);
-    RB_INSERT(class_order, &c->queue, k);
+    class_order_add(c, k);
 }
 
 void class_rank(struct cluster *c, struct job_class *k)
 {
     if (k->rank == rank_of(c, k->first))
         return;
-    order_remove(c, k);
+    class_order_remove(c, k);
     order_insert(c, k);
 }
 
@@ -161,7 +152,7 @@ static void enter(struct cluster *c, struct job_class *k, struct job *j)
 {
     bool comes_first = !k->first || job_age_order(j, k->first) < 0;
     if (comes_first && k->first)
-        order_remove(c, k);
+        class_order_remove(c, k);
     RB_INSERT(job_queue, &k->jobs, j);
     k->count++;
     j->in_class = k;
@@ -188,7 +179,7 @@ void class_leave(struct cluster *c, struct job *j)
     struct job_class *k = j->in_class;
     bool was_first = k->first == j;
     if (was_first)
-        order_remove(c, k);
+        class_order_remove(c, k);
     RB_REMOVE(job_queue, &k->jobs, j);
     k->count--;
     j->in_class = NULL;

@@ -73,9 +73,10 @@ struct cluster {
     struct class_order queue;   // the classes by rank
     struct job_delayed delayed; // pending jobs that must not start yet, by their time
     struct index classes_by_key, classes_by_id;
-    struct class_list classes; // all
-    struct class_list told;    // classes that wait for something else than their turn
-    struct wait queue_wait;    // row 0
+    struct class_list classes;       // all
+    uint64_t rest_nodes, rest_rules; // usable_gen and rules.changed that resting classes are of
+    struct class_list told;          // classes that wait for something else than their turn
+    struct wait queue_wait;          // row 0
     bool queue_wait_dirty;
     struct queueing queueing;
     int64_t cores_count; // of all nodes, as of the ranks
@@ -356,6 +357,8 @@ struct member {
     uint32_t ids[3];
     struct rule_entry *queue, *user, *qos;
     struct levels levels;
+    uint64_t free_at; // rules.changed that `free` is of
+    bool free;        // limit_none()
     UT_hash_handle by_ids;
 };
 struct member *member_get(struct cluster *c, struct rule_entry *queue, struct rule_entry *user,
@@ -439,3 +442,6 @@ void limit_pass_begin(struct cluster *c);
 // pass come in the order of the queue.
 bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, size_t count,
                  struct reason *ret);
+// limit_start() refuses neither the job nor others for it, whatever is held, until rules.changed
+// rises: no limit is set at any of its levels, and its queue starts jobs.
+bool limit_none(struct cluster *c, struct job *j);
