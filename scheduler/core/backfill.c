@@ -678,7 +678,9 @@ void backfill_end(struct cluster *c)
     plan->wake_ms = plan->overdue_ms;
     for (size_t i = 0; i < plan->count; i++) {
         int64_t from_ms = plan->items[i]->from_ms;
-        c->pass.again |= from_ms > c->pass.began_ms && from_ms <= c->now.boot_ms; // due meanwhile
+        // Due meanwhile, or late since the pass began just when it was due.
+        c->pass.again |= from_ms <= c->now.boot_ms && from_ms >= c->pass.began_ms &&
+                         c->now.boot_ms > c->pass.began_ms;
         if (from_ms <= c->now.boot_ms)
             from_ms = c->now.boot_ms + LATE_MS;
         plan->wake_ms = from_ms < plan->wake_ms ? from_ms : plan->wake_ms;
