@@ -64,6 +64,8 @@ struct job_class {
     int64_t rank; // the first job's priority, as of the moment of all ranks; higher first
     TAILQ_ENTRY(job_class) all_link;
     RB_ENTRY(job_class) order_link;
+    int64_t first_ms; // wall clock: when its first job was submitted
+    RB_ENTRY(job_class) age_link;
     struct class_need need, below;    // its own, and the least of those below it in the tree
     size_t size;                      // classes below it in the tree, with itself
     size_t reserved;                  // jobs of it that have a reservation
@@ -83,6 +85,9 @@ RB_HEAD(class_order, job_class);
 TAILQ_HEAD(class_list, job_class);
 int class_order_compare(const struct job_class *a, const struct job_class *b);
 RB_PROTOTYPE(class_order, job_class, order_link, class_order_compare)
+RB_HEAD(class_ages, job_class);
+int class_age_compare(const struct job_class *a, const struct job_class *b);
+RB_PROTOTYPE(class_ages, job_class, age_link, class_age_compare)
 
 // The job enters its class, which is made if need be, or leaves it. Marks the job.
 void class_join(struct cluster *c, struct job *j);

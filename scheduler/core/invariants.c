@@ -276,6 +276,10 @@ static size_t check_class(const struct cluster *c, struct job_class *k)
     CHECK(count && count == k->count && k->first == RB_MIN(job_queue, &k->jobs));
     CHECK(class_find(c, k->wait.id) == k && k->wait.id.v < c->meta.next_class);
     CHECK(k->reserved == reserved);
+    CHECK(k->first_ms == k->first->submitted_at_ms);
+    const struct rule_entry *queue = queue_of(c, k->first);
+    bool moves = c->ranked.at || c->ranked.stale || (queue && queue->order == ORDER_LAS);
+    CHECK(moves || k->rank == rank_of(c, k->first));
     class_check(k);
     return count;
 }

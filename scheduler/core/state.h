@@ -71,6 +71,7 @@ struct cluster {
     struct job_list jobs; // in order of ids
     struct index jobs_by_id, jobs_by_uid, jobs_by_request;
     struct class_order queue;   // the classes by rank
+    struct class_ages ages;     // the same by the time at which their first jobs were submitted
     struct job_delayed delayed; // pending jobs that must not start yet, by their time
     struct index classes_by_key, classes_by_id;
     struct class_list classes;       // all
@@ -86,6 +87,7 @@ struct cluster {
         bool stale;               // weights have changed
         uint64_t hardware;        // generation of nodes that cores_count is of
         struct job_class *at;     // where ranks_refresh() goes on; NULL: it is done
+        int64_t full_ms;          // it goes up to first jobs that were submitted then
     } ranked;
     struct waits_loaded *waits_loaded; // rows of waits, until the start
     struct fit_node *fit_scratch;      // one an node: what fit() returns, until its next call
