@@ -511,13 +511,22 @@ static void say_start(struct cluster *c, struct job *j, int64_t starts_ms)
         class_say_start(c, j->in_class, starts_ms);
 }
 
+static void set_reserved(struct job *j, bool reserved)
+{
+    CHECK(j->reserved != reserved && j->in_class);
+    j->reserved = reserved;
+    j->in_class->reserved += reserved ? 1 : (size_t)-1;
+    if (reserved)
+        class_wake(j->in_class);
+}
+
 static void drop_at(struct cluster *c, size_t i)
 {
     struct backfill *plan = &c->backfill;
     struct reservation *r = plan->items[i];
     if (!r->hidden)
         hide(c, r);
-    r->job->reserved = false;
+    set_reserved(r->job, false);
     say_start(c, r->job, 0);
     for (size_t k = i + 1; k < plan->count; k++)
         plan->items[k - 1] = plan->items[k];
@@ -536,6 +545,8 @@ void backfill_drop(struct cluster *c, struct job *j)
 void backfill_inherit(struct cluster *c, struct job *j)
 {
     struct reservation *best = NULL;
+    if (!j->in_class->reserved)
+        return;
     for (size_t i = 0; i < c->backfill.count; i++) {
         struct reservation *r = c->backfill.items[i];
         if (r->job->in_class == j->in_class && (!best || r->from_ms < best->from_ms))
@@ -543,9 +554,9 @@ void backfill_inherit(struct cluster *c, struct job *j)
     }
     if (!best)
         return;
-    best->job->reserved = false;
+    set_reserved(best->job, false);
     best->job = j;
-    j->reserved = true;
+    set_reserved(j, true);
     say_start(c, j, best->starts_wall_ms);
     c->backfill.changes++; // who was refused for it was not asked about it as its own
 }
@@ -624,7 +635,7 @@ bool backfill_add(struct cluster *c, struct job *j, int64_t *cost)
     for (size_t i = plan->count++; i > plan->visited; i--)
         plan->items[i] = plan->items[i - 1];
     plan->items[plan->visited++] = r;
-    j->reserved = true;
+    set_reserved(j, true);
     show(c, r);
     note_start(c, r);
     say_start(c, j, r->starts_wall_ms);
@@ -723,7 +734,9 @@ void backfill_end(struct cluster *c)
     plan->wake_ms = plan->overdue_ms;
     for (size_t i = 0; i < plan->count; i++) {
         int64_t from_ms = plan->items[i]->from_ms;
-        c->pass.again |= from_ms > c->pass.began_ms && from_ms <= c->now.boot_ms; // due meanwhile
+        // Due meanwhile, or late since the pass began just when it was due.
+        c->pass.again |= from_ms <= c->now.boot_ms && from_ms >= c->pass.began_ms &&
+                         c->now.boot_ms > c->pass.began_ms;
         if (from_ms <= c->now.boot_ms)
             from_ms = c->now.boot_ms + LATE_MS;
         plan->wake_ms = from_ms < plan->wake_ms ? from_ms : plan->wake_ms;

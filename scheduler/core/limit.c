@@ -374,15 +374,41 @@ static bool kept_for_others(const struct cluster *c, const struct level *l, cons
     return false;
 }
 
+static bool draining(const struct member *m)
+{
+    return strcmp(m->queue->row->queue.state, "draining") == 0;
+}
+
+static bool none_set(const struct levels *ls)
+{
+    for (int i = 0; i < ls->count; i++)
+        for (int k = 0; k < ls->items[i].count; k++)
+            if (ls->items[i].limits[k] != RULE_NONE)
+                return false;
+    return true;
+}
+
+bool limit_none(struct cluster *c, struct job *j)
+{
+    struct member *m = member_of(c, j);
+    if (m->free_at != c->rules.changed) {
+        m->free = none_set(&m->levels) && !draining(m);
+        m->free_at = c->rules.changed;
+    }
+    return m->free;
+}
+
 bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, size_t count,
                  struct reason *ret)
 {
     enum { LOOK_AGAIN_MS = 60000 };
+    if (limit_none(c, j))
+        return true;
     const struct member *m = member_of(c, j);
     const struct levels *ls = &m->levels;
     struct need n = need_on(&j->req, f, count);
     enum limit_kind k = LIMIT_RUNNING_JOBS;
-    if (strcmp(m->queue->row->queue.state, "draining") == 0) {
+    if (draining(m)) {
         *ret = (struct reason){.code = REASON_QUEUE_DRAINING, .a = m->queue->row->id << 8, .b = -1};
         return false;
     }

@@ -224,6 +224,16 @@ static enum considered stand_aside(struct cluster *c, struct job_class *k, struc
     return CONSIDERED_ASIDE;
 }
 
+// It found too little room and waits for its turn. If all that a later pass can do with it is to
+// find the same, it need not be looked at until there is more.
+static void rest(struct cluster *c, struct job_class *k)
+{
+    const struct member *m = member_of(c, k->first);
+    if (!k->reserved && k->wait.reason.code == REASON_PRIORITY && limit_none(c, k->first) &&
+        !m->qos->preempts)
+        class_rest(k);
+}
+
 static enum considered consider(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
@@ -259,6 +269,8 @@ static enum considered consider(struct cluster *c, struct job_class *k)
     explain_waiting(c, k, room);
     c->pass.blocked++;
     add_second(c, j, stops);
+    if (!room)
+        rest(c, k);
     return CONSIDERED_BLOCKED;
 }
 
@@ -325,12 +337,23 @@ static bool walk_class(struct cluster *c)
     return true;
 }
 
+// Steps over the classes that rest, which the pass would do nothing with now that others wait and
+// the first reservations are made. False: nothing is left that may be looked at.
+static bool step_over(struct cluster *c)
+{
+    if (c->pass.seconds_count)
+        return true;
+    if (c->pass.blocked && (int64_t)c->backfill.visited >= c->queueing.reservations)
+        c->pass.at = class_awake(c, c->pass.at, &c->pass.depth);
+    return c->pass.at && c->pass.depth <= c->queueing.depth;
+}
+
 // Goes on until the end of the queue, a class that blocks it, or the budget.
 static void walk(struct cluster *c)
 {
     int64_t budget = (int64_t)c->limits.pass_budget * NODES_AN_EVALUATION;
     c->pass.cost = 0;
-    while (c->pass.at || c->pass.seconds_count) {
+    while (step_over(c)) {
         if (c->pass.cost >= budget)
             return;
         const struct job *second =

@@ -72,6 +72,7 @@ struct rules {
     bool span_known;
     int64_t ranked_at_ms; // fair share; policy time
     bool rank_wanted;
+    uint64_t changed; // rises with every change of a row
 };
 
 // ---- what others ask ----

@@ -72,11 +72,13 @@ struct cluster {
     struct job_list jobs; // in order of ids
     struct index jobs_by_id, jobs_by_uid, jobs_by_request;
     struct class_order queue;   // the classes by rank
+    struct class_ages ages;     // the same by the time at which their first jobs were submitted
     struct job_delayed delayed; // pending jobs that must not start yet, by their time
     struct index classes_by_key, classes_by_id;
-    struct class_list classes; // all
-    struct class_list told;    // classes that wait for something else than their turn
-    struct wait queue_wait;    // row 0
+    struct class_list classes;       // all
+    uint64_t rest_nodes, rest_rules; // usable_gen and rules.changed that resting classes are of
+    struct class_list told;          // classes that wait for something else than their turn
+    struct wait queue_wait;          // row 0
     bool queue_wait_dirty;
     struct queueing queueing;
     int64_t cores_count; // of all nodes, as of the ranks
@@ -86,6 +88,7 @@ struct cluster {
         bool stale;               // weights have changed
         uint64_t hardware;        // generation of nodes that cores_count is of
         struct job_class *at;     // where ranks_refresh() goes on; NULL: it is done
+        int64_t full_ms;          // it goes up to first jobs that were submitted then
     } ranked;
     struct waits_loaded *waits_loaded; // rows of waits, until the start
     struct fit_node *fit_scratch;      // one an node: what fit() returns, until its next call
@@ -361,6 +364,8 @@ struct member {
     uint32_t ids[3];
     struct rule_entry *queue, *user, *qos;
     struct levels levels;
+    uint64_t free_at; // rules.changed that `free` is of
+    bool free;        // limit_none()
     UT_hash_handle by_ids;
 };
 struct member *member_get(struct cluster *c, struct rule_entry *queue, struct rule_entry *user,
@@ -447,3 +452,6 @@ bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, siz
                  struct reason *ret);
 // What the job needs of limits is kept for it in this pass: those behind it count it as used.
 void limit_hold(struct cluster *c, struct job *j);
+// limit_start() refuses neither the job nor others for it, whatever is held, until rules.changed
+// rises: no limit is set at any of its levels, and its queue starts jobs.
+bool limit_none(struct cluster *c, struct job *j);
