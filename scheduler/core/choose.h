@@ -8,6 +8,7 @@ struct question {
     const struct request *r;
     enum fit_view view;
     const struct rooms *rooms; // these instead of the live ones; NULL: by the view
+    int64_t at_ms;             // of `rooms`: when it would begin
     const struct selector *need, *prefer;
     int32_t base, more; // tasks a node when r->nodes says how many: `more` nodes get one more
 };

@@ -8,6 +8,7 @@
 //     yard_fini(&y);
 #pragma once
 
+#include "scheduler/core/window.h"
 #include "tests/unit/core_harness.h"
 
 #include <stdio.h>
@@ -54,6 +55,9 @@ static inline void yard_on_effect(void *arg, const struct effect *e)
     for (size_t i = 0; e->kind == EFFECT_GO && i < y->parts_count; i++)
         if (y->parts[i].node == e->node.v && attempt_id_eq(y->parts[i].attempt, e->attempt))
             y->parts[i].state = PART_GOES;
+    for (size_t i = 0; e->kind == EFFECT_KILL && i < y->parts_count; i++)
+        if (y->parts[i].node == e->node.v && attempt_id_eq(y->parts[i].attempt, e->attempt))
+            y->parts[i].ends_ms = y->h.now.boot_ms;
 }
 
 static inline void yard_report(struct yard *y, const struct yard_part *p, enum agent_state state)
@@ -138,9 +142,15 @@ static inline size_t yard_next(const struct yard *y)
 static inline void yard_run(struct yard *y, int64_t for_ms)
 {
     int64_t until_ms = y->h.now.boot_ms + for_ms;
-    for (size_t i; (i = yard_next(y)) < y->parts_count && y->parts[i].ends_ms <= until_ms;) {
-        if (y->parts[i].ends_ms > y->h.now.boot_ms)
-            yard_time(y, y->parts[i].ends_ms);
+    for (;;) {
+        size_t i = yard_next(y);
+        int64_t end_ms = i < y->parts_count ? y->parts[i].ends_ms : INT64_MAX;
+        int64_t wake_ms = windows_wake_ms(y->h.c), now_ms = y->h.now.boot_ms;
+        int64_t next_ms = wake_ms > now_ms && wake_ms < end_ms ? wake_ms : end_ms;
+        if (next_ms > until_ms)
+            break;
+        if (next_ms > now_ms)
+            yard_time(y, next_ms);
         else
             yard_end(y, i);
     }
