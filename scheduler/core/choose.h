@@ -7,6 +7,7 @@
 struct question {
     const struct request *r;
     enum fit_view view;
+    enum policy policy;        // for one node, on what is free now
     const struct rooms *rooms; // these instead of the live ones; NULL: by the view
     int64_t at_ms;             // of `rooms`: when it would begin
     const struct selector *need, *prefer;
