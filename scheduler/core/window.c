@@ -285,7 +285,7 @@ int64_t windows_wake_ms(const struct cluster *c)
 
 void windows_due(struct cluster *c)
 {
-    if (!c->rules.by_name[RULE_RESERVATION])
+    if (!c->rules.by_name[RULE_RESERVATION] || c->meta.recovery_hold)
         return;
     int64_t off = c->now.wall_ms - c->now.boot_ms - c->windows.offset_ms;
     if (off >= CLOCK_SET_MS || off <= -CLOCK_SET_MS) {
@@ -310,7 +310,7 @@ bool window_admits(const struct cluster *c, const struct job *j, struct reason *
     const struct rule_entry *p = rule_by_id(c, j->req.reservation.v);
     int64_t now = wall_of(c, c->now.boot_ms), start, end;
     *ret = reason_of(REASON_RESERVATION_OVER, j->req.reservation.v, 0, 0);
-    if (!p || p->row->kind != RULE_RESERVATION)
+    if (!p || p->row->kind != RULE_RESERVATION || p->row->reservation.maintenance)
         return false;
     struct window own = {.span = reservation_span(&p->row->reservation), .of = p->row->id};
     const struct window *w;
