@@ -15,6 +15,7 @@ static const char *verdict_sentence(const json_t *why)
     static const char *const sentences[][2] = {
         {"never", "No nodes of this cluster could ever hold it."},
         {"not_now", "The nodes that are usable now could not hold it, were they empty."},
+        {"reserved", "It starts when a reservation lets it."},
         {"resources", "It starts when enough of what others hold is free."},
         {"turn", "There is room for it now."},
     };

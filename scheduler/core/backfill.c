@@ -10,6 +10,7 @@ enum {
     COST_A_PASS = 20000, // so much is spent on looking for earlier starts in one pass
     LATE_MS = 1000,      // a job that should have started is planned anew so often
     COST_KEPT = 8,       // of a node with promises
+    OPENINGS_MAX = 64,   // ends of windows that a search comes to
 };
 
 // The part of a reservation on one node, and what it promises there.
@@ -224,6 +225,7 @@ struct search {
     int64_t at_ms;
     int64_t bound; // room for the request, not underestimated
     bool grown;    // since the last try
+    int openings;  // ends of windows that it came to
     int64_t cost;
 };
 
@@ -326,7 +328,7 @@ static bool try(struct search *s, const struct fit_node **ret, size_t *ret_count
     s->grown = false;
     if (!c->backfill.shown) {
         s->cost += (int64_t)c->nodes_count;
-        return fit_in(c, s->req, &c->backfill.rooms, ret, ret_count);
+        return fit_at(c, s->req, &c->backfill.rooms, s->at_ms, ret, ret_count);
     }
     if (s->bound - lessen_kept(s) < request_needs(s->req))
         return false;
@@ -334,7 +336,13 @@ static bool try(struct search *s, const struct fit_node **ret, size_t *ret_count
     rooms_copy(&c->backfill.saved, &c->backfill.rooms);
     for (size_t i = 0; i < c->backfill.left_count; i++)
         put(&c->backfill.saved, c->backfill.left[i].node, &c->backfill.left[i].room);
-    return fit_in(c, s->req, &c->backfill.saved, ret, ret_count);
+    return fit_at(c, s->req, &c->backfill.saved, s->at_ms, ret, ret_count);
+}
+
+// The next time at which a window ends (window.h), so that nodes may open for the job.
+static int64_t next_opening(const struct search *s)
+{
+    return s->openings < OPENINGS_MAX ? windows_next_end_ms(s->c, s->at_ms) : INT64_MAX;
 }
 
 // The next time after `at_ms` at which a reservation's room comes free again.
@@ -359,14 +367,16 @@ static bool search_known(struct search *s, const struct fit_node **ret, size_t *
         return true;
     for (;;) {
         int64_t end = p ? p->ends_ms : INT64_MAX, release = next_release(c, s->at_ms);
-        int64_t next = end < release ? end : release;
+        int64_t next = end < release ? end : release, opening = next_opening(s);
+        next = next < opening ? next : opening;
         if (next == INT64_MAX)
             return false;
         if (next > s->at_ms)
             s->at_ms = next;
         for (; p && p->ends_ms <= s->at_ms; p = RB_NEXT(placement_ends, &c->ends, p))
             give_back(s, p);
-        s->grown |= release <= s->at_ms;
+        s->grown |= release <= s->at_ms || opening <= s->at_ms;
+        s->openings += opening <= s->at_ms;
         if (try(s, ret, ret_count))
             return true;
     }

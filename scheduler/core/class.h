@@ -26,6 +26,7 @@ struct cluster;
     X(req.spread)         \
     X(req.need.v)         \
     X(req.prefer.v)       \
+    X(req.reservation.v)  \
     X(req.time_limit_ms)  \
     X(req.grace_ms)       \
     X(req.lease_ms)       \
@@ -38,7 +39,7 @@ struct cluster;
     X(priority)           \
     X(nice)
 // Whoever adds to a request adds to the key.
-_Static_assert(sizeof(struct request) == 72, "CLASS_KEY names every member of a request");
+_Static_assert(sizeof(struct request) == 80, "CLASS_KEY names every member of a request");
 
 #define CLASS_KEY_ONE(member) +1
 enum { CLASS_KEY_COUNT = 0 CLASS_KEY(CLASS_KEY_ONE) };
@@ -83,6 +84,7 @@ struct job_class {
     uint64_t preempt_at;
     int64_t preempt_again_ms, preempt_rests_ms;
     bool usable;         // would it fit on the usable nodes if they were empty?
+    bool windowed; // when it was refused last, windows of others were all that kept it (window.h)
 };
 
 RB_HEAD(class_order, job_class);

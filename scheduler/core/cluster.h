@@ -103,6 +103,7 @@ struct input_submit {
     int32_t max_attempts; // 0: 1 for on_lost wait, else 3
     bool held, allow_unsatisfiable;
     const char *queue, *account, *qos; // by name; NULL: the default one
+    const char *reservation;           // by name; NULL: none
     const char *owner_name;            // as the scheduler's machine knows it, or NULL
     int64_t array_first, array_count;  // count 0: no array
 };

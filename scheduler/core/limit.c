@@ -241,6 +241,10 @@ static const int64_t *limits_at(const struct rule *r, bool of_user)
 
 void cluster_limit_text(struct cluster *c, const struct reason *r, struct text *ret)
 {
+    if (reason_is_reservation(r->code)) {
+        window_add_text(c, r, ret);
+        return;
+    }
     struct rule_entry *of = rule_by_id(c, r->a >> 8);
     enum limit_kind k = (enum limit_kind)(r->a & 255);
     if (!of || !of->tally || k >= LIMIT_COUNT)

@@ -16,7 +16,9 @@ static void explain_blocked(struct cluster *c, struct job_class *k)
                        .b = q->nodes ? q->nodes : 1,
                        .c = free.cores};
     int64_t gpus = (int64_t)q->tasks * q->gpus, memory_mib = q->tasks * q->memory_mib;
-    if (r.a > free.cores) {
+    if (q->reservation.v) {
+        r.code = REASON_RESERVATION_FULL;
+    } else if (r.a > free.cores) {
         r.code = REASON_RESOURCES;
     } else if (gpus > free.gpus) {
         r.code = REASON_RESOURCES_GPUS;
@@ -50,7 +52,8 @@ static void explain_aside(struct cluster *c, struct job_class *k)
                             .c = (int64_t)c->nodes_count};
     } else {
         r = fit_shortage(c, &k->first->req);
-        r.code = REASON_UNSATISFIABLE_WAIT;
+        if (r.code != REASON_UNSATISFIABLE_RESERVED && r.code != REASON_UNSATISFIABLE_OUTSIDE)
+            r.code = REASON_UNSATISFIABLE_WAIT;
     }
     class_say(c, k, r);
 }
@@ -87,7 +90,7 @@ static bool surely_usable(struct cluster *c, const struct request *r)
     for (size_t i = 0; i < c->nodes_count; i++) {
         const struct node *n = c->nodes[i];
         c->pass.cost++;
-        if (!node_usable(n) || !selector_has(need, n))
+        if (!node_usable(n) || !selector_has(need, n) || !window_open(c, n, r, INT64_MAX))
             continue;
         struct room_view v = room_empty(n);
         room += request_use(&v, r);
@@ -205,6 +208,10 @@ static void explain_waiting(struct cluster *c, struct job_class *k, bool room)
         class_say(c, k, r);
         return;
     }
+    if (room && k->windowed && window_keeps(c, &k->first->req, &r)) {
+        class_say(c, k, r);
+        return;
+    }
     if (!c->pass.blocked) {
         explain_blocked(c, k);
         return;
@@ -244,6 +251,10 @@ static enum considered consider(struct cluster *c, struct job_class *k)
     k->pass = c->pass.number;
     if (!limit_start(c, j, NULL, 0, &limit))
         return stand_aside(c, k, limit);
+    if (j->req.reservation.v && !window_admits(c, j, &limit)) {
+        c->pass.again |= j->reserved; // what was kept for it may be for those before it
+        return stand_aside(c, k, limit);
+    }
     if (!j->reserved)
         backfill_inherit(c, j);
     bool room = class_may_fit(c, k, &c->pass.cost);
@@ -255,6 +266,7 @@ static enum considered consider(struct cluster *c, struct job_class *k)
             return place(c, k, f, count);
         }
         k->refused_at = stamp(c);
+        k->windowed = window_keeps(c, &j->req, &limit);
     }
     if (room) // now or, with nothing changed since, before
         note_refusal(c);

@@ -54,6 +54,7 @@ void queue_remove(struct cluster *c, struct job *j)
 void queue_due(struct cluster *c)
 {
     struct job *j;
+    windows_due(c);
     while ((j = RB_MIN(job_delayed, &c->delayed)) && j->not_before_ms <= c->now.boot_ms) {
         RB_REMOVE(job_delayed, &c->delayed, j);
         class_join(c, j);

@@ -111,6 +111,11 @@ uint64_t usage_half(int64_t numerator, int64_t denominator);
 bool reservation_next(const struct reservation_rule *r, int64_t from_ms, int64_t *ret_start,
                       int64_t *ret_end);
 
+// Its nodes, as a list (common/hostlist.h).
+const char *reservation_nodes(const struct reservation_rule *r);
+// May jobs of the user in the account name it?
+bool reservation_is_for(const struct reservation_rule *r, const struct rule_entry *user);
+
 // One effective limit of a user, for the answer of `limit show`.
 struct limit_row {
     const struct rule_entry *of;

@@ -18,6 +18,7 @@
 #include "scheduler/core/preempt.h"
 #include "scheduler/core/room.h"
 #include "scheduler/core/topology.h"
+#include "scheduler/core/window.h"
 
 #include <inttypes.h>
 
@@ -113,6 +114,7 @@ struct cluster {
     struct placement_ends ends; // by expected end: ends.c
     struct backfill backfill;   // reservations of jobs that wait: backfill.c
     struct preempting preempt;  // who is stopped for whom: preempt.c
+    struct windows windows;     // reservations of the operators: window.c
     struct selector *selectors_by_id, *selectors_by_text;
 
     // Which nodes gained room: grown.c.
@@ -263,6 +265,9 @@ bool fit_job(struct cluster *c, const struct job *j, const struct fit_node **ret
 // The same on the usable nodes with these rooms, what is kept for others included.
 bool fit_in(struct cluster *c, const struct request *r, const struct rooms *rooms,
             const struct fit_node **ret, size_t *ret_count);
+// And from a time on (boot clock; INT64_MAX: not known), by the reservations of then.
+bool fit_at(struct cluster *c, const struct request *r, const struct rooms *rooms, int64_t at_ms,
+            const struct fit_node **ret, size_t *ret_count);
 // Tasks of r that fit on the node.
 int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct request *r,
                      enum fit_view view);
@@ -405,6 +410,12 @@ void qos_check(const struct cluster *c, const struct rule *row, const struct rul
                struct text *wrong);
 void reservation_check(const struct cluster *c, const struct rule *row,
                        const struct rule_entry *old, struct text *wrong);
+// The nodes of a row that is right: chosen if it says only how many. Refused if another one has
+// them then, or jobs are in the way.
+void reservation_take_nodes(struct cluster *c, struct rule *row, const struct rule_entry *old,
+                            struct text *wrong);
+// At a boundary: chosen nodes that are not usable give way to others. True: some did.
+bool reservation_mend(struct cluster *c, struct rule_entry *p);
 void account_break_cycles(struct cluster *c);
 void user_set(struct cluster *c, struct rule_entry *p);
 void user_in_use(const struct cluster *c, const struct rule_entry *p, struct text *by);

@@ -252,6 +252,7 @@ void cluster_free(struct cluster *c)
     free(c->nodes);
     free(c->fit_scratch);
     free(c->kept);
+    windows_fini(c);
     free(c->fit_stamps);
     free(c->whole);
     placing_fini(c);

@@ -91,9 +91,9 @@ void link_close(struct server *s, uint64_t link);
 // ---- translate.c ----
 struct submission {
     struct input_submit submit;
-    char *queue, *account, *qos; // of submit, owned
-    char *need, *prefer;         // the selectors that `submit` points to; owned
-    uint8_t *spec;               // packed JobSpec, owned
+    char *queue, *account, *qos, *reservation; // of submit, owned
+    char *need, *prefer;                       // the selectors that `submit` points to; owned
+    uint8_t *spec;                             // packed JobSpec, owned
     size_t spec_len;
 };
 int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,

@@ -181,6 +181,7 @@ static int upgrade_rules(struct db *db, struct err *err)
     "ALTER TABLE job ADD COLUMN spread INTEGER NOT NULL DEFAULT 0;"          \
     "ALTER TABLE job ADD COLUMN need INTEGER NOT NULL DEFAULT 0;"            \
     "ALTER TABLE job ADD COLUMN prefer INTEGER NOT NULL DEFAULT 0;"          \
+    "ALTER TABLE job ADD COLUMN reservation INTEGER NOT NULL DEFAULT 0;"     \
     "ALTER TABLE placement ADD COLUMN pool TEXT NOT NULL DEFAULT '';"        \
     "ALTER TABLE placement ADD COLUMN cpu_milli INTEGER NOT NULL DEFAULT 0;" \
     "ALTER TABLE placement ADD COLUMN gpu_shares TEXT NOT NULL DEFAULT '';"  \

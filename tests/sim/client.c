@@ -69,7 +69,14 @@ static bool is_unsatisfiable(enum reason_code why)
 {
     return why == REASON_UNSATISFIABLE || why == REASON_UNSATISFIABLE_TASKS ||
            why == REASON_UNSATISFIABLE_MEMORY || why == REASON_UNSATISFIABLE_GPUS ||
-           why == REASON_UNSATISFIABLE_CONSTRAINT;
+           why == REASON_UNSATISFIABLE_CONSTRAINT || why == REASON_UNSATISFIABLE_RESERVED;
+}
+
+// It is not there, for others, or does not hold the job.
+static bool is_of_reservation(enum reason_code why)
+{
+    return why == REASON_NO_SUCH_RULE || why == REASON_NOT_ALLOWED ||
+           why == REASON_UNSATISFIABLE_OUTSIDE;
 }
 
 static void answer_heard(struct world *w, void *arg, uint64_t n)
@@ -83,6 +90,8 @@ static void answer_heard(struct world *w, void *arg, uint64_t n)
         x->answered = true;
         x->job = a->job;
         s->counts.jobs++;
+    } else if (of->of == ASK_WISH && !a->ok && is_of_reservation(a->why)) {
+        x->in.reservation = NULL; // then without it
     } else if (of->of == ASK_WISH && !a->ok && is_unsatisfiable(a->why)) {
         x->given_up = s->calm && s->world.now_ms > s->faults_until_ms + PATIENCE_MS;
     } else if (of->of == ASK_WISH && !a->ok && a->why != REASON_IN_RECOVERY &&
@@ -123,6 +132,7 @@ void clients_start(struct sim *s)
     }
     minds_start(s);
     operators_start(s);
+    reservations_start(s);
 }
 
 bool clients_done(const struct sim *s)
@@ -135,5 +145,6 @@ bool clients_done(const struct sim *s)
 
 void clients_fini(struct sim *s)
 {
+    client_rows_free(s->client);
     free(s->client);
 }

@@ -5,7 +5,7 @@
 
 #include "tests/sim/sim.h"
 
-enum { CLIENT_JOBS_MAX = 120, CLIENT_ASKS_MAX = 8192, PATIENCE_MS = 90000 };
+enum { CLIENT_ROWS_MAX = 256, CLIENT_JOBS_MAX = 120, CLIENT_ASKS_MAX = 8192, PATIENCE_MS = 90000 };
 
 struct wish { // a job that somebody wants
     struct input_submit in;
@@ -28,6 +28,8 @@ struct client {
     struct asked asked[CLIENT_ASKS_MAX];
     uint64_t asked_count;
     struct rule preempt_rows[PREEMPT_QOS_COUNT];
+    struct rule *rows[CLIENT_ROWS_MAX]; // that operators set; owned
+    int rows_count;
 };
 
 // Number of the request; 0: too many were asked in this world.
@@ -44,3 +46,8 @@ const char *preempt_any_qos(struct sim *s);
 void minds_start(struct sim *s);
 void operators_start(struct sim *s);
 void operator_preempt_start(struct sim *s); // before the first any_job()
+void reservations_start(struct sim *s);
+
+const char *any_reservation(struct world *w);
+void reservations_clear(struct sim *s); // in the end
+void client_rows_free(struct client *c);

@@ -55,6 +55,10 @@ struct input_submit any_job(struct sim *s)
     if (chance(w, s->shared))
         share(w, &in.req);
     in.qos = preempt_any_qos(s);
+    if (s->reserved && chance(w, 600))
+        in.req.time_limit_ms = spread(w, 1000, 20000);
+    if (s->reserved && chance(w, s->reserved))
+        in.reservation = any_reservation(w);
     in.need = any_selector(w, 80);
     in.prefer = any_selector(w, 80);
     return in;

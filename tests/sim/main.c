@@ -111,6 +111,7 @@ struct sim *sim_new(uint64_t seed, bool verbose)
         s->limits.port_count = (int32_t)between(w, 3, 12);
     if (chance(w, 350)) // passes are cut short
         s->limits.pass_budget = (int32_t)spread(w, 1, 20);
+    s->reserved = chance(w, 600) ? 0 : (unsigned)spread(w, 1, 600);
     s->shared = chance(w, 400) ? 0 : (unsigned)spread(w, 1, 1000);
     s->round_ms = chance(w, 150) ? 300 : 3;
     s->faults_until_ms = between(w, 60000, 600000);

@@ -112,6 +112,7 @@ static void operator_looks(struct world *w, void *arg, uint64_t n)
             if (strcmp(s->keepers[k].name, s->disk.now.nodes[i].name) == 0 &&
                 (s->disk.now.nodes[i].drain || s->disk.now.nodes[i].fenced))
                 operator_says(s, &s->keepers[k], INPUT_NODE_RESUME);
+    reservations_clear(s);
     for (size_t i = 0; i < s->disk.now.jobs_count; i++) {
         const struct job *j = &s->disk.now.jobs[i];
         bool never = disk_why(s, j) == REASON_UNSATISFIABLE_WAIT &&

@@ -226,8 +226,17 @@ static void want_round(struct sim *s, int64_t delay_ms)
 
 static void step(struct sim *s, const struct input *in)
 {
-    cluster_step(s->scheduler.cluster, now_of(s), in);
-    cluster_check(s->scheduler.cluster);
+    struct cluster *c = s->scheduler.cluster;
+    bool reserved = s->reserved && in->kind == INPUT_CONTINUE;
+    size_t before = reserved ? cluster_outcome(c)->events_count : 0;
+    cluster_step(c, now_of(s), in);
+    cluster_check(c);
+    if (!reserved)
+        return;
+    const struct outcome *o = cluster_outcome(c);
+    for (size_t i = before; i < o->events_count; i++)
+        if (o->events[i].kind == EVENT_JOB_PLACED)
+            judge_placed(s, &o->events[i]);
 }
 
 void scheduler_input(struct sim *s, const struct input *in)

@@ -9,6 +9,7 @@
 //     yard_fini(&y);
 #pragma once
 
+#include "scheduler/core/window.h"
 #include "tests/unit/core_harness.h"
 
 #include <stdio.h>
@@ -174,9 +175,15 @@ static inline size_t yard_next(const struct yard *y)
 static inline void yard_run(struct yard *y, int64_t for_ms)
 {
     int64_t until_ms = y->h.now.boot_ms + for_ms;
-    for (size_t i; (i = yard_next(y)) < y->parts_count && y->parts[i].ends_ms <= until_ms;) {
-        if (y->parts[i].ends_ms > y->h.now.boot_ms)
-            yard_time(y, y->parts[i].ends_ms);
+    for (;;) {
+        size_t i = yard_next(y);
+        int64_t end_ms = i < y->parts_count ? y->parts[i].ends_ms : INT64_MAX;
+        int64_t wake_ms = windows_wake_ms(y->h.c), now_ms = y->h.now.boot_ms;
+        int64_t next_ms = wake_ms > now_ms && wake_ms < end_ms ? wake_ms : end_ms;
+        if (next_ms > until_ms)
+            break;
+        if (next_ms > now_ms)
+            yard_time(y, next_ms);
         else
             yard_end(y, i);
     }
