@@ -286,21 +286,12 @@ static void room_during(struct search *s, size_t node, int64_t until_ms, struct 
     put(rs, node, &at_start);
 }
 
-static int64_t end_of(int64_t from_ms, const struct request *r)
-{
-    int64_t end;
-    if (!r->time_limit_ms || __builtin_add_overflow(from_ms, r->time_limit_ms, &end) ||
-        __builtin_add_overflow(end, r->grace_ms, &end))
-        return INT64_MAX;
-    return end;
-}
-
 // Finds what is left of the nodes with promises while the job would run, into c->backfill.left.
 // Returns by how much less the request finds there.
 static int64_t lessen_kept(struct search *s)
 {
     struct cluster *c = s->c;
-    int64_t until_ms = end_of(s->at_ms, s->req), less = 0;
+    int64_t until_ms = latest_end_from_ms(c, s->req, s->at_ms), less = 0;
     c->backfill.left_count = 0;
     for (size_t i = 0; i < c->nodes_count; i++) {
         const struct node *n = c->nodes[i];
@@ -443,7 +434,7 @@ int32_t backfill_capacity(struct cluster *c, const struct request *r, int64_t at
     struct node_room left = {0};
     widen(c);
     give_ended(c, node, at_ms, NULL);
-    room_during(&s, node, end_of(at_ms, r), &left);
+    room_during(&s, node, latest_end_from_ms(c, r, at_ms), &left);
     *cost += s.cost + 1;
     struct room_view v = {.room = left.room,
                           .gpu_milli = left.gpu_milli,
@@ -463,7 +454,7 @@ static struct reservation *search(struct cluster *c, struct job *j, int64_t *cos
     struct reservation *r = xcalloc(1, sizeof *r);
     *r = (struct reservation){.job = j,
                               .from_ms = s.at_ms,
-                              .until_ms = end_of(s.at_ms, &j->req),
+                              .until_ms = latest_end_from_ms(c, &j->req, s.at_ms),
                               .mark = c->meta.next_placement,
                               .planned_at = grown_end(c),
                               .again_at_ms = c->now.boot_ms + s.cost / COST_A_MS,

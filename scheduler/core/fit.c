@@ -12,7 +12,7 @@ bool node_usable(const struct node *n)
 // When a job that is placed now has ended at the latest; for ever without a limit.
 static int64_t latest_end_ms(const struct cluster *c, const struct request *r)
 {
-    return r->time_limit_ms ? c->now.boot_ms + r->time_limit_ms + r->grace_ms : INT64_MAX;
+    return latest_end_from_ms(c, r, c->now.boot_ms);
 }
 
 struct room_view fit_room(const struct cluster *c, const struct node *n, const struct request *r,

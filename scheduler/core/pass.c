@@ -140,6 +140,19 @@ static bool find_room(struct cluster *c, struct job *j, const struct fit_node **
     return found;
 }
 
+// Are windows of others all that keeps the job, its own promise aside?
+static bool kept_by_windows(struct cluster *c, struct job *j, struct reason *ret)
+{
+    uint64_t changes = c->backfill.changes;
+    if (!c->windows.count)
+        return false;
+    backfill_hide(c, j);
+    bool kept = window_keeps(c, &j->req, ret);
+    backfill_show(c, j);
+    c->backfill.changes = changes; // all is as it was
+    return kept;
+}
+
 // What was refused may not be any more if something that was promised gives way in this pass.
 static void note_refusal(struct cluster *c)
 {
@@ -208,7 +221,7 @@ static void explain_waiting(struct cluster *c, struct job_class *k, bool room)
         class_say(c, k, r);
         return;
     }
-    if (room && k->windowed && window_keeps(c, &k->first->req, &r)) {
+    if (room && k->windowed && kept_by_windows(c, k->first, &r)) {
         class_say(c, k, r);
         return;
     }
@@ -266,7 +279,7 @@ static enum considered consider(struct cluster *c, struct job_class *k)
             return place(c, k, f, count);
         }
         k->refused_at = stamp(c);
-        k->windowed = window_keeps(c, &j->req, &limit);
+        k->windowed = kept_by_windows(c, j, &limit);
     }
     if (room) // now or, with nothing changed since, before
         note_refusal(c);

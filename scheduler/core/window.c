@@ -117,6 +117,18 @@ int64_t windows_next_end_ms(const struct cluster *c, int64_t at_ms)
     return least;
 }
 
+int64_t latest_end_from_ms(const struct cluster *c, const struct request *r, int64_t from_ms)
+{
+    if (r->time_limit_ms)
+        return add(from_ms, add(r->time_limit_ms, r->grace_ms));
+    const struct rule_entry *p = r->reservation.v ? rule_by_id(c, r->reservation.v) : NULL;
+    int64_t start, end, from = wall_of(c, from_ms);
+    if (!p || p->row->kind != RULE_RESERVATION || from_ms == INT64_MAX)
+        return INT64_MAX;
+    struct span s = reservation_span(&p->row->reservation);
+    return span_next(&s, from, &start, &end) && start <= from ? boot_of(c, end) : INT64_MAX;
+}
+
 int64_t window_end_ms(const struct cluster *c, const struct placement *p, const struct request *r)
 {
     const struct node *n = node_find(c, p->node);

@@ -76,6 +76,9 @@ bool window_open(const struct cluster *c, const struct node *n, const struct req
                  int64_t from_ms);
 // Boot clock: the first end of a window after at_ms; INT64_MAX: none.
 int64_t windows_next_end_ms(const struct cluster *c, int64_t at_ms);
+// When a job that begins at from_ms has ended at the latest, all in boot clock: by its limit and
+// grace, else, of a member, with its window. INT64_MAX: not known.
+int64_t latest_end_from_ms(const struct cluster *c, const struct request *r, int64_t from_ms);
 // When a member's part has to have ended, by the window that it is in; INT64_MAX: it is in none.
 int64_t window_end_ms(const struct cluster *c, const struct placement *p, const struct request *r);
 

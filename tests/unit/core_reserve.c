@@ -117,7 +117,7 @@ static void maintenance_keeps_nodes_free(void **state)
     struct scene s;
     begin(&s, 1);
     must_set(&s, "upgrade", 20, 40, "nodes=n1 maintenance=true");
-    uint64_t minute = yard_submit(&s.y, ask(4, 60), 60 * SECOND);
+    uint64_t minute = yard_submit(&s.y, ask(4, 61), 60 * SECOND);
     assert_int_equal(waits_for(&s, minute), REASON_RESERVED);
     assert_non_null(strstr(text_str(&s.y.h.story),
                            "job 1 waits because nodes it would run on are kept by reservation "
