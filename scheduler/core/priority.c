@@ -106,8 +106,7 @@ static bool cores_changed(const struct cluster *c)
 
 bool ranks_due(struct cluster *c)
 {
-    if (c->ranked.stale || cores_changed(c) ||
-        c->now.boot_ms - c->ranked.boot_ms >= RANK_PERIOD_MS)
+    if (c->ranked.stale || cores_changed(c) || c->now.boot_ms - c->ranked.boot_ms >= RANK_PERIOD_MS)
         return true;
     wake_by(c, c->ranked.boot_ms + RANK_PERIOD_MS);
     return false;
