@@ -74,6 +74,7 @@ struct node_room {
 // What a search finds of a node with promises.
 struct left {
     size_t node;
+    bool less; // than all of it
     struct node_room room;
 };
 
@@ -286,25 +287,38 @@ static void room_during(struct search *s, size_t node, int64_t until_ms, struct 
     put(rs, node, &at_start);
 }
 
-// Finds what is left of the nodes with promises while the job would run, into c->backfill.left.
-// Returns by how much less the request finds there.
+// The nodes with promises on which the request may be: which they are does not change in a search.
+static void list_kept(struct search *s)
+{
+    struct cluster *c = s->c;
+    c->backfill.left_count = 0;
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        if (!c->kept[i] || !node_usable(c->nodes[i]) || !selector_has(s->need, c->nodes[i]))
+            continue;
+        VEC_RESERVE(c->backfill.left, c->backfill.left_count, c->backfill.left_cap);
+        c->backfill.left[c->backfill.left_count++] = (struct left){.node = i};
+    }
+}
+
+// Finds what is left of them while the job would run. Where nothing of the request would fit
+// without the promises there is no need to look. Returns by how much less the request finds there.
 static int64_t lessen_kept(struct search *s)
 {
     struct cluster *c = s->c;
     int64_t until_ms = latest_end_from_ms(c, s->req, s->at_ms), less = 0;
-    c->backfill.left_count = 0;
-    for (size_t i = 0; i < c->nodes_count; i++) {
-        const struct node *n = c->nodes[i];
-        if (!c->kept[i] || !node_usable(n) || !selector_has(s->need, n))
+    s->cost += (int64_t)c->backfill.left_count;
+    for (size_t i = 0; i < c->backfill.left_count; i++) {
+        struct left *l = &c->backfill.left[i];
+        struct room_view all = rooms_view(&c->backfill.rooms, c->nodes[l->node]);
+        l->less = room_capacity(&all, s->req) > 0;
+        if (!l->less)
             continue;
-        VEC_RESERVE(c->backfill.left, c->backfill.left_count, c->backfill.left_cap);
-        struct left *l = &c->backfill.left[c->backfill.left_count++];
-        *l = (struct left){.node = i};
-        room_during(s, i, until_ms, &l->room);
+        int64_t use = request_use(&all, s->req);
+        room_during(s, l->node, until_ms, &l->room);
         struct room_view v = {.room = l->room.room,
                               .gpu_milli = l->room.gpu_milli,
                               .gpus = (int32_t)c->backfill.rooms.stride};
-        less += use_of(s, n) - request_use(&v, s->req);
+        less += use - request_use(&v, s->req);
         s->cost += COST_KEPT;
     }
     return less;
@@ -326,7 +340,8 @@ static bool try(struct search *s, const struct fit_node **ret, size_t *ret_count
     s->cost += 2 * (int64_t)c->nodes_count;
     rooms_copy(&c->backfill.saved, &c->backfill.rooms);
     for (size_t i = 0; i < c->backfill.left_count; i++)
-        put(&c->backfill.saved, c->backfill.left[i].node, &c->backfill.left[i].room);
+        if (c->backfill.left[i].less)
+            put(&c->backfill.saved, c->backfill.left[i].node, &c->backfill.left[i].room);
     return fit_at(c, s->req, &c->backfill.saved, s->at_ms, ret, ret_count);
 }
 
@@ -393,6 +408,21 @@ static bool search_unknown(struct search *s, const struct fit_node **ret, size_t
     return false;
 }
 
+// What the request finds free now: on nodes that the index has as free enough for one of its nodes.
+static void count_room(struct search *s)
+{
+    const struct request *r = s->req;
+    int32_t tasks = r->nodes ? r->tasks / r->nodes : 1;
+    int64_t gpus = (int64_t)tasks * r->gpus, cores = (int64_t)tasks * r->cpus;
+    uint32_t id;
+    if (gpus > NODE_GPUS_MAX || cores > CORESET_MAX)
+        return;
+    struct index_walk w = index_tightest(&s->c->index, (int32_t)gpus, (int32_t)cores);
+    while ((id = index_next(&w)))
+        if (selector_has(s->need, s->c->nodes[id - 1]))
+            s->bound += use_of(s, s->c->nodes[id - 1]);
+}
+
 // From what is free now.
 static struct search search_begin(struct cluster *c, const struct request *r)
 {
@@ -402,9 +432,8 @@ static struct search search_begin(struct cluster *c, const struct request *r)
                        .at_ms = c->now.boot_ms,
                        .grown = true};
     rooms_copy(&c->backfill.rooms, &c->rooms);
-    for (size_t i = 0; i < c->nodes_count; i++)
-        if (node_usable(c->nodes[i]) && selector_has(s.need, c->nodes[i]))
-            s.bound += use_of(&s, c->nodes[i]);
+    count_room(&s);
+    list_kept(&s);
     s.cost = (int64_t)c->nodes_count;
     return s;
 }

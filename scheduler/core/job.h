@@ -132,10 +132,10 @@ struct job {
     struct placement_list parts; // placements that exist, of any attempt
     bool queued;                 // is in the queue, in a class or delayed
     bool dirty;
-    struct member *member;      // queue, user and QoS with where it counts; NULL: not looked up
+    bool reserved;              // room is kept for it (backfill.h)
     bool tallied_running;       // as counted by tally_job()
     int32_t tallied_submitted;  //
-    bool reserved;              // room is kept for it (backfill.h)
+    struct member *member;      // queue, user and QoS with where it counts; NULL: not looked up
     struct job_class *in_class; // NULL: delayed, or not queued
     RB_ENTRY(job) queue_link;   // in its class, or among the delayed
     TAILQ_ENTRY(job) live_link; // in order of ids

@@ -98,10 +98,15 @@ void ranks_stale(struct cluster *c)
     c->pass_wanted = true;
 }
 
+// Are there other cores than the ranks know of, and do they count?
+static bool cores_changed(const struct cluster *c)
+{
+    return c->queueing.weight_size && c->ranked.hardware != c->hardware_gen;
+}
+
 bool ranks_due(struct cluster *c)
 {
-    if (c->ranked.stale || c->ranked.hardware != c->hardware_gen ||
-        c->now.boot_ms - c->ranked.boot_ms >= RANK_PERIOD_MS)
+    if (c->ranked.stale || cores_changed(c) || c->now.boot_ms - c->ranked.boot_ms >= RANK_PERIOD_MS)
         return true;
     wake_by(c, c->ranked.boot_ms + RANK_PERIOD_MS);
     return false;
@@ -147,13 +152,13 @@ static bool any_too_new(struct cluster *c, int64_t last_ms)
 static void moment_begin(struct cluster *c)
 {
     int64_t last_ms = c->ranked.wall_ms;
-    bool all = c->ranked.stale || c->ranked.hardware != c->hardware_gen || orders_move(c);
+    bool all = c->ranked.stale || cores_changed(c) || orders_move(c);
     c->ranked.boot_ms = c->now.boot_ms;
     c->ranked.wall_ms = c->now.wall_ms;
     c->ranked.stale = false;
     if (fair_share_refresh(c))
         all |= c->queueing.weight_fair_share != 0;
-    if (c->ranked.hardware != c->hardware_gen)
+    if (cores_changed(c))
         count_cores(c);
     all |= any_too_new(c, last_ms);
     c->ranked.full_ms = all ? INT64_MAX : full_from_ms(c, last_ms);
