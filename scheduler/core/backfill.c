@@ -553,12 +553,16 @@ void backfill_inherit(struct cluster *c, struct job *j)
 bool backfill_outrank(struct cluster *c, const struct job *j)
 {
     bool any = false;
-    for (size_t i = c->backfill.count; i-- > c->backfill.visited;)
-        if (c->backfill.items[i]->job->id.v < j->id.v &&
-            !may_preempt(c, c->backfill.items[i]->job, j)) {
-            drop_at(c, i);
-            any = true;
-        }
+    const struct reservation *own = reservation_of(c, j);
+    if (own && !(own->owed && own->from_ms <= c->now.boot_ms))
+        return false;
+    for (size_t i = c->backfill.count; i-- > c->backfill.visited;) {
+        const struct job *other = c->backfill.items[i]->job;
+        if (other == j || (!own && other->id.v > j->id.v) || may_preempt(c, other, j))
+            continue;
+        drop_at(c, i);
+        any = true;
+    }
     return any;
 }
 

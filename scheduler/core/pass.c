@@ -123,16 +123,24 @@ static uint64_t stamp(const struct cluster *c)
     return grown_end(c) + c->backfill.changes;
 }
 
-// Room for the job, its own promise aside.
-static bool find_room(struct cluster *c, struct job *j, const struct fit_node **f, size_t *count)
+// Its own promise aside.
+static bool fit_beside(struct cluster *c, struct job *j, const struct fit_node **f, size_t *count)
 {
-    uint64_t before = c->looked, changes = c->backfill.changes;
+    uint64_t changes = c->backfill.changes;
     backfill_hide(c, j);
     bool found = fit_job(c, j, f, count);
     backfill_show(c, j);
     c->backfill.changes = changes; // all is as it was
-    if (!found && !j->reserved && backfill_outrank(c, j))
-        found = fit_job(c, j, f, count);
+    return found;
+}
+
+// Room for the job.
+static bool find_room(struct cluster *c, struct job *j, const struct fit_node **f, size_t *count)
+{
+    uint64_t before = c->looked;
+    bool found = fit_beside(c, j, f, count);
+    if (!found && backfill_outrank(c, j))
+        found = fit_beside(c, j, f, count);
     c->pass.cost += (int64_t)(c->looked - before);
     return found;
 }
