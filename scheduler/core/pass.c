@@ -157,13 +157,15 @@ static void note_refusal(struct cluster *c)
 static bool reserve(struct cluster *c, struct job *j)
 {
     enum preemption how = preempt(c, j, &c->pass.cost);
+    if (how == PREEMPT_NOT)
+        note_refusal(c);
     if (how == PREEMPT_STOPS)
         backfill_drop(c, j); // it starts earlier than that
     if (how == PREEMPT_STOPS || how == PREEMPT_WAITS)
         limit_hold(c, j);
     if (j->reserved) {
         backfill_visit(c, j, &c->pass.cost);
-    } else if (how != PREEMPT_NOT || (int64_t)c->backfill.visited < c->queueing.reservations) {
+    } else if (how > PREEMPT_NOT || (int64_t)c->backfill.visited < c->queueing.reservations) {
         backfill_outrank(c, j);
         if (!backfill_add(c, j, &c->pass.cost))
             note_refusal(c); // other promises left none
