@@ -170,10 +170,7 @@ static bool reserve(struct cluster *c, struct job *j)
         if (!backfill_add(c, j, &c->pass.cost))
             note_refusal(c); // other promises left none
     }
-    bool stops = how == PREEMPT_STOPS || how == PREEMPT_WAITS;
-    if (stops)
-        backfill_owe(c, j);
-    return stops;
+    return how == PREEMPT_STOPS || how == PREEMPT_WAITS;
 }
 
 static bool comes_before(const struct cluster *c, const struct job *a, const struct job *b)
