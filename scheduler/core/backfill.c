@@ -471,9 +471,21 @@ int32_t backfill_capacity(struct cluster *c, const struct request *r, int64_t at
     return room_capacity(&v, r);
 }
 
+void backfill_lengthen(struct request *r)
+{
+    if (r->time_limit_ms && __builtin_add_overflow(r->time_limit_ms, OVERDUE_MS, &r->time_limit_ms))
+        r->time_limit_ms = 0;
+}
+
 static struct reservation *search(struct cluster *c, struct job *j, int64_t *cost)
 {
-    struct search s = search_begin(c, &j->req);
+    struct job_id first;
+    int64_t stops;
+    struct request req = j->req;
+    bool owed = preempt_waits(c, j, &first, &stops);
+    if (owed)
+        backfill_lengthen(&req);
+    struct search s = search_begin(c, &req);
     const struct fit_node *f;
     size_t count;
     bool found = search_known(&s, &f, &count) || search_unknown(&s, &f, &count);
@@ -483,7 +495,8 @@ static struct reservation *search(struct cluster *c, struct job *j, int64_t *cos
     struct reservation *r = xcalloc(1, sizeof *r);
     *r = (struct reservation){.job = j,
                               .from_ms = s.at_ms,
-                              .until_ms = latest_end_from_ms(c, &j->req, s.at_ms),
+                              .until_ms = latest_end_from_ms(c, &req, s.at_ms),
+                              .owed = owed,
                               .mark = c->meta.next_placement,
                               .planned_at = grown_end(c),
                               .again_at_ms = c->now.boot_ms + s.cost / COST_A_MS,
@@ -594,20 +607,17 @@ void backfill_inherit(struct cluster *c, struct job *j)
 bool backfill_outrank(struct cluster *c, const struct job *j)
 {
     bool any = false;
-    for (size_t i = c->backfill.count; i-- > c->backfill.visited;)
-        if (c->backfill.items[i]->job->id.v < j->id.v &&
-            !may_preempt(c, c->backfill.items[i]->job, j)) {
-            drop_at(c, i);
-            any = true;
-        }
+    const struct reservation *own = reservation_of(c, j);
+    if (own && !(own->owed && own->from_ms <= c->now.boot_ms))
+        return false;
+    for (size_t i = c->backfill.count; i-- > c->backfill.visited;) {
+        const struct job *other = c->backfill.items[i]->job;
+        if (other == j || (!own && other->id.v > j->id.v) || may_preempt(c, other, j))
+            continue;
+        drop_at(c, i);
+        any = true;
+    }
     return any;
-}
-
-void backfill_owe(struct cluster *c, const struct job *j)
-{
-    struct reservation *r = reservation_of(c, j);
-    if (r)
-        r->owed = true;
 }
 
 void backfill_clear(struct cluster *c)
@@ -687,7 +697,7 @@ static void replace(struct cluster *c, size_t at, struct reservation *r)
     struct reservation *old = c->backfill.items[at];
     c->backfill.items[at] = r;
     c->backfill.changes++;
-    r->owed = old->owed;
+    r->owed |= old->owed;
     show(c, r);
     note_start(c, r);
     say_start(c, r->job, r->starts_wall_ms);

@@ -246,7 +246,7 @@ enum preemption preempt(struct cluster *c, struct job *j, int64_t *cost)
     if (preempt_waits(c, j, &first, &count))
         return PREEMPT_WAITS;
     if (!may_preempt_any(c, j))
-        return PREEMPT_NOT;
+        return PREEMPT_NONE;
     bool known = k->preempt_at == stamp(c) && now_ms < k->preempt_again_ms;
     if (known || now_ms < k->preempt_rests_ms) {
         look_again_at(c, known ? k->preempt_again_ms : k->preempt_rests_ms);

@@ -385,6 +385,7 @@ enum preemption preempt_choose(struct cluster *c, const struct job *j, const str
                        .count = c->preempt.victims_count};
     struct set set = {0};
     q.req.prefer.v = 0;
+    backfill_lengthen(&q.req);
     enum preemption what = choose(&q, &set);
     q.count = c->preempt.victims_count;
     suppose_none(&q);

@@ -138,8 +138,8 @@ static bool excuses(struct sim *s, const struct event *e, const struct stops *t)
     const struct job *by = cluster_job(core(s), t->by);
     if (!by || by->state != JOB_PENDING || by->held || by->cancelled || by->array_count)
         return true;
-    if (e->kind >= EVENT_NODE_JOINED)
-        return true;
+    if (e->kind >= EVENT_NODE_JOINED || e->kind == EVENT_PART_OVER)
+        return true; // what counts as over is still held
     if (!j || j == by)
         return false;
     bool comes = e->kind == EVENT_JOB_SUBMITTED || e->kind == EVENT_JOB_RELEASED ||
