@@ -78,6 +78,7 @@ static enum considered place(struct cluster *c, struct job_class *k, const struc
     if (placed->queued)
         queue_remove(c, placed);
     attempt_place(c, placed, f, count, port);
+    c->pass.again |= c->pass.unpromised; // what others hold and promise is another now
     return CONSIDERED_PLACED;
 }
 
@@ -183,8 +184,10 @@ static bool reserve(struct cluster *c, struct job *j)
         backfill_visit(c, j, &c->pass.cost);
     } else if (how > PREEMPT_NOT || (int64_t)c->backfill.visited < c->queueing.reservations) {
         backfill_outrank(c, j);
-        if (!backfill_add(c, j, &c->pass.cost))
+        if (!backfill_add(c, j, &c->pass.cost)) {
             note_refusal(c); // other promises left none
+            c->pass.unpromised = true;
+        }
     }
     return how == PREEMPT_STOPS || how == PREEMPT_WAITS;
 }
@@ -316,6 +319,7 @@ static void pass_begin(struct cluster *c)
     c->pass.seconds_count = 0;
     c->pass.refused = 0;
     c->preempt.wake_ms = INT64_MAX;
+    c->pass.unpromised = false;
     backfill_begin(c);
     c->pass.again = false;
     c->pass.began_ms = c->now.boot_ms;

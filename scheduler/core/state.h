@@ -131,6 +131,7 @@ struct cluster {
         uint64_t refused; // stamp of the first refusal of a job for which there was room; 0: none
         int64_t began_ms; // boot clock: it may take several steps
         bool again;       // something can start that the pass had passed
+        bool unpromised;  // some job among the first that wait could be promised nothing
         struct job_class *at; // where it goes on; NULL: it is over
         int64_t cost;         // of this step, in nodes looked at
         int64_t blocked;      // jobs that found too little room
