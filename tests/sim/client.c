@@ -36,8 +36,9 @@ void send_ask(struct sim *s, struct asked of, struct ask ask)
 static void submit(struct sim *s, int wish)
 {
     struct asked of = {.of = ASK_WISH, .wish = wish};
-    struct ask ask = {.in = {.kind = INPUT_SUBMIT, .caller = {.uid = 7}}};
-    ask.in.submit = s->client->wishes[wish].in;
+    const struct input_submit *in = &s->client->wishes[wish].in;
+    struct ask ask = {.in = {.kind = INPUT_SUBMIT, .caller = {.uid = in->owner_uid}}};
+    ask.in.submit = *in;
     send_ask(s, of, ask);
     if (chance(&s->world, 100))
         send_ask(s, of, ask); // doubled
@@ -72,6 +73,14 @@ static bool is_unsatisfiable(enum reason_code why)
            why == REASON_UNSATISFIABLE_CONSTRAINT;
 }
 
+// Until an operator allows it, in worlds with rules.
+static bool is_not_now(const struct sim *s, enum reason_code why)
+{
+    bool ruled = why == REASON_LIMIT || why == REASON_NOT_ALLOWED || why == REASON_QUEUE_CLOSED ||
+                 why == REASON_NO_SUCH_RULE;
+    return why == REASON_IN_RECOVERY || why == REASON_TOO_MANY || (s->ruled && ruled);
+}
+
 static void answer_heard(struct world *w, void *arg, uint64_t n)
 {
     struct sim *s = sim_of(w);
@@ -85,8 +94,7 @@ static void answer_heard(struct world *w, void *arg, uint64_t n)
         s->counts.jobs++;
     } else if (of->of == ASK_WISH && !a->ok && is_unsatisfiable(a->why)) {
         x->given_up = s->calm && s->world.now_ms > s->faults_until_ms + PATIENCE_MS;
-    } else if (of->of == ASK_WISH && !a->ok && a->why != REASON_IN_RECOVERY &&
-               a->why != REASON_TOO_MANY) {
+    } else if (of->of == ASK_WISH && !a->ok && !is_not_now(s, a->why)) {
         broken(s, "a submission was refused: %s", reason_word(a->why));
     } else if (of->of == ASK_FENCE) {
         of->machine->fence_heard = true;
@@ -115,6 +123,7 @@ void clients_start(struct sim *s)
 {
     struct world *w = &s->world;
     struct client *c = s->client = xcalloc(1, sizeof *c);
+    operator_rules_start(s);
     c->wishes_count = (int)between(w, 20, CLIENT_JOBS_MAX);
     for (int i = 0; i < c->wishes_count; i++) {
         c->wishes[i].in = any_job(s);
@@ -134,5 +143,8 @@ bool clients_done(const struct sim *s)
 
 void clients_fini(struct sim *s)
 {
+    for (size_t i = 0; i < s->client->rows_count; i++)
+        free(s->client->rows[i]);
+    free(s->client->rows);
     free(s->client);
 }

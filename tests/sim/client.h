@@ -1,6 +1,7 @@
 // What the files of users and operators share: client.c (asking and being answered), client_job.c
 // (what jobs ask for), client_mind.c (users change their minds), operator.c (nodes, and what is put
-// right in the end). A noun more is a file more, with a start function called in clients_start().
+// right in the end), operator_rules.c (queues, accounts, users, QoS, limits). A noun more is a file
+// more, with a start function called in clients_start().
 #pragma once
 
 #include "tests/sim/sim.h"
@@ -27,6 +28,8 @@ struct client {
     int wishes_count;
     struct asked asked[CLIENT_ASKS_MAX];
     uint64_t asked_count;
+    struct rule **rows; // that operators have sent
+    size_t rows_count, rows_cap;
 };
 
 // Number of the request; 0: too many were asked in this world.
@@ -36,7 +39,12 @@ void send_ask(struct sim *s, struct asked of, struct ask ask);
 void operator_says(struct sim *s, const struct keeper *k, enum input_kind kind);
 
 struct input_submit any_job(struct sim *s);
+// Whose it is, and the queue, account and QoS that it names.
+void wish_names(struct sim *s, struct input_submit *in);
+// No limit is left, and whatever users name is there.
+void rules_lift(struct sim *s);
 
 // Each goes on until faults are over, or for ever.
 void minds_start(struct sim *s);
 void operators_start(struct sim *s);
+void operator_rules_start(struct sim *s); // before the first any_job()

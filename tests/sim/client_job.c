@@ -52,6 +52,8 @@ struct input_submit any_job(struct sim *s)
         .array_count = chance(w, 60) ? between(w, 1, 8) : 0,
         .max_attempts = (int32_t)between(w, 0, 6),
     };
+    if (s->ruled)
+        wish_names(s, &in);
     if (chance(w, s->shared))
         share(w, &in.req);
     in.need = any_selector(w, 80);

@@ -109,7 +109,8 @@ struct tables {
     size_t nodes_count;
     struct placement *parts; // unordered
     size_t parts_count, parts_cap;
-    struct rule *rules; // by id - 1; id 0: no row
+    struct queueing queueing; // id 0: no row
+    struct rule *rules;       // by id - 1; id 0: no row
     size_t rules_count;
     struct tally *tallies; // unordered
     size_t tallies_count, tallies_cap;
@@ -521,6 +522,7 @@ struct sim {
     struct judge *judge;
     bool calm, done;  // faults are over; all is over
     unsigned doubled; // per mille of the messages that come twice
+    bool ruled;       // operators set limits and the like
     unsigned shared;  // per mille of the jobs that do not just ask for whole cores
     int64_t round_ms; // what a round of the scheduler takes, at most
     int64_t faults_until_ms, bound_ms;
