@@ -58,6 +58,11 @@ static void explain_aside(struct cluster *c, struct job_class *k)
     class_say(c, k, r);
 }
 
+static bool is_aside(enum reason_code code)
+{
+    return code == REASON_NODES_UNUSABLE || code == REASON_UNSATISFIABLE_WAIT;
+}
+
 enum considered {
     CONSIDERED_PLACED,
     CONSIDERED_ASIDE,   // what follows in the queue may be considered
@@ -115,7 +120,7 @@ static bool fits_usable(struct cluster *c, struct job_class *k)
         c->pass.cost += (int64_t)(c->looked - before);
         if (!k->usable)
             explain_aside(c, k);
-    } else if (!k->usable && k->wait.reason.code == REASON_PRIORITY) {
+    } else if (!k->usable && !is_aside(k->wait.reason.code)) { // something else was said since
         explain_aside(c, k);
     }
     return k->usable;
@@ -364,7 +369,7 @@ static bool walk_class(struct cluster *c)
     enum considered what = consider(c, k);
     if (what == CONSIDERED_BLOCKED && !c->queueing.reservations)
         return false;
-    if (c->pass.blocked && c->pass.depth++ >= c->queueing.depth)
+    if (c->pass.blocked && what != CONSIDERED_PLACED && c->pass.depth++ >= c->queueing.depth)
         return false;
     // If its class has more, the next of them comes before or after the first of the next class.
     k = what == CONSIDERED_PLACED ? class_find(c, id) : NULL;

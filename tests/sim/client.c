@@ -36,8 +36,9 @@ void send_ask(struct sim *s, struct asked of, struct ask ask)
 static void submit(struct sim *s, int wish)
 {
     struct asked of = {.of = ASK_WISH, .wish = wish};
-    struct ask ask = {.in = {.kind = INPUT_SUBMIT, .caller = {.uid = 7}}};
-    ask.in.submit = s->client->wishes[wish].in;
+    const struct input_submit *in = &s->client->wishes[wish].in;
+    struct ask ask = {.in = {.kind = INPUT_SUBMIT, .caller = {.uid = in->owner_uid}}};
+    ask.in.submit = *in;
     send_ask(s, of, ask);
     if (chance(&s->world, 100))
         send_ask(s, of, ask); // doubled
@@ -79,6 +80,15 @@ static bool is_of_reservation(enum reason_code why)
            why == REASON_UNSATISFIABLE_OUTSIDE;
 }
 
+// Until an operator allows it, in worlds with rules.
+static bool is_not_now(const struct sim *s, enum reason_code why)
+{
+    bool ruled = why == REASON_LIMIT || why == REASON_NOT_ALLOWED || why == REASON_QUEUE_CLOSED ||
+                 why == REASON_NO_SUCH_RULE;
+    return why == REASON_IN_RECOVERY || why == REASON_TOO_MANY || (s->ruled && ruled) ||
+           (s->preempts && why == REASON_NO_SUCH_RULE);
+}
+
 static void answer_heard(struct world *w, void *arg, uint64_t n)
 {
     struct sim *s = sim_of(w);
@@ -94,8 +104,7 @@ static void answer_heard(struct world *w, void *arg, uint64_t n)
         x->in.reservation = NULL; // then without it
     } else if (of->of == ASK_WISH && !a->ok && is_unsatisfiable(a->why)) {
         x->given_up = s->calm && s->world.now_ms > s->faults_until_ms + PATIENCE_MS;
-    } else if (of->of == ASK_WISH && !a->ok && a->why != REASON_IN_RECOVERY &&
-               a->why != REASON_TOO_MANY && !(s->preempts && a->why == REASON_NO_SUCH_RULE)) {
+    } else if (of->of == ASK_WISH && !a->ok && !is_not_now(s, a->why)) {
         broken(s, "a submission was refused: %s", reason_word(a->why));
     } else if (of->of == ASK_FENCE) {
         of->machine->fence_heard = true;
@@ -124,6 +133,7 @@ void clients_start(struct sim *s)
 {
     struct world *w = &s->world;
     struct client *c = s->client = xcalloc(1, sizeof *c);
+    operator_rules_start(s);
     operator_preempt_start(s);
     c->wishes_count = (int)between(w, 20, CLIENT_JOBS_MAX);
     for (int i = 0; i < c->wishes_count; i++) {
@@ -145,6 +155,8 @@ bool clients_done(const struct sim *s)
 
 void clients_fini(struct sim *s)
 {
-    client_rows_free(s->client);
+    for (size_t i = 0; i < s->client->rows_count; i++)
+        free(s->client->rows[i]);
+    free(s->client->rows);
     free(s->client);
 }

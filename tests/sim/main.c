@@ -191,7 +191,11 @@ static void on_failure(const char *message)
     if (quiet)
         _exit(1);
     AUTO(text) struct text tail = {0};
+    const struct held_turn *h;
     world_tail(w, &tail);
+    TAILQ_FOREACH(h, &present->scheduler.held, link)
+    for (size_t i = 0; i < h->lines_count; i++)
+        text_addf(&tail, "not durable %s\n", h->lines[i]);
     fprintf(stderr,
             "%s\nseed %" PRIu64 ", step %" PRIu64 ", %" PRId64 " ms: %s\n"
             "repeat it: make sim SEEDS=%" PRIu64 " VERBOSE=1\n",

@@ -107,6 +107,7 @@ static void operator_looks(struct world *w, void *arg, uint64_t n)
                  (struct ask){.in = {.kind = INPUT_RECOVER, .caller = {.admin = true}}});
     if (!s->calm)
         return;
+    rules_lift(s);
     for (size_t i = 0; i < s->disk.now.nodes_count; i++)
         for (int k = 0; k < s->keepers_count; k++)
             if (strcmp(s->keepers[k].name, s->disk.now.nodes[i].name) == 0 &&
@@ -120,7 +121,7 @@ static void operator_looks(struct world *w, void *arg, uint64_t n)
         if (job_state_ended(j->state) || (!j->held && !never))
             continue;
         enum input_kind kind = never ? INPUT_CANCEL : INPUT_RELEASE;
-        struct ask ask = {.in = {.kind = kind, .caller = {.uid = 7}, .job = j->id}};
+        struct ask ask = {.in = {.kind = kind, .caller = {.uid = j->owner_uid}, .job = j->id}};
         send_ask(s, (struct asked){.of = ASK_OPERATOR}, ask);
     }
 }

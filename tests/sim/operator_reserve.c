@@ -14,21 +14,6 @@ const char *any_reservation(struct world *w)
     return names[between(w, 0, NAMES - 1)];
 }
 
-// A row that lives as long as the world; NULL: there were enough.
-static struct rule *new_row(struct sim *s)
-{
-    struct client *c = s->client;
-    if (c->rows_count == CLIENT_ROWS_MAX)
-        return NULL;
-    return c->rows[c->rows_count++] = xcalloc(1, sizeof(struct rule));
-}
-
-void client_rows_free(struct client *c)
-{
-    for (int i = 0; i < c->rows_count; i++)
-        free(c->rows[i]);
-}
-
 // From a little before now to a while ahead; what is repeated began days ago.
 static void choose_time(struct sim *s, struct reservation_rule *r)
 {
@@ -62,10 +47,7 @@ static void choose_nodes(struct sim *s, struct reservation_rule *r)
 static void set_one(struct sim *s, const char *name)
 {
     struct world *w = &s->world;
-    struct rule *row = new_row(s);
-    if (!row)
-        return;
-    rule_init(row, RULE_RESERVATION);
+    struct rule *row = client_row(s->client, RULE_RESERVATION);
     struct reservation_rule *r = &row->reservation;
     snprintf(r->name, sizeof r->name, "%s", name);
     choose_time(s, r);

@@ -109,7 +109,8 @@ struct tables {
     size_t nodes_count;
     struct placement *parts; // unordered
     size_t parts_count, parts_cap;
-    struct rule *rules; // by id - 1; id 0: no row
+    struct queueing queueing; // id 0: no row
+    struct rule *rules;       // by id - 1; id 0: no row
     size_t rules_count;
     struct tally *tallies; // unordered
     size_t tallies_count, tallies_cap;
@@ -534,6 +535,7 @@ struct sim {
     int64_t round_ms;  // what a round of the scheduler takes, at most
     bool preempts;      // some QoS preempt others
     int64_t min_run_ms; // of those that are preempted
+    bool ruled;         // operators set limits and the like
     int64_t faults_until_ms, bound_ms;
     int64_t every_ms[FAULT_COUNT]; // mean time between two; 0: never
     struct cluster_limits limits;
