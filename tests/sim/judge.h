@@ -1,7 +1,7 @@
 // What the judge's files share: judge.c (what leaves the scheduler, and what was promised),
 // judge_tables.c (commits), judge_tasks.c (the kernel's processes), judge_end.c (what must not
-// last, and what must be so when all is over), judge_preempt.c (who is stopped for whom). A rule of a new noun gets a file, called from one of
-// these.
+// last, and what must be so when all is over), judge_preempt.c (who is stopped for whom). A rule of
+// a new noun gets a file, called from one of these.
 #pragma once
 
 #include "tests/sim/sim.h"
@@ -17,11 +17,11 @@ struct truth {
     uint32_t arrived;   // likewise, in MPI_Init
     bool cancelled;     // acknowledged
     uint32_t cancelled_at;
-    uint32_t succeeded; // likewise: its END is an exit of 0, and the shepherd was let go
-    uint32_t parts;     // all of them
-    bool waits;         // only END, a reboot or a fence ends it
-    bool forgiven;      // a restored backup knows less of it
-    uint32_t preempted; // the newest attempt that must end for another job, and has started
+    uint32_t succeeded;   // likewise: its END is an exit of 0, and the shepherd was let go
+    uint32_t parts;       // all of them
+    bool waits;           // only END, a reboot or a fence ends it
+    bool forgiven;        // a restored backup knows less of it
+    uint32_t preempted;   // the newest attempt that must end for another job, and has started
     uint32_t preemptions; // such attempts that have ended
     UT_hash_handle hh;
 };

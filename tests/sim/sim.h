@@ -510,7 +510,8 @@ void judge_end(struct sim *s, bool in_time);
 // ---- all ----
 
 struct counts {
-    uint64_t jobs, starts, preemptions, ends, requeues, commits, turns, restarts, faults[FAULT_COUNT];
+    uint64_t jobs, starts, preemptions, ends, requeues, commits, turns, restarts,
+        faults[FAULT_COUNT];
 };
 
 struct sim {
@@ -526,12 +527,12 @@ struct sim {
     uint64_t groups; // numbers given
     struct client *client;
     struct judge *judge;
-    bool calm, done;  // faults are over; all is over
-    bool preempts;    // some QoS preempt others
+    bool calm, done;    // faults are over; all is over
+    bool preempts;      // some QoS preempt others
     int64_t min_run_ms; // of those that are preempted
-    unsigned doubled; // per mille of the messages that come twice
-    unsigned shared;  // per mille of the jobs that do not just ask for whole cores
-    int64_t round_ms; // what a round of the scheduler takes, at most
+    unsigned doubled;   // per mille of the messages that come twice
+    unsigned shared;    // per mille of the jobs that do not just ask for whole cores
+    int64_t round_ms;   // what a round of the scheduler takes, at most
     int64_t faults_until_ms, bound_ms;
     int64_t every_ms[FAULT_COUNT]; // mean time between two; 0: never
     struct cluster_limits limits;
