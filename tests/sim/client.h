@@ -1,6 +1,7 @@
 // What the files of users and operators share: client.c (asking and being answered), client_job.c
 // (what jobs ask for), client_mind.c (users change their minds), operator.c (nodes, and what is put
-// right in the end), operator_preempt.c (QoS that preempt others). A noun more is a file more, with a start function called in clients_start().
+// right in the end), operator_preempt.c (QoS that preempt others). A noun more is a file more, with
+// a start function called in clients_start().
 #pragma once
 
 #include "tests/sim/sim.h"
