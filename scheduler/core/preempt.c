@@ -129,11 +129,12 @@ static int64_t safe_until_ms(const struct cluster *c, const struct job *j)
     if (ran_ms >= least_ms)
         return c->now.boot_ms;
     return __builtin_add_overflow(c->now.boot_ms, least_ms - ran_ms, &until_ms) ? INT64_MAX
-                                                                              : until_ms;
+                                                                                : until_ms;
 }
 
 // Does it hold something of a node that could hold a task of the request?
-static bool is_in_the_way(const struct cluster *c, const struct request *r, const struct job *victim)
+static bool is_in_the_way(const struct cluster *c, const struct request *r,
+                          const struct job *victim)
 {
     const struct selector *need = selector_find(c, r->need);
     const struct placement *p;
@@ -191,8 +192,7 @@ static void stop_chosen(struct cluster *c, const struct job *j)
     int64_t count = 0;
     for (size_t i = 0; i < c->preempt.victims_count; i++)
         if (c->preempt.victims[i].chosen)
-            text_addf(&names, "%s%s", count++ ? ", " : "",
-                      job_label(c, c->preempt.victims[i].job));
+            text_addf(&names, "%s%s", count++ ? ", " : "", job_label(c, c->preempt.victims[i].job));
     emit(c, EVENT_JOB_PREEMPTS, j, NULL, "job %s preempts %" PRId64 " job%s: %s", job_label(c, j),
          count, count == 1 ? "" : "s", text_str(&names));
     for (size_t i = 0; i < c->preempt.victims_count; i++) {
@@ -211,7 +211,8 @@ static uint64_t stamp(const struct cluster *c)
     return grown_end(c) + c->backfill.changes + c->preempt.changes + c->usable_gen;
 }
 
-static enum preemption search(struct cluster *c, struct job *j, int64_t *ret_again_ms, int64_t *cost)
+static enum preemption search(struct cluster *c, struct job *j, int64_t *ret_again_ms,
+                              int64_t *cost)
 {
     const struct fit_node *f;
     size_t count;

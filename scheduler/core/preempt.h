@@ -7,10 +7,10 @@
 // would not start with it, starts as soon by itself, or is kept by a limit. What others were
 // promised is kept. A gang is a victim as a whole.
 //
-// They are stopped as by a cancel (SIGTERM, their grace, SIGKILL). The room is kept for the job by a
-// reservation (backfill.h), beyond the number that the queue gives out if need be, and while one of
-// its victims is being stopped it chooses no others. Then preempt_mode of the victim's QoS says what
-// becomes of it: it waits again, without an attempt used up, or it has been cancelled.
+// They are stopped as by a cancel (SIGTERM, their grace, SIGKILL). The room is kept for the job by
+// a reservation (backfill.h), beyond the number that the queue gives out if need be, and while one
+// of its victims is being stopped it chooses no others. Then preempt_mode of the victim's QoS says
+// what becomes of it: it waits again, without an attempt used up, or it has been cancelled.
 //
 //     switch (preempt(c, j, &c->pass.cost)) ... // it found no room and may wait for it
 #pragma once
@@ -44,7 +44,7 @@ struct preempting {
     // looked at.
     struct stop {
         struct job_id by, victim;
-    } *stops;
+    } * stops;
     size_t stops_count, stops_cap;
     uint64_t changes;   // rises when more jobs may be preempted than before
     int64_t wake_ms;    // when time alone asks for another pass
@@ -65,8 +65,8 @@ enum preemption {
     PREEMPT_STOPS, // they are from now on
 };
 
-// May job j have this running one stopped, when the time for which it is safe has passed? A relation
-// without circles, else two jobs stop each other for ever.
+// May job j have this running one stopped, when the time for which it is safe has passed? A
+// relation without circles, else two jobs stop each other for ever.
 bool may_preempt(const struct cluster *c, const struct job *j, const struct job *victim);
 // Is there perhaps anybody that job j may preempt? Cheap: asked of every class that finds no room.
 bool may_preempt_any(struct cluster *c, struct job *j);
@@ -96,6 +96,6 @@ void preempt_free(struct cluster *c);
 enum preemption preempt_choose(struct cluster *c, const struct job *j, const struct fit_node **ret,
                                size_t *ret_count, int64_t *cost);
 // The parts of its newest attempt that are there.
-#define FOREACH_PART_OF(p, j)                \
+#define FOREACH_PART_OF(p, j)                 \
     TAILQ_FOREACH((p), &(j)->parts, job_link) \
     if ((p)->attempt == (j)->attempt && !(p)->over)

@@ -18,11 +18,11 @@ struct truth {
     uint32_t arrived;   // likewise, in MPI_Init
     bool cancelled;     // acknowledged
     uint32_t cancelled_at;
-    uint32_t succeeded; // likewise: its END is an exit of 0, and the shepherd was let go
-    uint32_t parts;     // all of them
-    bool waits;         // only END, a reboot or a fence ends it
-    bool forgiven;      // a restored backup knows less of it
-    uint32_t preempted; // the newest attempt that must end for another job, and has started
+    uint32_t succeeded;   // likewise: its END is an exit of 0, and the shepherd was let go
+    uint32_t parts;       // all of them
+    bool waits;           // only END, a reboot or a fence ends it
+    bool forgiven;        // a restored backup knows less of it
+    uint32_t preempted;   // the newest attempt that must end for another job, and has started
     uint32_t preemptions; // such attempts that have ended
     UT_hash_handle hh;
 };

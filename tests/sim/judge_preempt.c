@@ -1,12 +1,16 @@
-// Preemption: who is stopped may be, has had its time, and is needed; and whoever has others stopped
-// starts when they have ended, unless the cluster, its rules or the queue before it have changed.
+// Preemption: who is stopped may be, has had its time, and is needed; and whoever has others
+// stopped starts when they have ended, unless the cluster, its rules or the queue before it have
+// changed.
 #include "scheduler/core/state.h"
 #include "tests/sim/judge.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATIENCE_WITH_OTHERS_MS = 20000 };
+enum {
+    GRACE_MOST_MS = 5000, // that jobs ask for
+    PATIENCE_WITH_OTHERS_MS = 20000,
+};
 
 // A job that has others stopped, and nothing has happened since that excuses it.
 struct stops {
@@ -40,7 +44,8 @@ static void look_at_victim(struct sim *s, const struct job *v, int64_t wall_ms)
     if (!by)
         return; // it ended in the same turn
     if (strcmp(qos_name(s, by), preempt_qos[0]) != 0 ||
-        (strcmp(qos_name(s, v), preempt_qos[1]) != 0 && strcmp(qos_name(s, v), preempt_qos[2]) != 0))
+        (strcmp(qos_name(s, v), preempt_qos[1]) != 0 &&
+         strcmp(qos_name(s, v), preempt_qos[2]) != 0))
         broken(s, "job %" PRIu64 " of QoS \"%s\" preempts job %" PRIu64 " of QoS \"%s\"", by->id.v,
                qos_name(s, by), v->id.v, qos_name(s, v));
     if (s->min_run_ms && (!v->started_at_ms || (wall_ms >= v->started_at_ms &&
@@ -90,11 +95,11 @@ static struct stops *stops_of(struct sim *s, struct job_id by)
     return NULL;
 }
 
-// Is something else expected to end before the victim?
+// Is something else expected to end before whoever could have been a victim?
 static bool others_end(const struct sim *s, const struct job *v)
 {
     struct placement *p;
-    int64_t until_ms = core(s)->now.boot_ms + v->req.grace_ms;
+    int64_t until_ms = core(s)->now.boot_ms + GRACE_MOST_MS;
     RB_FOREACH(p, placement_ends, (struct placement_ends *)&core(s)->ends)
     {
         const struct job *j = p->job.v ? cluster_job(core(s), p->job) : NULL;
@@ -145,8 +150,7 @@ static bool excuses(struct sim *s, const struct event *e, const struct stops *t)
     bool comes = e->kind == EVENT_JOB_SUBMITTED || e->kind == EVENT_JOB_RELEASED ||
                  e->kind == EVENT_JOB_REQUEUED || e->kind == EVENT_JOB_PLACED;
     // A short job fills in and may stay longer than it said.
-    return (comes && outranks(s, j, by)) ||
-           (e->kind == EVENT_JOB_PLACED && j->req.time_limit_ms);
+    return (comes && outranks(s, j, by)) || (e->kind == EVENT_JOB_PLACED && j->req.time_limit_ms);
 }
 
 static void excuse(struct sim *s, const struct event *e)

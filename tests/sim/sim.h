@@ -512,7 +512,8 @@ void judge_end(struct sim *s, bool in_time);
 // ---- all ----
 
 struct counts {
-    uint64_t jobs, starts, preemptions, ends, requeues, commits, turns, restarts, faults[FAULT_COUNT];
+    uint64_t jobs, starts, preemptions, ends, requeues, commits, turns, restarts,
+        faults[FAULT_COUNT];
 };
 
 struct sim {

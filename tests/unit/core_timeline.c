@@ -5,8 +5,11 @@
 //     queue q order=fifo                  a queue; jobs name it by queue=NAME
 //     reserve x nodes=n1 start=60 lasts=60 repeat=daily maintenance=true
 //                                         a reservation, in seconds from now; jobs name it by in=x
+//     B qos=low grace=20 -> 60,90         it was stopped meanwhile, and placed again
 //
-// A job runs as long as its limit unless `runs` says otherwise; without a limit, 10 s.
+// A job runs as long as its limit unless `runs` says otherwise; without a limit, 10 s. With
+// preempting=1 there are QoS "high" and "low", whose jobs it may preempt, in so far as min_run
+// (seconds) and cancel=1 say; with stop=T a job takes so long to stop.
 #include "tests/unit/core_yard.h"
 
 enum { JOBS = 32 };
@@ -15,9 +18,9 @@ static const int64_t SECOND = 1000;
 
 struct example {
     struct yard y;
-    bool open;
+    bool open, steps;
     uint64_t ids[JOBS];
-    int64_t starts_s[JOBS];
+    char starts[JOBS][64]; // seconds, joined by ","
     char names[JOBS][16];
     size_t count, blocks, jobs;
 };
@@ -31,6 +34,30 @@ static int64_t number(const char *line, const char *word, int64_t otherwise)
     return at ? strtoll(at + strlen(key), NULL, 10) : otherwise;
 }
 
+static void create(struct example *e, const struct rule *row)
+{
+    struct input in = {.kind = INPUT_RULE_SET, .caller = {.admin = true}};
+    in.rule.row = row;
+    in.rule.mode = RULE_CREATE;
+    harness_step(&e->y.h, &in);
+}
+
+static void make_qos(struct example *e, const char *line)
+{
+    struct rule low, high;
+    rule_init(&low, RULE_QOS);
+    rule_init(&high, RULE_QOS);
+    snprintf(low.qos.name, sizeof low.qos.name, "low");
+    snprintf(high.qos.name, sizeof high.qos.name, "high");
+    snprintf(high.qos.preempts, sizeof high.qos.preempts, "low");
+    high.qos.priority = 10;
+    low.qos.min_run_time_ms = number(line, "min_run", 0) * SECOND;
+    if (number(line, "cancel", 0))
+        snprintf(low.qos.preempt_mode, sizeof low.qos.preempt_mode, "cancel");
+    create(e, &low);
+    create(e, &high);
+}
+
 static void begin(struct example *e, const char *line)
 {
     struct queueing q = QUEUEING_DEFAULT;
@@ -42,6 +69,10 @@ static void begin(struct example *e, const char *line)
     q.weight_nice = number(line, "weight_nice", q.weight_nice);
     q.age_full_ms = number(line, "age_full", q.age_full_ms / SECOND) * SECOND;
     yard_queueing(&e->y, q);
+    e->steps = number(line, "preempting", 0);
+    if (e->steps)
+        make_qos(e, line);
+    e->y.stop_ms = number(line, "stop", 0) * SECOND;
     e->open = true;
     e->count = 0;
     e->blocks++;
@@ -81,6 +112,14 @@ static void reserve(struct example *e, const char *line)
     yard_settle(&e->y);
 }
 
+// In small steps where time alone brings something.
+static void advance(struct example *e, int64_t ms)
+{
+    for (; e->steps && ms > SECOND; ms -= SECOND)
+        yard_run(&e->y, SECOND);
+    yard_run(&e->y, ms);
+}
+
 static void submit(struct example *e, const char *line)
 {
     int64_t limit_s = number(line, "limit", 0), at_ms = 1000 + number(line, "at", 0) * SECOND;
@@ -91,16 +130,20 @@ static void submit(struct example *e, const char *line)
         .req = {.tasks = (int32_t)number(line, "tasks", 1),
                 .nodes = (int32_t)number(line, "nodes", 0),
                 .cpus = (int32_t)number(line, "cpus", 1),
-                .time_limit_ms = limit_s * SECOND},
+                .time_limit_ms = limit_s * SECOND,
+                .grace_ms = number(line, "grace", 0) * SECOND},
         .priority = (int32_t)number(line, "priority", 0),
         .nice = (int32_t)number(line, "nice", 0),
         .queue = name_in_line(line, " queue=%63s", queue),
         .reservation = name_in_line(line, " in=%63s", in),
+        .qos = strstr(line, " qos=high")  ? "high"
+               : strstr(line, " qos=low") ? "low"
+                                          : NULL,
     };
     if (at_ms > e->y.h.now.boot_ms)
-        yard_run(&e->y, at_ms - e->y.h.now.boot_ms);
+        advance(e, at_ms - e->y.h.now.boot_ms);
     sscanf(line, "%15s", e->names[e->count]);
-    e->starts_s[e->count] = strtoll(arrow + 2, NULL, 10);
+    sscanf(arrow + 2, "%63s", e->starts[e->count]);
     e->ids[e->count++] =
         yard_submit_as(&e->y, s, number(line, "runs", limit_s ? limit_s : 10) * SECOND);
     e->jobs++;
@@ -110,12 +153,16 @@ static void finish(struct example *e)
 {
     if (!e->open)
         return;
-    yard_run(&e->y, 100000 * SECOND);
+    advance(e, (e->steps ? 1000 : 100000) * SECOND);
     for (size_t i = 0; i < e->count; i++) {
-        int64_t started_s = (e->y.started_ms[e->ids[i]] - 1000) / SECOND;
-        if (!e->y.started_ms[e->ids[i]] || started_s != e->starts_s[i])
-            fail_msg("example %zu: job %s starts at %" PRId64 ", not at %" PRId64, e->blocks,
-                     e->names[i], started_s, e->starts_s[i]);
+        AUTO(text) struct text starts = {0};
+        for (size_t k = 0; k < e->y.starts_count; k++)
+            if (e->y.starts[k].job == e->ids[i])
+                text_addf(&starts, "%s%" PRId64, starts.len ? "," : "",
+                          (e->y.starts[k].at_ms - 1000) / SECOND);
+        if (strcmp(text_str(&starts), e->starts[i]) != 0)
+            fail_msg("example %zu: job %s starts at %s, not at %s", e->blocks, e->names[i],
+                     text_str(&starts), e->starts[i]);
     }
     yard_fini(&e->y);
     e->open = false;

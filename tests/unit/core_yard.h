@@ -39,7 +39,7 @@ struct yard {
     size_t parts_count, parts_cap;
     int64_t *runs_ms; // by job id: how long it runs
     size_t runs_cap;
-    int64_t *started_ms; // by job id: when it was placed first; 0: not yet
+    int64_t *started_ms;       // by job id: when it was placed first; 0: not yet
     struct yard_start *starts; // all, in their order
     size_t starts_count, starts_cap;
     uint64_t uid;
@@ -74,8 +74,7 @@ static inline void yard_on_effect(void *arg, const struct effect *e)
         CHECK(e->launch.job.v < y->runs_cap);
         if (!e->launch.part) {
             VEC_RESERVE(y->starts, y->starts_count, y->starts_cap);
-            y->starts[y->starts_count++] =
-                (struct yard_start){e->launch.job.v, y->h.now.boot_ms};
+            y->starts[y->starts_count++] = (struct yard_start){e->launch.job.v, y->h.now.boot_ms};
         }
         if (!y->started_ms[e->launch.job.v])
             y->started_ms[e->launch.job.v] = y->h.now.boot_ms;
