@@ -173,8 +173,6 @@ const struct outcome *cluster_outcome(struct cluster *c)
     c->out.tasks = c->tasks;
     c->out.events = c->events;
     c->out.effects = c->effects;
-    c->out.queueing = c->queueing;
-    c->out.queueing_changed = c->queueing_dirty;
     c->out.meta = c->meta;
     c->out.meta_changed = c->meta_dirty;
     c->out.continue_wanted = c->pass_wanted || c->pass.running;

@@ -149,7 +149,7 @@ static void reserve(struct cluster *c, struct job *j)
 {
     if (j->reserved) {
         backfill_visit(c, j, &c->pass.cost);
-    } else if ((int64_t)c->backfill.visited < c->queueing.reservations) {
+    } else if ((int64_t)c->backfill.visited < rule_settings(c)->backfill_reservations) {
         backfill_outrank(c, j);
         if (!backfill_add(c, j, &c->pass.cost))
             note_refusal(c); // other promises left none
@@ -166,7 +166,8 @@ static bool comes_before(const struct cluster *c, const struct job *a, const str
 static void add_second(struct cluster *c, struct job *j)
 {
     struct job *next = RB_NEXT(job_queue, &j->in_class->jobs, j);
-    bool among = j->reserved && (int64_t)c->backfill.visited < c->queueing.reservations;
+    bool among =
+        j->reserved && (int64_t)c->backfill.visited < rule_settings(c)->backfill_reservations;
     if (!next || (!next->reserved && !among))
         return;
     VEC_RESERVE(c->pass.seconds, c->pass.seconds_count, c->pass.seconds_cap);
@@ -293,9 +294,9 @@ static bool walk_class(struct cluster *c)
     struct class_id id = k->wait.id;
     c->pass.at = next;
     enum considered what = consider(c, k);
-    if (what == CONSIDERED_BLOCKED && !c->queueing.reservations)
+    if (what == CONSIDERED_BLOCKED && !rule_settings(c)->backfill_reservations)
         return false;
-    if (c->pass.blocked && c->pass.depth++ >= c->queueing.depth)
+    if (c->pass.blocked && c->pass.depth++ >= rule_settings(c)->backfill_depth)
         return false;
     // If its class has more, the next of them comes before or after the first of the next class.
     k = what == CONSIDERED_PLACED ? class_find(c, id) : NULL;

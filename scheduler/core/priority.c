@@ -17,7 +17,7 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high)
 
 static int64_t age_factor(const struct cluster *c, const struct job *j, int64_t wall_ms)
 {
-    int64_t full = c->queueing.age_full_ms, age;
+    int64_t full = rule_settings(c)->age_full_ms, age;
     if (__builtin_sub_overflow(wall_ms, j->submitted_at_ms, &age)) // a damaged row
         age = j->submitted_at_ms < 0 ? full : -full;
     return clamp(age, -full, full) * FACTOR_ONE / full;
@@ -45,7 +45,7 @@ static int64_t qos_priority(const struct cluster *c, const struct job *j)
 static void parts_at(const struct cluster *c, const struct job *j, int64_t wall_ms,
                      struct priority_parts *ret)
 {
-    const struct queueing *q = &c->queueing;
+    const struct settings_rule *q = rule_settings(c);
     _Static_assert(FAIR_SHARE_ONE == 1 << FACTOR_BITS, "both are factors");
     *ret = (struct priority_parts){
         .priority = q->weight_priority * j->priority,
@@ -69,6 +69,8 @@ void cluster_priority(const struct cluster *c, const struct job *j, struct prior
 int64_t rank_of(const struct cluster *c, const struct job *j)
 {
     struct priority_parts p;
+    if (!c->rules.settings)
+        return 0; // while jobs are loaded: the start ranks them
     parts_at(c, j, c->ranked.wall_ms, &p);
     return p.total;
 }

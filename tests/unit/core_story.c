@@ -424,10 +424,9 @@ static void order_is_priority_then_submission_and_the_head_is_not_passed(void **
 {
     struct stage *s = *state;
     join(s, 0);
-    struct input strict = {.kind = INPUT_QUEUEING, .caller = {.admin = true}};
-    strict.queueing = QUEUEING_DEFAULT;
-    strict.queueing.reservations = 0;
-    harness_step(&s->h, &strict);
+    struct settings_rule strict = harness_settings();
+    strict.backfill_reservations = 0;
+    harness_set(&s->h, strict);
     submit(s, (struct request){.tasks = 1, .cpus = 3}); // runs
     submit(s, (struct request){.tasks = 1, .cpus = 2}); // the head: waits
     submit(s, (struct request){.tasks = 1, .cpus = 1}); // would fit
