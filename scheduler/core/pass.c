@@ -38,6 +38,16 @@ static void explain_blocked(struct cluster *c, struct job_class *k)
     class_say(c, k, r);
 }
 
+// How a shortage is said of a job that was let in nevertheless.
+static enum reason_code wait_of(enum reason_code shortage)
+{
+    return shortage == REASON_UNSATISFIABLE_GPUS         ? REASON_UNSATISFIABLE_WAIT_GPUS
+           : shortage == REASON_UNSATISFIABLE_MEMORY     ? REASON_UNSATISFIABLE_WAIT_MEMORY
+           : shortage == REASON_UNSATISFIABLE_CONSTRAINT ? REASON_UNSATISFIABLE_WAIT_CONSTRAINT
+           : shortage == REASON_UNSATISFIABLE_TASKS      ? REASON_UNSATISFIABLE_WAIT_TASKS
+                                                         : REASON_UNSATISFIABLE_WAIT;
+}
+
 static void explain_aside(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
@@ -50,7 +60,7 @@ static void explain_aside(struct cluster *c, struct job_class *k)
                             .c = (int64_t)c->nodes_count};
     } else {
         r = fit_shortage(c, &k->first->req);
-        r.code = REASON_UNSATISFIABLE_WAIT;
+        r.code = wait_of(r.code);
     }
     class_say(c, k, r);
 }
@@ -156,12 +166,6 @@ static void reserve(struct cluster *c, struct job *j)
     }
 }
 
-static bool comes_before(const struct cluster *c, const struct job *a, const struct job *b)
-{
-    int64_t x = rank_of(c, a), y = rank_of(c, b);
-    return x != y ? x > y : job_age_order(a, b) < 0;
-}
-
 // The next of its class may be among the first to wait as well.
 static void add_second(struct cluster *c, struct job *j)
 {
@@ -172,7 +176,7 @@ static void add_second(struct cluster *c, struct job *j)
         return;
     VEC_RESERVE(c->pass.seconds, c->pass.seconds_count, c->pass.seconds_cap);
     size_t i = c->pass.seconds_count++;
-    for (; i && comes_before(c, c->pass.seconds[i - 1], next); i--)
+    for (; i && goes_before(c, c->pass.seconds[i - 1], next); i--)
         c->pass.seconds[i] = c->pass.seconds[i - 1];
     c->pass.seconds[i] = next;
 }
@@ -315,7 +319,7 @@ static void walk(struct cluster *c)
             return;
         const struct job *second =
             c->pass.seconds_count ? c->pass.seconds[c->pass.seconds_count - 1] : NULL;
-        if (second && (!c->pass.at || comes_before(c, second, c->pass.at->first)))
+        if (second && (!c->pass.at || goes_before(c, second, c->pass.at->first)))
             walk_second(c);
         else if (!walk_class(c))
             break;

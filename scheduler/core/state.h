@@ -77,7 +77,8 @@ struct cluster {
     struct class_list told;    // classes that wait for something else than their turn
     struct wait queue_wait;    // row 0
     bool queue_wait_dirty;
-    int64_t cores_count; // of all nodes, as of the ranks
+    struct job_id supposed_first; // before all others, on a copy (why.h); 0: none
+    int64_t cores_count;          // of all nodes, as of the ranks
     struct {
         int64_t boot_ms, wall_ms; // the moment up to which ages are reckoned
         bool stale;               // weights have changed
@@ -220,6 +221,8 @@ void pass_forget(struct cluster *c, const struct job *j);
 
 // Priority: priority.c.
 int64_t rank_of(const struct cluster *c, const struct job *j);
+// Is a considered before b?
+bool goes_before(const struct cluster *c, const struct job *a, const struct job *b);
 void ranks_stale(struct cluster *c);
 // Have the ranks to be reckoned anew? If not, wakes when they have.
 bool ranks_due(struct cluster *c);

@@ -106,6 +106,7 @@ static int check_keys(const json_t *body, struct err *err)
                                         "on_lost",
                                         "max_attempts",
                                         "priority",
+                                        "nice",
                                         "hold",
                                         "mpi",
                                         "array",
@@ -393,6 +394,8 @@ static int take_request(const json_t *body, struct input_submit *in, struct err 
         rc = get_int(body, "grace_ms", 0, 86400000, &req->grace_ms, err);
     if (rc == 0)
         rc = get_int(body, "priority", INT32_MIN, INT32_MAX, &priority, err);
+    if (rc == 0)
+        rc = get_int(body, "nice", 0, 1000000, &nice, err);
     if (rc == 0)
         rc = get_int(body, "max_attempts", 1, JOB_ATTEMPTS_MAX, &attempts, err);
     if (rc)

@@ -480,7 +480,7 @@ static void a_reason_belongs_to_all_that_are_alike(void **state)
         submit(s, (struct request){.tasks = 1, .cpus = 2});
     expect_lines(&s->h.story, "job 2 submitted: 1 task of 2 cores\n"
                               "job 2 waits for free resources: it needs 2 cores on 1 "
-                              "node; 1 are free on usable nodes\n"
+                              "node; free on usable nodes: 1\n"
                               "job 3 submitted: 1 task of 2 cores\n"
                               "job 4 submitted: 1 task of 2 cores\n");
     assert_int_equal(s->h.waits_count, 1);
