@@ -27,32 +27,30 @@ static int64_t size_factor(const struct cluster *c, const struct job *j)
 }
 
 // Rows that are not there, or are of another kind, are mended at the start.
-static int64_t queue_priority(const struct cluster *c, const struct job *j)
-{
-    const struct rule_entry *e = rule_by_id(c, j->queue.v);
-    return e && e->row->kind == RULE_QUEUE ? e->row->queue.priority : 0;
-}
-
 static int64_t qos_priority(const struct cluster *c, const struct job *j)
 {
     const struct rule_entry *e = rule_by_id(c, j->qos.v);
     return e && e->row->kind == RULE_QOS ? e->row->qos.priority : 0;
 }
 
-// The factors as they are multiplied with the weights.
+// The factors as they are multiplied with the weights. In a queue that is not by priority, the
+// order of submission and the queue alone count.
 static void factors_at(const struct cluster *c, const struct job *j, int64_t wall_ms,
                        struct priority_parts *ret)
 {
+    const struct rule_entry *queue = queue_of(c, j);
     _Static_assert(FAIR_SHARE_ONE == (int)PRIORITY_ONE, "both are factors");
     *ret = (struct priority_parts){
-        .priority = j->priority,
         .age = age_factor(c, j, wall_ms),
-        .size = size_factor(c, j),
-        .nice = -(int64_t)j->nice,
-        .queue = queue_priority(c, j),
-        .qos = qos_priority(c, j),
-        .fair_share = fair_share(c, j->user),
+        .queue = queue ? queue->row->queue.priority : 0,
     };
+    if (queue && queue->order != ORDER_PRIORITY)
+        return;
+    ret->priority = j->priority;
+    ret->size = size_factor(c, j);
+    ret->nice = -(int64_t)j->nice;
+    ret->qos = qos_priority(c, j);
+    ret->fair_share = fair_share(c, j->user);
 }
 
 static void parts_at(const struct cluster *c, const struct job *j, int64_t wall_ms,

@@ -369,8 +369,8 @@ static void an_array_is_one_record(void **state)
     harness_step(&s->h, &in);
     expect_lines(&s->h.story, "job 1 submitted: 1 task of 4 cores, array of 1000000\n"
                               "job 1_0 placed on n1: attempt 1, cores 0-3, port 20000\n"
-                              "job 1 waits for free resources: it needs 4 cores on 1 node; 0 are "
-                              "free on usable nodes\n");
+                              "job 1 waits for free resources: it needs 4 cores on 1 node; free on "
+                              "usable nodes: 0\n");
     assert_int_equal(cluster_live(s->h.c), 2);
     struct attempt_id first = {{0xc1}, s->h.jobs[1].uid, 1};
     forget(s);
