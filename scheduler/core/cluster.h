@@ -431,6 +431,8 @@ const struct job *cluster_task(const struct cluster *c, struct attempt_id attemp
 // Why this job waits, if it is in the queue: its class's reason, or the whole queue's; otherwise
 // its own.
 const struct reason *cluster_reason(const struct cluster *c, const struct job *j);
+// A reason's sentence, with its node and its limit as they are now. Appends.
+void cluster_reason_text(struct cluster *c, const struct reason *r, struct text *ret);
 const struct node *cluster_node(const struct cluster *c, struct node_id id);
 const struct node *cluster_node_by_name(const struct cluster *c, const char *name);
 // Walks every invariant; CHECKs.
