@@ -1,6 +1,7 @@
 #include "scheduler/core/breach.h"
 
 #include "common/alloc.h"
+#include "common/hostlist.h"
 #include "common/units.h"
 #include "scheduler/core/state.h"
 
@@ -80,10 +81,74 @@ static void find_over(struct cluster *c, struct breaches *ret)
     free(rows);
 }
 
+static bool may_use(const struct cluster *c, const struct job *j, const struct reservation_rule *r)
+{
+    const struct rule_entry *user = rule_by_id(c, j->user.v),
+                            *account = rule_by_id(c, j->account.v);
+    char name[RULE_NAME_SIZE];
+    if (user && user->row->kind == RULE_USER && rule_list_has(r->users, user->row->user.name))
+        return true;
+    for (size_t at = 0; rule_list_next(r->accounts, &at, name);) {
+        const struct rule_entry *above = rule_find(c, RULE_ACCOUNT, name);
+        if (account && above && account_below(account, above))
+            return true;
+    }
+    return false;
+}
+
+// By its time limit.
+static bool ends_before(const struct job *j, int64_t at_ms)
+{
+    int64_t end_ms;
+    return j->req.time_limit_ms && j->started_at_ms &&
+           !__builtin_add_overflow(j->started_at_ms, j->req.time_limit_ms, &end_ms) &&
+           end_ms <= at_ms;
+}
+
+static void find_in_the_way(struct cluster *c, const struct rule *row, const struct node *n,
+                            int64_t start_ms, struct breaches *ret)
+{
+    const struct reservation_rule *r = &row->reservation;
+    const struct placement *p;
+    TAILQ_FOREACH(p, &n->parts, node_link)
+    {
+        const struct job *j = job_find(c, p->job);
+        struct text t = {0};
+        if (!j || ends_before(j, start_ms) || (!r->maintenance && may_use(c, j, r)))
+            continue;
+        text_addf(&t, "job %" PRIu64 " on node %s may run past the beginning of reservation \"%s\"",
+                  j->id.v, n->name, r->name);
+        struct breach *b = add(ret, "reservation", row->id, &t);
+        b->job = j->id;
+        b->sort = n->id.v;
+    }
+}
+
+// Jobs that run on nodes that are promised to others by then.
+static void find_reserved(struct cluster *c, struct breaches *ret)
+{
+    struct err err;
+    for (size_t i = 0; i < c->rules.count; i++) {
+        const struct rule *row = c->rules.by_id[i] ? c->rules.by_id[i]->row : NULL;
+        AUTO(names) struct names names = {0};
+        int64_t start_ms, end_ms;
+        if (!row || row->kind != RULE_RESERVATION || !*row->reservation.nodes ||
+            !reservation_next(&row->reservation, c->now.wall_ms, &start_ms, &end_ms) ||
+            hostlist_expand(row->reservation.nodes, &names, &err))
+            continue;
+        for (size_t k = 0; k < names.count; k++) {
+            const struct node *n = cluster_node_by_name(c, names.items[k]);
+            if (n)
+                find_in_the_way(c, row, n, start_ms, ret);
+        }
+    }
+}
+
 void breaches_find(struct cluster *c, struct breaches *ret)
 {
     find_kept(c, ret);
     find_over(c, ret);
+    find_reserved(c, ret);
 }
 
 void breaches_free(struct breaches *b)

@@ -1,5 +1,5 @@
 // What stands against what operators have set: jobs that limits keep for ever, levels that hold
-// more than their limit.
+// more than their limit, jobs that may run on past the beginning of a reservation of their nodes.
 //
 // Costs a walk over jobs and limits: ask a copy.
 #pragma once

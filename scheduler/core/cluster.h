@@ -283,6 +283,7 @@ struct effect {
     X(JOB_STOPPING, "job_stopping")         \
     X(JOB_CANCEL, "job_cancel")             \
     X(JOB_REQUEUED, "job_requeued")         \
+    X(JOB_DUE, "job_due")                   \
     X(JOB_WAITS, "job_waits")               \
     X(JOB_HELD, "job_held")                 \
     X(JOB_RELEASED, "job_released")         \

@@ -79,9 +79,30 @@ static const char *sentence(const char *text)
     return like ? like + strlen("like it) ") : rest + 1;
 }
 
-static bool began_to_wait(enum event_kind kind)
+// Events of a pending job name the class that it is in.
+static bool waits_in_class(const struct found *job)
 {
-    return kind == EVENT_JOB_SUBMITTED || kind == EVENT_JOB_RELEASED || kind == EVENT_JOB_REQUEUED;
+    return job->class || job->kind == EVENT_JOB_REQUEUED;
+}
+
+static bool is_pending(enum event_kind kind)
+{
+    return kind == EVENT_JOB_SUBMITTED || kind == EVENT_JOB_RELEASED || kind == EVENT_JOB_HELD ||
+           kind == EVENT_JOB_REQUEUED || kind == EVENT_JOB_DUE;
+}
+
+// What an element's array did before the element had a record of its own; 0: it is of none.
+static int array_of(struct store_reader *r, struct job_id id, struct job_id *ret, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = db_stmt(&r->db, "SELECT array FROM job WHERE id = ?", &stmt, err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, (int64_t)id.v);
+    rc = db_step(&r->db, stmt, err);
+    ret->v = rc > 0 ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;
+    sqlite3_reset(stmt);
+    return rc < 0 ? rc : 0;
 }
 
 static void put_answer(struct text *t, struct job_id id, const char *state, const struct found *f,
@@ -121,13 +142,16 @@ static int answer(struct store_reader *r, struct job_id id, int64_t at_ms, struc
 {
     struct found job = {0};
     int rc = job_event(r, id, at_ms, &job, err);
+    struct job_id array;
+    if (!rc && !job.any && !(rc = array_of(r, id, &array, err)) && array.v)
+        rc = job_event(r, array, at_ms, &job, err);
     if (!rc && !job.any)
         put_answer(t, id, "not_submitted", &job, "it had not been submitted");
-    else if (!rc && began_to_wait(job.kind))
+    else if (!rc && waits_in_class(&job))
         rc = answer_waiting(r, id, at_ms, &job, t, err);
     else if (!rc)
         put_answer(t, id,
-                   job.kind == EVENT_JOB_HELD    ? "pending"
+                   is_pending(job.kind)          ? "pending"
                    : job.kind == EVENT_JOB_ENDED ? "ended"
                                                  : "running",
                    &job, text_str(&job.text));

@@ -96,6 +96,10 @@ def rules(c, running):
     words = re.search(r"  schedctl (plan reserve --apply [0-9a-f]{16} fix start=2\d\d\d-\S* duration=3600s .*)\n",
                       run.stdout)
     tap.ok(words, "a reservation is planned for the time that was meant", run.stdout)
+    tap.ok("breach" not in run.stdout, "when all will have ended by then", run.stdout)
+    early = c.ctl("plan", "reserve", "fix", "start=+1m", "duration=1h", "nodes=n[1-2]", "maintenance=true").stdout
+    tap.equal(len(re.findall(r"breach: job \d+ on node n\d may run past the beginning of reservation \"fix\"", early)),
+              2, "jobs that may run into it are told")
     tap.equal(c.api("GET", "/v1/reservations")[1]["reservations"], [], "and not made")
     run = c.ctl(*words.group(1).split())
     made = c.api("GET", "/v1/reservations/fix")[1]
