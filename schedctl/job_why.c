@@ -1,4 +1,5 @@
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/units.h"
 #include "schedctl/ctl.h"
 #include "schedctl/jobname.h"
@@ -249,6 +250,40 @@ static void print_relaxations(const json_t *why)
     }
 }
 
+// Of a job that runs or has ended: how long it waited and for what, and how long it ran.
+static void print_life(const json_t *why)
+{
+    static const struct column COLUMNS[] = {
+        {"SINCE", COLUMN_LEFT}, {"WAITED", COLUMN_RIGHT}, {"FOR", COLUMN_LEFT}};
+    const json_t *waits = json_object_get(why, "waits");
+    int64_t started = get_int(why, "started_at"), ended = get_int(why, "ended_at"), waited = 0;
+    AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
+    size_t i;
+    json_t *w;
+    json_array_foreach(waits, i, w)
+    {
+        AUTO(text) struct text since = {0}, ms = {0};
+        add_full_time(&since, get_int(w, "since"));
+        text_add_duration_ms(&ms, get_int(w, "ms"));
+        table_cell(&t, "%s", text_str(&since));
+        table_cell(&t, "%s", text_str(&ms));
+        table_cell(&t, "%s", get_str(w, "text"));
+        waited += get_int(w, "ms");
+    }
+    AUTO(text) struct text all = {0};
+    text_add(&all, "It waited ");
+    text_add_duration_ms(&all, waited);
+    if (started) {
+        text_add(&all, ended ? ", and ran " : ", and has run ");
+        text_add_duration_ms(&all, (ended ? ended : clock_wall_ms()) - started);
+    }
+    printf("%s.\n", text_str(&all));
+    if (json_array_size(waits)) {
+        printf("\n");
+        table_print(&t);
+    }
+}
+
 static void print(const char *name, const json_t *why)
 {
     AUTO(text) struct text t = {0};
@@ -261,8 +296,11 @@ static void print(const char *name, const json_t *why)
     printf("%s\n", text_str(&t));
     if (*get_str(reason, "hint"))
         printf("%s\n", get_str(reason, "hint"));
-    if (!json_array_size(json_object_get(why, "conditions")))
+    if (!json_array_size(json_object_get(why, "conditions"))) {
+        if (strcmp(get_str(why, "state"), "pending"))
+            print_life(why);
         return;
+    }
     print_verdict(why);
     print_start(why);
     print_priority(why);

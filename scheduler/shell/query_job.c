@@ -1,6 +1,7 @@
 // One job: everything about it, its history, why it waits.
 #include "scheduler/shell/query_internal.h"
 
+#include "common/clock.h"
 #include "proto/muster.pb-c.h"
 
 #include <inttypes.h>
@@ -279,6 +280,10 @@ static int add_why(struct store_reader *r, struct job_id id, struct text *t, str
         put_str(t, "state", job_state_word(j.state));
         query_why_json(r, stmt, &j, t);
         query_when_json(stmt, t);
+        put_int_or_null(t, "submitted_at", j.submitted_at_ms);
+        put_int_or_null(t, "started_at", j.started_at_ms);
+        put_int_or_null(t, "ended_at", j.ended_at_ms);
+        rc = query_waits_json(r, &j, clock_wall_ms(), t, err);
         text_addc(t, '}');
     }
     sqlite3_reset(stmt);

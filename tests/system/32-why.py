@@ -182,6 +182,20 @@ def past(c):
         tap.equal(answer["state"], "not_submitted", "before it was submitted")
         answer = c.api("GET", f"/v1/jobs/{job}/why?at={then + 3600000}")[1]
         tap.equal(answer["state"], "ended", "and after its end")
+    answer = c.api("GET", f"/v1/jobs/{waiting[1]}/why")[1]
+    job = c.job(waiting[1])
+    tap.ok(answer["state"] == "completed" and answer["waits"] and
+           all(w["text"].startswith("waits") for w in answer["waits"]) and
+           abs(sum(w["ms"] for w in answer["waits"]) - (job["started_at"] - job["submitted_at"])) < 500,
+           "one that has ended tells what it waited for, and how long", answer)
+    text = c.ctl("job", "why", str(waiting[1])).stdout
+    tap.ok("It waited " in text and "ran " in text and "WAITED" in text, "for people", text)
+    array = c.submit("--array", "0-3", "-N", "1", "-c", "4", "--", "sleep", "0.5")
+    last = f"{array}_3"
+    c.wait(array)
+    answer = c.api("GET", f"/v1/jobs/{last}/why?at={c.job(last)['started_at'] - 400}")[1]
+    tap.ok(answer["state"] == "pending" and answer["text"].startswith("waits"), "an element waited with its array",
+           answer)
     for words, code in ((["--at", "tomorrow"], 2), (["--at", "now"], 0), (["--at", "-1h"], 0)):
         run = c.ctl("job", "why", str(running), *words)
         tap.ok(run.returncode == code and (run.stdout + run.stderr).count("\n") == 1, f"asked with {words}",
