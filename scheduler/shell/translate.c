@@ -92,36 +92,13 @@ static int get_bool(const json_t *o, const char *key, bool *ret, struct err *err
 
 static int check_keys(const json_t *body, struct err *err)
 {
-    static const char *const known[] = {"argv",
-                                        "name",
-                                        "cwd",
-                                        "env",
-                                        "tasks",
-                                        "nodes",
-                                        "cpus",
-                                        "gpus",
-                                        "memory_mib",
-                                        "time_limit_ms",
-                                        "grace_ms",
-                                        "on_lost",
-                                        "max_attempts",
-                                        "priority",
-                                        "nice",
-                                        "hold",
-                                        "mpi",
-                                        "array",
-                                        "request_id",
-                                        "allow_unsatisfiable",
-                                        "output_limit",
-                                        "queue",
-                                        "account",
-                                        "qos",
-                                        "bind",
-                                        "tasks_per_node",
-                                        "exclusive",
-                                        "spread",
-                                        "constraint",
-                                        "prefer"};
+    static const char *const known[] = {
+        "argv",           "name",      "cwd",          "env",        "tasks",
+        "nodes",          "cpus",      "gpus",         "memory_mib", "time_limit_ms",
+        "grace_ms",       "on_lost",   "max_attempts", "priority",   "nice",
+        "hold",           "mpi",       "array",        "request_id", "allow_unsatisfiable",
+        "output_limit",   "queue",     "account",      "qos",        "bind",
+        "tasks_per_node", "exclusive", "spread",       "constraint", "prefer"};
     const char *key;
     json_t *v;
     json_object_foreach((json_t *)body, key, v)
