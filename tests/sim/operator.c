@@ -116,8 +116,8 @@ static void operator_looks(struct world *w, void *arg, uint64_t n)
     reservations_clear(s);
     for (size_t i = 0; i < s->disk.now.jobs_count; i++) {
         const struct job *j = &s->disk.now.jobs[i];
-        bool never = disk_why(s, j) == REASON_UNSATISFIABLE_WAIT &&
-                     w->now_ms > s->faults_until_ms + PATIENCE_MS;
+        bool never =
+            reason_wants_new_nodes(disk_why(s, j)) && w->now_ms > s->faults_until_ms + PATIENCE_MS;
         if (job_state_ended(j->state) || (!j->held && !never))
             continue;
         enum input_kind kind = never ? INPUT_CANCEL : INPUT_RELEASE;
