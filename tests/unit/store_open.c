@@ -300,25 +300,26 @@ static void test_older_versions_are_brought_up(void **state)
 }
 
 // What version 4 brought.
-#define DROP_V4                                                                            \
-    "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;"                      \
-    "ALTER TABLE meta DROP COLUMN next_class; ALTER TABLE job DROP COLUMN class;"          \
-    "DROP INDEX event_wait; ALTER TABLE event DROP COLUMN class; DROP TABLE wait;"         \
-    "DROP TABLE queueing; ALTER TABLE job DROP COLUMN nice; DROP TABLE tally;"             \
-    "ALTER TABLE job DROP COLUMN queue; ALTER TABLE job DROP COLUMN account;"              \
-    "ALTER TABLE job DROP COLUMN user; ALTER TABLE job DROP COLUMN qos;"                   \
-    "DROP TABLE settings; DROP TABLE qos; DROP TABLE account; DROP TABLE user;"            \
-    "DROP TABLE queue; DROP TABLE reservation;"                                            \
-    "ALTER TABLE meta DROP COLUMN next_selector; DROP TABLE selector;"                     \
-    "ALTER TABLE job DROP COLUMN cpu_milli; ALTER TABLE job DROP COLUMN gpu_milli;"        \
-    "ALTER TABLE job DROP COLUMN tasks_per_node; ALTER TABLE job DROP COLUMN exclusive;"   \
-    "ALTER TABLE job DROP COLUMN spread; ALTER TABLE job DROP COLUMN need;"                \
-    "ALTER TABLE job DROP COLUMN prefer; ALTER TABLE placement DROP COLUMN pool;"          \
-    "ALTER TABLE placement DROP COLUMN cpu_milli;"                                         \
-    "ALTER TABLE placement DROP COLUMN gpu_shares; ALTER TABLE node DROP COLUMN labels;"   \
-    "ALTER TABLE node DROP COLUMN gpu_model; ALTER TABLE node DROP COLUMN gpu_memory_mib;" \
-    "ALTER TABLE node DROP COLUMN switch_path; ALTER TABLE node DROP COLUMN numa_cores;"   \
-    "ALTER TABLE node DROP COLUMN gpu_numa; ALTER TABLE node DROP COLUMN told_labels;"     \
+#define DROP_V4                                                                                 \
+    "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;"                           \
+    "ALTER TABLE meta DROP COLUMN next_class; ALTER TABLE job DROP COLUMN class;"               \
+    "DROP INDEX event_wait; ALTER TABLE event DROP COLUMN class; DROP TABLE wait;"              \
+    "DROP TABLE queueing; ALTER TABLE job DROP COLUMN nice; DROP TABLE tally;"                  \
+    "ALTER TABLE job DROP COLUMN queue; ALTER TABLE job DROP COLUMN account;"                   \
+    "ALTER TABLE job DROP COLUMN user; ALTER TABLE job DROP COLUMN qos;"                        \
+    "DROP TABLE settings; DROP TABLE qos; DROP TABLE account; DROP TABLE user;"                 \
+    "DROP TABLE queue; DROP TABLE reservation;"                                                 \
+    "ALTER TABLE meta DROP COLUMN next_selector; DROP TABLE selector;"                          \
+    "ALTER TABLE job DROP COLUMN cpu_milli; ALTER TABLE job DROP COLUMN gpu_milli;"             \
+    "ALTER TABLE job DROP COLUMN tasks_per_node; ALTER TABLE job DROP COLUMN exclusive;"        \
+    "ALTER TABLE job DROP COLUMN spread; ALTER TABLE job DROP COLUMN need;"                     \
+    "ALTER TABLE job DROP COLUMN prefer; ALTER TABLE job DROP COLUMN reservation; ALTER TABLE " \
+    "placement DROP COLUMN pool;"                                                               \
+    "ALTER TABLE placement DROP COLUMN cpu_milli;"                                              \
+    "ALTER TABLE placement DROP COLUMN gpu_shares; ALTER TABLE node DROP COLUMN labels;"        \
+    "ALTER TABLE node DROP COLUMN gpu_model; ALTER TABLE node DROP COLUMN gpu_memory_mib;"      \
+    "ALTER TABLE node DROP COLUMN switch_path; ALTER TABLE node DROP COLUMN numa_cores;"        \
+    "ALTER TABLE node DROP COLUMN gpu_numa; ALTER TABLE node DROP COLUMN told_labels;"          \
     "ALTER TABLE node DROP COLUMN set_labels;"
 
 static void test_version_1_is_brought_up(void **state)
