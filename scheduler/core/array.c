@@ -13,6 +13,21 @@ static struct job_uid element_uid(const struct cluster *c, const struct job *arr
     return uid;
 }
 
+// As many live as may at once.
+static bool limit_reached(const struct job *array)
+{
+    const struct job_terms *t = array->terms;
+    return t && t->array_limit && array->array_live >= t->array_limit;
+}
+
+// One more has started, or ended without.
+static void element_begun(struct cluster *c, struct job *array)
+{
+    if (++array->array_begun == array->array_count)
+        depend_tell(c, array);
+    job_mark(c, array);
+}
+
 struct job *array_next_element(struct cluster *c, struct job *array)
 {
     CHECK(array->array_next < array->array_count);
@@ -27,6 +42,10 @@ struct job *array_next_element(struct cluster *c, struct job *array)
     row.reason = (struct reason){0};
     row.class_id.v = 0;
     row.detail = row.verdict_detail = NULL;
+    row.array_begun = 0;
+    struct job_terms terms = {.deadline_ms = array->terms ? array->terms->deadline_ms : 0};
+    TAILQ_INIT(&terms.depends);
+    row.terms = terms.deadline_ms ? &terms : NULL;
     row.started_at_ms = 0;
     meta_mark(c);
     struct job *e = job_add(c, &row);
@@ -36,19 +55,25 @@ struct job *array_next_element(struct cluster *c, struct job *array)
     tally_job(c, e);
     tally_job(c, array);
     job_mark(c, array);
-    if (array->array_next == array->array_count)
+    deadline_watch(c, array);
+    bool all = array->array_next == array->array_count;
+    if (all || limit_reached(array))
         queue_remove(c, array);
+    if (!all && !array->queued)
+        queue_insert(c, array);
     return e;
 }
 
 void array_element_started(struct cluster *c, struct job *element)
 {
     struct job *array = job_find(c, element->array);
+    if (element->attempts_used == 1)
+        element_begun(c, array);
     if (array->started_at_ms)
         return;
     array->started_at_ms = c->now.wall_ms;
     job_move(c, array, JOB_RUNNING);
-    if (!array->cancelled)
+    if (!array->cancelled && !terms_wait(array))
         job_set_reason(c, array, (struct reason){0}, NULL);
     emit(c, EVENT_JOB_STARTED, array, NULL, "array %" PRIu64 " runs", array->id.v);
 }
@@ -76,18 +101,34 @@ void array_element_ended(struct cluster *c, struct job *element)
     array->array_live--;
     array->array_failed += element->state != JOB_COMPLETED;
     job_mark(c, array);
+    if (!element->attempts_used)
+        element_begun(c, array);
+    if (terms_wait(array))
+        terms_changed(c, array);
+    array_settle(c, array);
+}
+
+static void stop_placing(struct cluster *c, struct job *array, struct reason r)
+{
+    array->cancelled = true;
+    array->verdict = r;
+    tally_job(c, array);
+    deadline_watch(c, array);
+    job_mark(c, array);
+    job_set_reason(c, array, r, NULL);
+    if (array->queued)
+        queue_remove(c, array);
+}
+
+void array_cut(struct cluster *c, struct job *array, struct reason r)
+{
+    stop_placing(c, array, r);
     array_settle(c, array);
 }
 
 void array_cancel(struct cluster *c, struct job *array, struct reason r)
 {
-    array->cancelled = true;
-    array->verdict = r;
-    tally_job(c, array);
-    job_mark(c, array);
-    job_set_reason(c, array, r, NULL);
-    if (array->queued)
-        queue_remove(c, array);
+    stop_placing(c, array, r);
     struct job *j, *next;
     TAILQ_FOREACH_SAFE(j, &c->jobs, live_link, next)
     {

@@ -41,6 +41,7 @@ void job_move(struct cluster *c, struct job *j, enum job_state to)
            job_state_word(to));
     j->state = to;
     tally_job(c, j);
+    deadline_watch(c, j);
     job_mark(c, j);
 }
 
@@ -244,6 +245,8 @@ void attempt_started(struct cluster *c, struct job *j, struct placement *p)
     TAILQ_FOREACH(p, &j->parts, job_link)
     if (p->attempt == j->attempt && !p->kill)
         ends_reckon(c, p);
+    if (j->attempts_used == 1)
+        depend_tell(c, j);
     if (j->array.v)
         array_element_started(c, j);
 }

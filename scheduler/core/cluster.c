@@ -4,6 +4,7 @@
 void cluster_step(struct cluster *c, struct now now, const struct input *in)
 {
     c->now = now;
+    terms_due(c);
     switch (in->kind) {
     case INPUT_SUBMIT:
         submit(c, &in->caller, &in->submit);
@@ -58,4 +59,5 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
     case INPUT_COUNT:
         CHECK(false);
     }
+    terms_settle(c);
 }

@@ -91,6 +91,15 @@ struct caller {
     bool admin; // may touch others' jobs, nodes
 };
 
+// A dependency as a submission names it, and what the tables say of that job.
+struct depend_asked {
+    enum depend_kind kind;
+    struct job_id job;
+    int64_t element; // ELEMENT_NONE: the job
+    // As of the last turn, durable or not; unknown too for an element that has not been placed.
+    struct job_fate fate;
+};
+
 struct input_submit {
     struct job_uid uid; // random, from the shell
     struct request_id request_id;
@@ -105,6 +114,12 @@ struct input_submit {
     const char *queue, *account, *qos; // by name; NULL: the default one
     const char *owner_name;            // as the scheduler's machine knows it, or NULL
     int64_t array_first, array_count;  // count 0: no array
+    int32_t array_limit;               // elements that live at once; 0: all
+    const struct depend_asked *depends;
+    size_t depends_count;
+    int64_t begin_ms, deadline_ms; // wall clock; 0: none
+    bool cancel_if_never;
+    uint64_t name_key; // hash of owner and name
 };
 
 // An attempt's state as an agent tells it.
@@ -276,40 +291,42 @@ struct effect {
 };
 
 // A fact for the `event` table, or (kind EVENT_NOTE) a line of narration only.
-#define EVENT_TABLE(X)                      \
-    X(NOTE, "note")                         \
-    X(JOB_SUBMITTED, "job_submitted")       \
-    X(JOB_REFUSED, "job_refused")           \
-    X(JOB_PLACED, "job_placed")             \
-    X(JOB_PREPARED, "job_prepared")         \
-    X(JOB_STARTED, "job_started")           \
-    X(JOB_STOPPING, "job_stopping")         \
-    X(JOB_CANCEL, "job_cancel")             \
-    X(JOB_REQUEUED, "job_requeued")         \
-    X(JOB_WAITS, "job_waits")               \
-    X(JOB_HELD, "job_held")                 \
-    X(JOB_RELEASED, "job_released")         \
-    X(JOB_ENDED, "job_ended")               \
-    X(PART_PREPARED, "part_prepared")       \
-    X(PART_STARTED, "part_started")         \
-    X(PART_ENDED, "part_ended")             \
-    X(PART_OVER, "part_over")               \
-    X(NODE_JOINED, "node_joined")           \
-    X(NODE_UP, "node_up")                   \
-    X(NODE_UNREACHABLE, "node_unreachable") \
-    X(NODE_REBOOTED, "node_rebooted")       \
-    X(NODE_REFUSED, "node_refused")         \
-    X(NODE_LABELLED, "node_labelled")       \
-    X(NODE_DRAINED, "node_drained")         \
-    X(NODE_RESUMED, "node_resumed")         \
-    X(NODE_FENCED, "node_fenced")           \
-    X(RULE_CREATED, "rule_created")         \
-    X(RULE_CHANGED, "rule_changed")         \
-    X(RULE_REMOVED, "rule_removed")         \
-    X(QUEUEING_SET, "queueing_set")         \
-    X(QUARANTINED, "quarantined")           \
-    X(RECOVERY_HOLD, "recovery_hold")       \
-    X(RECOVERED, "recovered")               \
+#define EVENT_TABLE(X)                         \
+    X(NOTE, "note")                            \
+    X(JOB_SUBMITTED, "job_submitted")          \
+    X(JOB_REFUSED, "job_refused")              \
+    X(JOB_PLACED, "job_placed")                \
+    X(JOB_PREPARED, "job_prepared")            \
+    X(JOB_STARTED, "job_started")              \
+    X(JOB_STOPPING, "job_stopping")            \
+    X(JOB_CANCEL, "job_cancel")                \
+    X(JOB_REQUEUED, "job_requeued")            \
+    X(JOB_WAITS, "job_waits")                  \
+    X(JOB_KEPT, "job_kept") /* by its terms */ \
+    X(JOB_READY, "job_ready")                  \
+    X(JOB_HELD, "job_held")                    \
+    X(JOB_RELEASED, "job_released")            \
+    X(JOB_ENDED, "job_ended")                  \
+    X(PART_PREPARED, "part_prepared")          \
+    X(PART_STARTED, "part_started")            \
+    X(PART_ENDED, "part_ended")                \
+    X(PART_OVER, "part_over")                  \
+    X(NODE_JOINED, "node_joined")              \
+    X(NODE_UP, "node_up")                      \
+    X(NODE_UNREACHABLE, "node_unreachable")    \
+    X(NODE_REBOOTED, "node_rebooted")          \
+    X(NODE_REFUSED, "node_refused")            \
+    X(NODE_LABELLED, "node_labelled")          \
+    X(NODE_DRAINED, "node_drained")            \
+    X(NODE_RESUMED, "node_resumed")            \
+    X(NODE_FENCED, "node_fenced")              \
+    X(RULE_CREATED, "rule_created")            \
+    X(RULE_CHANGED, "rule_changed")            \
+    X(RULE_REMOVED, "rule_removed")            \
+    X(QUEUEING_SET, "queueing_set")            \
+    X(QUARANTINED, "quarantined")              \
+    X(RECOVERY_HOLD, "recovery_hold")          \
+    X(RECOVERED, "recovered")                  \
     X(STARTED, "scheduler_started")
 
 enum event_kind {

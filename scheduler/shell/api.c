@@ -150,23 +150,43 @@ static bool has_room(struct server *s, const struct http_req *r)
     return false;
 }
 
-// The job that an earlier submission with this request id made, ended ones too; 0: none. The answer
-// "none" must be sure: without it nothing is made.
-static int find_request(struct server *s, struct request_id id, struct job_id *ret, struct err *err)
+// What a submission asks of the tables must be sure: without it nothing is made.
+static int main_reader(struct server *s, struct store_reader **ret, struct err *err)
 {
     static struct store_reader *reader;
+    int rc = reader ? 0 : store_reader_open(s->dir, &reader, err);
+    *ret = reader;
+    return rc;
+}
+
+// The job that an earlier submission with this request id made, ended ones too; 0: none.
+static int find_request(struct server *s, struct request_id id, struct job_id *ret, struct err *err)
+{
+    struct store_reader *reader;
     *ret = (struct job_id){0};
     if (!id.hi && !id.lo)
         return 0;
-    int rc = reader ? 0 : store_reader_open(s->dir, &reader, err);
+    int rc = main_reader(s, &reader, err);
     return rc ? rc : store_find_request(reader, id, ret, err);
+}
+
+int api_fates(struct server *s, struct depend_asked *asked, size_t count, struct err *err)
+{
+    struct store_reader *reader;
+    int rc = count ? main_reader(s, &reader, err) : 0;
+    for (size_t i = 0; !rc && i < count; i++)
+        if (asked[i].kind != DEPEND_SINGLETON &&
+            !turn_fate(s, asked[i].job, asked[i].element, &asked[i].fate))
+            rc = store_find_fate(reader, asked[i].job, asked[i].element, &asked[i].fate, err);
+    return rc;
 }
 
 void api_admit(struct server *s, struct http_req *r, struct submission *sub)
 {
     struct err err;
     struct job_id known;
-    if (find_request(s, sub->submit.request_id, &known, &err)) {
+    if (find_request(s, sub->submit.request_id, &known, &err) ||
+        api_fates(s, sub->terms.depends, sub->terms.depends_count, &err)) {
         log_error("store", "question", "%s", err.message);
         api_error(s, r->handle, 500, errcode_word(err.code), err.message, "");
         return;

@@ -81,7 +81,8 @@ static const char *sentence(const char *text)
 
 static bool began_to_wait(enum event_kind kind)
 {
-    return kind == EVENT_JOB_SUBMITTED || kind == EVENT_JOB_RELEASED || kind == EVENT_JOB_REQUEUED;
+    return kind == EVENT_JOB_SUBMITTED || kind == EVENT_JOB_RELEASED ||
+           kind == EVENT_JOB_REQUEUED || kind == EVENT_JOB_READY;
 }
 
 static void put_answer(struct text *t, struct job_id id, const char *state, const struct found *f,
@@ -125,6 +126,8 @@ static int answer(struct store_reader *r, struct job_id id, int64_t at_ms, struc
         put_answer(t, id, "not_submitted", &job, "it had not been submitted");
     else if (!rc && began_to_wait(job.kind))
         rc = answer_waiting(r, id, at_ms, &job, t, err);
+    else if (!rc && job.kind == EVENT_JOB_KEPT)
+        put_answer(t, id, "pending", &job, sentence(text_str(&job.text)));
     else if (!rc)
         put_answer(t, id,
                    job.kind == EVENT_JOB_HELD    ? "pending"
