@@ -162,6 +162,14 @@ static void print_use(const json_t *object)
                json_number_value(json_object_get(object, "fair_share")));
 }
 
+// "default (best_fit)"
+static void add_in_effect(const json_t *object, struct text *value)
+{
+    const char *word = json_string_value(json_object_get(object, "placement_in_effect"));
+    if (word && strcmp(word, text_str(value)))
+        text_addf(value, " (%s)", word);
+}
+
 static void print_one(const json_t *object, enum rule_kind k)
 {
     struct rule r;
@@ -174,6 +182,8 @@ static void print_one(const json_t *object, enum rule_kind k)
             continue;
         rule_field_key(&f[i], &key);
         rule_add_local(&r, &f[i], &value);
+        if (k == RULE_QUEUE && strcmp(f[i].name, "placement") == 0)
+            add_in_effect(object, &value);
         line(text_str(&key), text_str(&value));
     }
     print_use(object);

@@ -7,6 +7,7 @@
 struct question {
     const struct request *r;
     enum fit_view view;
+    enum policy policy;        // for one node, on what is free now
     const struct rooms *rooms; // these instead of the live ones; NULL: by the view
     const struct selector *need, *prefer;
     int32_t base, more; // tasks a node when r->nodes says how many: `more` nodes get one more

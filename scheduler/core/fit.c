@@ -80,7 +80,7 @@ static size_t choose(struct cluster *c, const struct question *q)
         return whole_kept(c, q, choose_listed);
     // One node is nearer than any switch.
     if (q->r->nodes == 1 || (!q->r->nodes && !q->r->spread)) {
-        size_t n = c->placing.policy == POLICY_BEST_FIT ? choose_one(c, q) : choose_by_policy(c, q);
+        size_t n = q->policy == POLICY_BEST_FIT ? choose_one(c, q) : choose_by_policy(c, q);
         if (n)
             return n;
     }
@@ -115,7 +115,15 @@ static bool answer(struct cluster *c, struct question *q, const struct fit_node 
 bool fit(struct cluster *c, const struct request *r, enum fit_view view,
          const struct fit_node **ret, size_t *ret_count)
 {
-    struct question q = {.r = r, .view = view};
+    struct question q = {.r = r, .view = view, .policy = c->placing.policy};
+    return answer(c, &q, ret, ret_count);
+}
+
+bool fit_job(struct cluster *c, const struct job *j, const struct fit_node **ret, size_t *ret_count)
+{
+    const struct rule_entry *queue = queue_of(c, j);
+    struct question q = {
+        .r = &j->req, .view = FIT_FREE, .policy = queue ? queue->policy : c->placing.policy};
     return answer(c, &q, ret, ret_count);
 }
 

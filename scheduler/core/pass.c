@@ -128,11 +128,11 @@ static bool find_room(struct cluster *c, struct job *j, const struct fit_node **
 {
     uint64_t before = c->looked, changes = c->backfill.changes;
     backfill_hide(c, j);
-    bool found = fit(c, &j->req, FIT_FREE, f, count);
+    bool found = fit_job(c, j, f, count);
     backfill_show(c, j);
     c->backfill.changes = changes; // all is as it was
     if (!found && !j->reserved && backfill_outrank(c, j))
-        found = fit(c, &j->req, FIT_FREE, f, count);
+        found = fit_job(c, j, f, count);
     c->pass.cost += (int64_t)(c->looked - before);
     return found;
 }

@@ -120,7 +120,7 @@ static struct score score_of(struct cluster *c, const struct question *q, const 
     if (room_capacity(&v, r) < r->tasks)
         return s;
     s.empty = emptiness(&v);
-    switch (c->placing.policy) {
+    switch (q->policy) {
     case POLICY_FGD:
         s.score = -fgd_grade(c, fgd_score(c, n, r, &s.gpu));
         break;
@@ -158,10 +158,10 @@ void placing_changed(struct cluster *c, uint32_t node)
 }
 
 // The shape's place: the one it has, a free one, or the one that was not asked for longest.
-static struct scores *scores_for(struct cluster *c, const struct request *r)
+static struct scores *scores_for(struct cluster *c, const struct question *q)
 {
     struct placing *p = &c->placing;
-    struct request shape = request_shape(r);
+    struct request shape = request_shape(q->r);
     size_t most = SCORES_MAX / (c->nodes_count + 1);
     most = most < 16 ? 16 : most > SCORES_SHAPES_MAX ? SCORES_SHAPES_MAX : most;
     if (!p->scores)
@@ -169,7 +169,7 @@ static struct scores *scores_for(struct cluster *c, const struct request *r)
     struct scores *oldest = &p->scores[0];
     for (size_t i = 0; i < most; i++) {
         struct scores *s = &p->scores[i];
-        if (s->used_at && memcmp(&s->shape, &shape, sizeof shape) == 0) {
+        if (s->used_at && s->policy == q->policy && memcmp(&s->shape, &shape, sizeof shape) == 0) {
             oldest = s;
             break;
         }
@@ -177,7 +177,7 @@ static struct scores *scores_for(struct cluster *c, const struct request *r)
             oldest = s;
     }
     bool same = oldest->used_at && oldest->usual == p->usual_number &&
-                memcmp(&oldest->shape, &shape, sizeof shape) == 0;
+                oldest->policy == q->policy && memcmp(&oldest->shape, &shape, sizeof shape) == 0;
     if (oldest->count < c->nodes_count) {
         oldest->of = xreallocarray(oldest->of, c->nodes_cap, sizeof *oldest->of);
         oldest->count = c->nodes_cap;
@@ -186,6 +186,7 @@ static struct scores *scores_for(struct cluster *c, const struct request *r)
     if (!same)
         memset(oldest->of, 0, oldest->count * sizeof *oldest->of); // no room has number 0
     memcpy(&oldest->shape, &shape, sizeof shape);
+    oldest->policy = q->policy;
     oldest->usual = p->usual_number;
     oldest->used_at = ++p->questions;
     return oldest;
@@ -200,10 +201,10 @@ size_t choose_by_policy(struct cluster *c, const struct question *q)
 {
     struct placing *p = &c->placing;
     const struct request *r = q->r;
-    struct scores *kept = scores_for(c, r);
+    struct scores *kept = scores_for(c, q);
     struct score best = {.score = SCORE_NONE};
     uint32_t best_id = 0;
-    bool keep = p->policy != POLICY_RANDOM;
+    bool keep = q->policy != POLICY_RANDOM;
     for (uint32_t id = 1; id <= c->nodes_count; id++) {
         struct score *s = &kept->of[id - 1];
         if (c->index.keys[id - 1] == INDEX_NONE)

@@ -2,8 +2,8 @@
 //
 // A score says how bad it would be to place the tasks on the node, 64-bit fixed point; the least
 // wins. Of equals the fullest: a node in use, with the least free of its GPUs, then of its cores,
-// then the lower id. A shape's scores are kept by node until the node's room changes (rooms are
-// numbered as they change).
+// then the lower id. A shape's scores are kept by policy and node until the node's room changes
+// (rooms are numbered as they change).
 #pragma once
 
 #include "scheduler/core/policy.h"
@@ -48,14 +48,16 @@ struct score {
 
 struct scores {
     struct request shape; // as bytes
-    struct score *of;     // by node id - 1
+    enum policy policy;
+    struct score *of; // by node id - 1
     size_t count;
     uint64_t used_at; // when it was asked last, in questions
     uint64_t usual;   // of which usual tasks
 };
 
 struct placing {
-    enum policy policy;
+    enum policy policy; // of queues that name none
+    bool counts;        // some queue needs the usual tasks
     uint64_t seed;
     struct usual usual[TYPICAL_MAX];
     size_t usual_count;
@@ -77,6 +79,9 @@ size_t choose_by_policy(struct cluster *c, const struct question *q);
 void placing_changed(struct cluster *c, uint32_t node);
 // A job of this request was submitted, so many times.
 void placing_count(struct cluster *c, const struct request *r, int64_t times);
+// Jobs are placed by this policy from now on: if it needs the usual tasks, these are counted, first
+// the pending and running jobs.
+void placing_count_for(struct cluster *c, enum policy policy);
 void placing_fini(struct cluster *c);
 
 // ---- fgd.c ----

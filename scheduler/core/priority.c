@@ -30,32 +30,35 @@ static int64_t size_factor(const struct cluster *c, const struct job *j)
 }
 
 // Rows that are not there, or are of another kind, are mended at the start.
-static int64_t queue_priority(const struct cluster *c, const struct job *j)
-{
-    const struct rule_entry *e = rule_by_id(c, j->queue.v);
-    return e && e->row->kind == RULE_QUEUE ? e->row->queue.priority : 0;
-}
-
 static int64_t qos_priority(const struct cluster *c, const struct job *j)
 {
     const struct rule_entry *e = rule_by_id(c, j->qos.v);
     return e && e->row->kind == RULE_QOS ? e->row->qos.priority : 0;
 }
 
+// All but the order of submission and the queue.
+static void add_wishes(const struct cluster *c, const struct job *j, struct priority_parts *ret)
+{
+    const struct queueing *q = &c->queueing;
+    _Static_assert(FAIR_SHARE_ONE == 1 << FACTOR_BITS, "both are factors");
+    ret->priority = q->weight_priority * j->priority;
+    ret->size = q->weight_size * size_factor(c, j) / FACTOR_ONE;
+    ret->nice = -q->weight_nice * j->nice;
+    ret->qos = q->weight_qos * qos_priority(c, j);
+    ret->fair_share = q->weight_fair_share * fair_share(c, j->user) / FACTOR_ONE;
+}
+
 static void parts_at(const struct cluster *c, const struct job *j, int64_t wall_ms,
                      struct priority_parts *ret)
 {
     const struct queueing *q = &c->queueing;
-    _Static_assert(FAIR_SHARE_ONE == 1 << FACTOR_BITS, "both are factors");
+    const struct rule_entry *queue = queue_of(c, j);
     *ret = (struct priority_parts){
-        .priority = q->weight_priority * j->priority,
         .age = q->weight_age * age_factor(c, j, wall_ms) / FACTOR_ONE,
-        .size = q->weight_size * size_factor(c, j) / FACTOR_ONE,
-        .nice = -q->weight_nice * j->nice,
-        .queue = q->weight_queue * queue_priority(c, j),
-        .qos = q->weight_qos * qos_priority(c, j),
-        .fair_share = q->weight_fair_share * fair_share(c, j->user) / FACTOR_ONE,
+        .queue = queue ? q->weight_queue * queue->row->queue.priority : 0,
     };
+    if (!queue || queue->order == ORDER_PRIORITY)
+        add_wishes(c, j, ret);
 #define X(name, doc) ret->total += ret->name;
     PRIORITY_PARTS(X)
 #undef X

@@ -10,6 +10,9 @@
 //     qos       weight * the QoS's priority
 //     fair_share  how little its user and accounts have used for their shares (rules.h)
 //
+// In a queue of another order (queue_rule.c) only age and queue count: of its jobs the one that was
+// submitted first stands first, by any weights.
+//
 // All are 64-bit integers; weights are at most 2^30, so that no sum overflows. Age is reckoned up
 // to a moment that is the same for all jobs and moves on once a minute: between, waiting changes no
 // order, and nothing need be looked at.

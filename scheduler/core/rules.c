@@ -120,8 +120,10 @@ void rule_resolve(struct cluster *c, struct rule_entry *p)
     case RULE_QOS:
         rank_qos(c);
         break;
-    case RULE_SETTINGS:
     case RULE_QUEUE:
+        queue_resolve(c, p);
+        break;
+    case RULE_SETTINGS:
     case RULE_RESERVATION:
     case RULE_KIND_COUNT:
         break;
@@ -152,6 +154,8 @@ struct rule_entry *rule_add(struct cluster *c, const struct rule *row)
         ps->settings = p;
     if (row->kind == RULE_USER)
         uid_add(c, p);
+    if (row->kind == RULE_QUEUE)
+        queue_resolve(c, p); // jobs that are loaded stand in its order
     for (int i = 0; row->kind == RULE_QOS && i < RULES_QOS_MAX; i++)
         if (!ps->qos[i]) {
             ps->qos[i] = p;

@@ -13,6 +13,7 @@
 #include "common/ids.h"
 #include "common/reason.h"
 #include "common/rule.h"
+#include "scheduler/core/policy.h"
 #include "scheduler/core/tally.h"
 
 #include <stdbool.h>
@@ -36,6 +37,9 @@ struct job;
 struct placement;
 struct request;
 
+// Which of a queue's jobs goes first: priority.h.
+enum queue_order { ORDER_PRIORITY, ORDER_FIFO, ORDER_LAS };
+
 struct rule_entry {
     struct rule *row;               // rule_size() bytes
     struct rule_entry *parent;      // of an account; the account of a user
@@ -44,6 +48,8 @@ struct rule_entry {
     struct tally *users;            // of the users of a queue or QoS
     int32_t index;                  // of a QoS: its bit
     uint64_t preempts;              // of a QoS: bits of those whose jobs it may preempt
+    enum policy policy;             // of a queue: how nodes are chosen, its own or the cluster's
+    enum queue_order order;         // of a queue
     uint32_t fair_share;            // of a user: 0 .. FAIR_SHARE_ONE, as last ranked
     bool dirty;
     char *key; // "gpu", "ann/physics"
@@ -77,6 +83,8 @@ struct rule_entry *rule_of_uid(const struct cluster *c, int64_t uid);
 const struct settings_rule *rule_settings(const struct cluster *c);
 // Of a job that lives.
 const struct queue_rule *job_queue(const struct cluster *c, const struct job *j);
+// NULL: its queue is not known, as of a damaged row before it is mended.
+const struct rule_entry *queue_of(const struct cluster *c, const struct job *j);
 const struct account_rule *job_account(const struct cluster *c, const struct job *j);
 const struct qos_rule *job_qos(const struct cluster *c, const struct job *j);
 // The account is `above` or a part of it.

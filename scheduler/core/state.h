@@ -268,6 +268,9 @@ struct fit_node {
 // how many nodes it would take, not which: *ret is NULL.
 bool fit(struct cluster *c, const struct request *r, enum fit_view view,
          const struct fit_node **ret, size_t *ret_count);
+// For the job, by its queue's policy, on what is free now.
+bool fit_job(struct cluster *c, const struct job *j, const struct fit_node **ret,
+             size_t *ret_count);
 // The same on the usable nodes with these rooms, what is kept for others included.
 bool fit_in(struct cluster *c, const struct request *r, const struct rooms *rooms,
             const struct fit_node **ret, size_t *ret_count);
@@ -434,6 +437,7 @@ void rule_drop(struct cluster *c, struct rule_entry *p);
 void rule_mark(struct cluster *c, struct rule_entry *p);
 // What follows from its names; all of them are there.
 void rule_resolve(struct cluster *c, struct rule_entry *p);
+void queue_resolve(struct cluster *c, struct rule_entry *p);
 bool rule_is_level(enum rule_kind k);
 // "queue \"gpu\"", "user \"ann\" in account \"physics\""
 void rule_add_title(const struct rule *r, struct text *ret);

@@ -207,6 +207,7 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
     struct cluster *c = xcalloc(1, sizeof *c);
     c->limits = *limits;
     c->placing.policy = limits->policy;
+    c->placing.counts = limits->policy == POLICY_FGD;
     c->placing.seed = limits->policy_seed;
     c->whole = xcalloc(WHOLE_MAX, sizeof *c->whole);
     c->tick_at_ms = INT64_MAX;

@@ -128,7 +128,7 @@ static void look_again(struct cluster *c)
 void placing_count(struct cluster *c, const struct request *r, int64_t times)
 {
     struct placing *p = &c->placing;
-    if (p->policy != POLICY_FGD || p->given)
+    if (!p->counts || p->given)
         return;
     if (!p->counted)
         p->counted = xcalloc(COUNTED_MAX, sizeof *p->counted);
@@ -154,4 +154,15 @@ void placing_count(struct cluster *c, const struct request *r, int64_t times)
     p->counted_total += times;
     if (p->counted_total >= p->count_again_at)
         look_again(c);
+}
+
+void placing_count_for(struct cluster *c, enum policy policy)
+{
+    const struct job *j;
+    if (policy != POLICY_FGD || c->placing.counts)
+        return;
+    c->placing.counts = true;
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    if (!job_state_ended(j->state))
+        placing_count(c, &j->req, 1);
 }

@@ -130,6 +130,8 @@ static void put_rule(struct cluster *c, const struct rule_entry *p, struct text 
         put_key(t, "fair_share");
         text_addf(t, "%.6f", (double)p->fair_share / FAIR_SHARE_ONE);
     }
+    if (p->row->kind == RULE_QUEUE)
+        put_str(t, "placement_in_effect", policy_word(p->policy));
     if (p->row->kind == RULE_RESERVATION)
         put_next_time(&p->row->reservation, t);
     text_addc(t, '}');

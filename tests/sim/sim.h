@@ -4,7 +4,7 @@
 // Files: world.c (time), wire.c (links), disk.c (the scheduler's tables), scheduler.c (its shell),
 // keeper.c,
 // messages.c, attempt.c and journal.c (the agent's shell), sheep.c and mpi.c (shepherds and tasks),
-// client.c (users and operators), fault.c (what fails when), judge.c (what must be true), main.c.
+// client.h (users and operators), fault.c (what fails when), judge.h (what must be true), main.c.
 //
 // `struct sim` owns everything; pointers are stable for its life. The cores cannot see it.
 #pragma once
@@ -258,6 +258,10 @@ struct keeper {
     bool clone; // another one owns the name
     int cores, gpus;
     int64_t memory_mib;
+    // What it says of itself.
+    const char *labels, *gpu_model, *switch_path;
+    int64_t gpu_memory_mib;
+    char numa_cores[NAME_BYTES], gpu_numa[NAME_BYTES];
     struct agent *core;
     // On disk.
     uint64_t state_id;
@@ -517,6 +521,7 @@ struct sim {
     struct judge *judge;
     bool calm, done;  // faults are over; all is over
     unsigned doubled; // per mille of the messages that come twice
+    unsigned shared;  // per mille of the jobs that do not just ask for whole cores
     int64_t round_ms; // what a round of the scheduler takes, at most
     int64_t faults_until_ms, bound_ms;
     int64_t every_ms[FAULT_COUNT]; // mean time between two; 0: never

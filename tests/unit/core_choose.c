@@ -112,6 +112,8 @@ static void one_cluster(enum policy policy, int nodes, uint64_t seed)
     struct site *s = state;
     struct rng r = {seed};
     s->h.c->limits.policy = s->h.c->placing.policy = policy;
+    AUTO_FREE char *queue = xasprintf("default placement=%s", policy_word(policy));
+    harness_queue(&s->h, queue);
     bool flat = rng_below(&r, 4) == 0;
     for (int i = 0; i < nodes; i++)
         site_join(s, (struct input_hello){
@@ -164,10 +166,33 @@ static void every_node_once(void **state)
     }
 }
 
+// Usual tasks are counted as soon as a queue needs them, those of jobs that are there too.
+static void usual_tasks_are_of_all_queues(void **state)
+{
+    (void)state;
+    void *at;
+    site_setup(&at);
+    struct site *s = at;
+    const struct placing *p = &s->h.c->placing;
+    site_join(s, (struct input_hello){.cores = 2, .gpus = 1});
+    for (int i = 0; i < 20; i++)
+        site_ask(s, (struct request){.tasks = 1, .cpus = 1, .gpus = i % 2});
+    assert_true(!p->usual_count && !p->counted_total);
+    harness_queue(&s->h, "gpu placement=fgd");
+    assert_int_equal(p->counted_total, 20);
+    assert_int_equal(p->usual_count, 2);
+    harness_queue(&s->h, "gpu placement=fgd order=fifo");
+    assert_int_equal(p->counted_total, 20); // once
+    site_ask(s, (struct request){.tasks = 1, .cpus = 1});
+    assert_int_equal(p->counted_total, 21);
+    site_teardown(&at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_node_once),
+        cmocka_unit_test(usual_tasks_are_of_all_queues),
         cmocka_unit_test(found_if_and_only_if_it_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

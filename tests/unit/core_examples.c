@@ -1,8 +1,9 @@
 // The examples of docs/scheduling.md, run: what the page says is what the core does.
 //
 // In a block that begins with ```example a line is: `policy WORD`; `node NAME key=value ...`;
-// `usual COUNT key=value ...`; `job key=value ...` and `-> where it went`, or `-> it waits`;
-// `end N` ends the N-th job. need= and prefer= take the rest of their line.
+// `usual COUNT key=value ...`; `queue NAME key=value ...`; `job key=value ...` and `-> where it
+// went`, or `-> it waits`; `end N` ends the N-th job. need= and prefer= take the rest of their
+// line.
 #include "tests/unit/core_harness.h"
 
 #include "common/text.h"
@@ -134,6 +135,7 @@ static void job(struct example *x, char *const *words)
                                       .req = request(words),
                                       .need = value(words, "need"),
                                       .prefer = value(words, "prefer"),
+                                      .queue = value(words, "queue"),
                                       .allow_unsatisfiable = true};
     harness_step(&x->h, &in);
 }
@@ -197,6 +199,11 @@ static void obey(struct example *x, char *line)
     char *words[WORDS_MAX + 1] = {0}, *rest = line;
     if (strncmp(line, "-> ", 3) == 0) {
         expect(x, line + 3);
+        return;
+    }
+    if (strncmp(line, "queue ", 6) == 0) {
+        begin(x);
+        harness_queue(&x->h, line + 6);
         return;
     }
     for (int i = 0; i < WORDS_MAX && *rest; i++) {

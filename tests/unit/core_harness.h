@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,6 +203,43 @@ static inline void harness_step(struct harness *h, const struct input *in)
     cluster_turn_begin(h->c);
     cluster_step(h->c, h->now, in);
     harness_finish_turn(h);
+}
+
+// "key=value key=value" over the row that stands, or over a new one.
+static inline void harness_put(struct harness *h, const struct caller *who, enum rule_mode mode,
+                               enum rule_kind k, const char *name, const char *settings)
+{
+    struct rule r;
+    struct err err;
+    char key[64], value[128];
+    int n;
+    rule_init(&r, k);
+    const struct rule_entry *p = mode == RULE_CREATE ? NULL : rule_find(h->c, k, name);
+    if (p)
+        memcpy(&r, p->row, rule_size(k));
+    else if (k != RULE_SETTINGS && rule_set_text(&r, rule_field(k, "name"), name, &err))
+        fail_msg("%s", err.message);
+    for (const char *at = settings; sscanf(at, " %63[^=]=%127s%n", key, value, &n) == 2; at += n) {
+        const struct rule_field *f = rule_field(k, key);
+        if (!f || rule_set_text(&r, f, value, &err))
+            fail_msg("%s: %s", key, f ? err.message : "unknown");
+    }
+    struct input in = {.kind = INPUT_RULE_SET, .caller = *who};
+    in.rule.row = &r;
+    in.rule.mode = mode;
+    harness_step(h, &in);
+}
+
+// A queue with these settings: "NAME key=value key=value".
+static inline void harness_queue(struct harness *h, const char *line)
+{
+    const struct caller boss = {.admin = true};
+    char name[RULE_NAME_SIZE];
+    int n;
+    CHECK(sscanf(line, "%63s%n", name, &n) == 1);
+    harness_put(h, &boss, RULE_PUT, RULE_QUEUE, name, line + n);
+    if (!rule_find(h->c, RULE_QUEUE, name))
+        fail_msg("no queue \"%s\"", line);
 }
 
 static inline int harness_job_order(const void *a, const void *b)

@@ -103,6 +103,59 @@ static void waiting_makes_up_for_size(void **state)
     yard_fini(&y);
 }
 
+// By any weights, and whatever they ask for: the one that was submitted first.
+static void a_fifo_queue_goes_by_submission(void **state)
+{
+    (void)state;
+    struct rng r = {3};
+    for (int round = 0; round < 200; round++) {
+        struct yard y;
+        uint64_t ids[12];
+        yard_init(&y, 1, 4);
+        struct queueing q = QUEUEING_DEFAULT;
+        q.weight_priority = (int64_t)rng_below(&r, WEIGHT_MAX);
+        q.weight_age = rng_below(&r, 2) ? (int64_t)rng_below(&r, WEIGHT_MAX) : 0;
+        q.weight_size = (int64_t)rng_below(&r, WEIGHT_MAX);
+        q.weight_fair_share = (int64_t)rng_below(&r, WEIGHT_MAX);
+        q.age_full_ms = 1000 + (int64_t)rng_below(&r, 100000);
+        yard_queueing(&y, q);
+        harness_queue(&y.h, "line order=fifo priority=3");
+        yard_submit(&y, all, 100000);
+        for (size_t i = 0; i < 12; i++) {
+            struct input_submit s = {.req = {.tasks = 1, .cpus = 3 + (int32_t)rng_below(&r, 2)},
+                                     .priority = (int32_t)rng_below(&r, 100),
+                                     .nice = (int32_t)rng_below(&r, 100),
+                                     .queue = "line"};
+            ids[i] = yard_submit_as(&y, s, 1000);
+            yard_run(&y, (int64_t)rng_below(&r, 5000));
+        }
+        yard_run(&y, 200000);
+        expect_order(&y, ids, 12);
+        yard_fini(&y);
+    }
+}
+
+// From the next pass on, also for those that wait already; what was promised stays promised.
+static void an_order_can_be_changed(void **state)
+{
+    (void)state;
+    struct yard y;
+    struct queueing q = QUEUEING_DEFAULT;
+    yard_init(&y, 1, 4);
+    q.reservations = 0;
+    yard_queueing(&y, q);
+    yard_submit(&y, all, 1000);
+    uint64_t a = submit(&y, 0, 0, 4), b = submit(&y, 9, 0, 4), c = submit(&y, 5, 0, 3);
+    harness_queue(&y.h, "default order=fifo");
+    yard_run(&y, 1500);
+    expect_order(&y, (uint64_t[]){1, a}, 2);
+    harness_queue(&y.h, "default order=priority");
+    uint64_t d = submit(&y, 7, 0, 4);
+    yard_run(&y, 20000);
+    expect_order(&y, (uint64_t[]){a, b, d, c}, 4);
+    yard_fini(&y);
+}
+
 static void bad_wishes_change_nothing(void **state)
 {
     (void)state;
@@ -128,6 +181,8 @@ int main(void)
         cmocka_unit_test(a_higher_number_goes_first_then_who_came_first),
         cmocka_unit_test(all_of_age_is_less_than_one_of_priority),
         cmocka_unit_test(waiting_makes_up_for_size),
+        cmocka_unit_test(a_fifo_queue_goes_by_submission),
+        cmocka_unit_test(an_order_can_be_changed),
         cmocka_unit_test(bad_wishes_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

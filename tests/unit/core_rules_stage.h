@@ -80,25 +80,7 @@ static inline int teardown(void **state)
 static inline void put_as(struct stage *s, const struct caller *who, enum rule_mode mode,
                           enum rule_kind k, const char *name, const char *settings)
 {
-    struct rule r;
-    struct err err;
-    char key[64], value[128];
-    int n;
-    rule_init(&r, k);
-    const struct rule_entry *p = mode == RULE_CREATE ? NULL : rule_find(s->h.c, k, name);
-    if (p)
-        memcpy(&r, p->row, rule_size(k));
-    else if (k != RULE_SETTINGS && rule_set_text(&r, rule_field(k, "name"), name, &err))
-        fail_msg("%s", err.message);
-    for (const char *at = settings; sscanf(at, " %63[^=]=%127s%n", key, value, &n) == 2; at += n) {
-        const struct rule_field *f = rule_field(k, key);
-        if (!f || rule_set_text(&r, f, value, &err))
-            fail_msg("%s: %s", key, f ? err.message : "unknown");
-    }
-    struct input in = {.kind = INPUT_RULE_SET, .caller = *who};
-    in.rule.row = &r;
-    in.rule.mode = mode;
-    harness_step(&s->h, &in);
+    harness_put(&s->h, who, mode, k, name, settings);
 }
 
 static const struct caller operator= {.reply_to = 1, .uid = 0, .admin = true};

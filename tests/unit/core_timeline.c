@@ -2,7 +2,7 @@
 //
 //     nodes=2 cores=4 reservations=1      the cluster; other words: weights, age_full (seconds)
 //     A cpus=3 limit=60 runs=20 -> 0      a job and when it starts, in seconds; at=T: submitted
-//     then
+//     queue q order=fifo                  a queue; jobs name it by queue=NAME
 //
 // A job runs as long as its limit unless `runs` says otherwise; without a limit, 10 s.
 #include "tests/unit/core_yard.h"
@@ -45,11 +45,19 @@ static void begin(struct example *e, const char *line)
     e->blocks++;
 }
 
+// What follows "queue=" in the line; NULL: nothing does.
+static const char *queue_of_line(const char *line, char ret[RULE_NAME_SIZE])
+{
+    const char *at = strstr(line, " queue=");
+    return at && sscanf(at, " queue=%63s", ret) == 1 ? ret : NULL;
+}
+
 static void submit(struct example *e, const char *line)
 {
     int64_t limit_s = number(line, "limit", 0), at_ms = 1000 + number(line, "at", 0) * SECOND;
     const char *arrow = strstr(line, "->");
     CHECKF(arrow && e->count < JOBS, "\"%s\" has no start", line);
+    char queue[RULE_NAME_SIZE];
     struct input_submit s = {
         .req = {.tasks = (int32_t)number(line, "tasks", 1),
                 .nodes = (int32_t)number(line, "nodes", 0),
@@ -57,6 +65,7 @@ static void submit(struct example *e, const char *line)
                 .time_limit_ms = limit_s * SECOND},
         .priority = (int32_t)number(line, "priority", 0),
         .nice = (int32_t)number(line, "nice", 0),
+        .queue = queue_of_line(line, queue),
     };
     if (at_ms > e->y.h.now.boot_ms)
         yard_run(&e->y, at_ms - e->y.h.now.boot_ms);
@@ -99,6 +108,8 @@ static void examples_of_the_page(void **state)
             inside = false;
         } else if (inside && !e.open) {
             begin(&e, line);
+        } else if (inside && strncmp(line, "queue ", 6) == 0) {
+            harness_queue(&e.y.h, line + 6);
         } else if (inside && *line) {
             submit(&e, line);
         }

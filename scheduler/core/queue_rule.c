@@ -1,0 +1,25 @@
+// What a queue's row says of its jobs: how their nodes are chosen, and which of them goes first.
+#include "scheduler/core/state.h"
+
+#include <string.h>
+
+const struct rule_entry *queue_of(const struct cluster *c, const struct job *j)
+{
+    const struct rule_entry *p = rule_by_id(c, j->queue.v);
+    return p && p->row->kind == RULE_QUEUE ? p : NULL;
+}
+
+static enum queue_order order_of_word(const char *word)
+{
+    return strcmp(word, "fifo") == 0  ? ORDER_FIFO
+           : strcmp(word, "las") == 0 ? ORDER_LAS
+                                      : ORDER_PRIORITY;
+}
+
+void queue_resolve(struct cluster *c, struct rule_entry *p)
+{
+    enum policy own = policy_of_word(p->row->queue.placement);
+    p->policy = own == POLICY_COUNT ? c->placing.policy : own;
+    p->order = order_of_word(p->row->queue.order);
+    placing_count_for(c, p->policy);
+}
