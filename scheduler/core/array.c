@@ -13,11 +13,10 @@ static struct job_uid element_uid(const struct cluster *c, const struct job *arr
     return uid;
 }
 
-// As many live as may at once.
-static bool limit_reached(const struct job *array)
+bool array_at_limit(const struct job *array)
 {
     const struct job_terms *t = array->terms;
-    return t && t->array_limit && array->array_live >= t->array_limit;
+    return t && t->array_limit && array->array_live >= t->array_limit + PLANTED(ARRAY_LIMIT_LATE);
 }
 
 // One more has started, or ended without.
@@ -57,7 +56,7 @@ struct job *array_next_element(struct cluster *c, struct job *array)
     job_mark(c, array);
     deadline_watch(c, array);
     bool all = array->array_next == array->array_count;
-    if (all || limit_reached(array))
+    if (all || array_at_limit(array))
         queue_remove(c, array);
     if (!all && !array->queued)
         queue_insert(c, array);
@@ -83,7 +82,7 @@ void array_settle(struct cluster *c, struct job *array)
     if (array->array_live || (array->array_next < array->array_count && !array->cancelled))
         return;
     if (array->cancelled) {
-        job_end(c, array, JOB_CANCELLED, array->verdict, NULL);
+        job_end(c, array, JOB_CANCELLED, array->verdict, array->verdict_detail);
     } else if (array->array_failed) {
         array->exit_code = 1;
         struct reason r = {
@@ -108,27 +107,27 @@ void array_element_ended(struct cluster *c, struct job *element)
     array_settle(c, array);
 }
 
-static void stop_placing(struct cluster *c, struct job *array, struct reason r)
+static void stop_placing(struct cluster *c, struct job *array, struct reason r, const char *detail)
 {
     array->cancelled = true;
-    array->verdict = r;
+    job_set_verdict(array, r, detail);
     tally_job(c, array);
     deadline_watch(c, array);
     job_mark(c, array);
-    job_set_reason(c, array, r, NULL);
+    job_set_reason(c, array, r, detail);
     if (array->queued)
         queue_remove(c, array);
 }
 
-void array_cut(struct cluster *c, struct job *array, struct reason r)
+void array_cut(struct cluster *c, struct job *array, struct reason r, const char *detail)
 {
-    stop_placing(c, array, r);
+    stop_placing(c, array, r, detail);
     array_settle(c, array);
 }
 
 void array_cancel(struct cluster *c, struct job *array, struct reason r)
 {
-    stop_placing(c, array, r);
+    stop_placing(c, array, r, NULL);
     struct job *j, *next;
     TAILQ_FOREACH_SAFE(j, &c->jobs, live_link, next)
     {

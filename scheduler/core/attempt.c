@@ -68,6 +68,12 @@ void job_set_reason(struct cluster *c, struct job *j, struct reason r, const cha
     job_mark(c, j);
 }
 
+void job_set_verdict(struct job *j, struct reason r, const char *detail)
+{
+    j->verdict = r;
+    set_text(&j->verdict_detail, detail);
+}
+
 static bool attempt_prepares(const struct job *j)
 {
     int parts = 0;
@@ -348,8 +354,7 @@ void attempt_condemn(struct cluster *c, struct job *j, struct reason r, const ch
 {
     if (!is_verdict(j, &r))
         return;
-    j->verdict = r;
-    set_text(&j->verdict_detail, detail);
+    job_set_verdict(j, r, detail);
     j->exit_code = exit_code_of(&r);
     job_mark(c, j);
     if (j->state != JOB_STOPPING)

@@ -43,6 +43,8 @@ void deadline_watch(struct cluster *c, struct job *j)
     if (!t || !t->deadline_ms)
         return;
     deadline_unwatch(c, j);
+    if (PLANTED(DEADLINE_FORGOTTEN) && j->attempt && j->state == JOB_PENDING)
+        return;
     t->due_ms = due_ms(j);
     if (t->due_ms == INT64_MAX)
         return;
@@ -71,7 +73,7 @@ static void pass_deadline(struct cluster *c, struct job *j)
     if (!waits(j))
         attempt_condemn(c, j, r, NULL);
     else if (j->array_count)
-        array_cut(c, j, r);
+        array_cut(c, j, r, NULL);
     else
         job_end(c, j, JOB_CANCELLED, r, NULL);
 }

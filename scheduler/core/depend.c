@@ -136,12 +136,24 @@ static void tell(struct cluster *c, struct job_id job, int64_t element, const st
     }
 }
 
+// Elements that have not been placed when their array ends never are.
+static void tell_unplaced(struct cluster *c, const struct job *array)
+{
+    struct job_fate f = {.known = true, .begun = true, .ended = true};
+    struct awaited *a, *next;
+    HASH_ITER(hh, c->terms.awaited, a, next)
+    if (a->key.job == array->id.v && a->key.element >= array->array_first + array->array_next)
+        tell(c, array->id, a->key.element, &f);
+}
+
 void depend_tell(struct cluster *c, const struct job *j)
 {
     if (!c->terms.awaited)
         return;
     struct job_fate f = job_fate(j);
     tell(c, j->id, ELEMENT_NONE, &f);
+    if (f.ended && j->array_next < j->array_count)
+        tell_unplaced(c, j);
     if (j->array.v)
         tell(c, j->array, j->element, &f);
 }

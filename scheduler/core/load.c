@@ -121,7 +121,10 @@ int cluster_load_job(struct cluster *c, const struct job *row, struct err *err)
         (row->req.prefer.v && !selector_find(c, row->req.prefer)))
         return fail(err, E_CORRUPT, "job %" PRIu64 " names a selector that is not there",
                     row->id.v);
-    rejoin(c, job_add(c, row));
+    struct job *j = job_add(c, row);
+    while (PLANTED(DEPENDENCY_FORGOTTEN) && j->terms && !TAILQ_EMPTY(&j->terms->depends))
+        depend_drop(c, TAILQ_FIRST(&j->terms->depends));
+    rejoin(c, j);
     placing_count(c, &row->req, 1);
     return 0;
 }

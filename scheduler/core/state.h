@@ -304,6 +304,7 @@ int32_t port_find(const struct cluster *c, const struct node *n);
 // The job machine: attempt.c, settle.c.
 void job_move(struct cluster *c, struct job *j, enum job_state to);
 void job_set_reason(struct cluster *c, struct job *j, struct reason r, const char *detail);
+void job_set_verdict(struct job *j, struct reason r, const char *detail);
 void attempt_place(struct cluster *c, struct job *j, const struct fit_node *nodes, size_t count,
                    int32_t port);
 void attempt_launch_part(struct cluster *c, struct job *j, struct placement *p);
@@ -325,8 +326,9 @@ struct job *array_next_element(struct cluster *c, struct job *array);
 void array_element_started(struct cluster *c, struct job *element);
 void array_element_ended(struct cluster *c, struct job *element);
 void array_cancel(struct cluster *c, struct job *array, struct reason r);
+bool array_at_limit(const struct job *array); // as many of it live as may at once
 // No more of it is started; what runs goes on.
-void array_cut(struct cluster *c, struct job *array, struct reason r);
+void array_cut(struct cluster *c, struct job *array, struct reason r, const char *detail);
 void array_settle(struct cluster *c, struct job *array);
 
 // Terms: terms.c.

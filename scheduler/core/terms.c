@@ -75,7 +75,7 @@ static struct reason keeps(const struct cluster *c, const struct job *j, struct 
     }
     if (t->begin_ms > c->now.wall_ms)
         return (struct reason){.code = REASON_BEGIN_TIME, .a = t->begin_ms};
-    if (t->array_limit && j->array_live >= t->array_limit)
+    if (array_at_limit(j))
         return (struct reason){.code = REASON_ARRAY_LIMIT, .a = j->array_live};
     return (struct reason){0};
 }
@@ -215,7 +215,10 @@ static void look_at(struct cluster *c, struct job *j)
         return;
     struct reason r = keeps(c, j, &detail);
     if (r.code == REASON_DEPENDENCY_NEVER && t->cancel_if_never && j->state == JOB_PENDING) {
-        job_end(c, j, JOB_CANCELLED, r, text_str(&detail));
+        if (j->array_count)
+            array_cut(c, j, r, text_str(&detail));
+        else
+            job_end(c, j, JOB_CANCELLED, r, text_str(&detail));
         return;
     }
     if (!j->queued)

@@ -174,10 +174,16 @@ int api_fates(struct server *s, struct depend_asked *asked, size_t count, struct
 {
     struct store_reader *reader;
     int rc = count ? main_reader(s, &reader, err) : 0;
-    for (size_t i = 0; !rc && i < count; i++)
-        if (asked[i].kind != DEPEND_SINGLETON &&
-            !turn_fate(s, asked[i].job, asked[i].element, &asked[i].fate))
-            rc = store_find_fate(reader, asked[i].job, asked[i].element, &asked[i].fate, err);
+    for (size_t i = 0; !rc && i < count; i++) {
+        struct depend_asked *a = &asked[i];
+        struct job_fate array;
+        if (a->kind == DEPEND_SINGLETON || turn_fate(s, a->job, a->element, &a->fate))
+            continue;
+        rc = store_find_fate(reader, a->job, a->element, &a->fate, err);
+        // An element that has not been placed never is if its array has ended.
+        if (!rc && !a->fate.known && turn_fate(s, a->job, ELEMENT_NONE, &array) && array.ended)
+            a->fate = (struct job_fate){.known = true, .begun = true, .ended = true};
+    }
     return rc;
 }
 

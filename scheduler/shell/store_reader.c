@@ -181,6 +181,19 @@ int store_find_job(struct store_reader *r, const char *name, struct job_id *ret,
     return 0;
 }
 
+// An element that has not been placed never is if its array has ended.
+static int find_unplaced(struct store_reader *r, struct job_id array, int64_t element,
+                         struct job_fate *ret, struct err *err)
+{
+    static const char sql[] = "SELECT id FROM job WHERE id = ?1 AND NOT" SQL_LIVE
+                              "AND ?2 >= array_first AND ?2 < array_first + array_count";
+    int64_t id;
+    int rc = look_up(r, sql, (int64_t)array.v, element, &id, err);
+    if (rc > 0)
+        *ret = (struct job_fate){.known = true, .begun = true, .ended = true};
+    return rc < 0 ? rc : 0;
+}
+
 int store_find_fate(struct store_reader *r, struct job_id job, int64_t element,
                     struct job_fate *ret, struct err *err)
 {
@@ -198,8 +211,10 @@ int store_find_fate(struct store_reader *r, struct job_id job, int64_t element,
     sqlite3_bind_int64(stmt, 1, (int64_t)job.v);
     if (element != ELEMENT_NONE)
         sqlite3_bind_int64(stmt, 2, element);
-    if ((rc = db_step(&r->db, stmt, err)) <= 0)
+    if ((rc = db_step(&r->db, stmt, err)) < 0)
         return rc;
+    if (!rc)
+        return element == ELEMENT_NONE ? 0 : find_unplaced(r, job, element, ret, err);
     const char *state = (const char *)sqlite3_column_text(stmt, 0);
     bool good = state && job_state_parse(state, &row.state);
     row.attempts_used = (int32_t)sqlite3_column_int64(stmt, 1);

@@ -5,10 +5,11 @@
 
 #include "tests/sim/sim.h"
 
-enum { CLIENT_JOBS_MAX = 120, CLIENT_ASKS_MAX = 8192, PATIENCE_MS = 90000 };
+enum { CLIENT_JOBS_MAX = 120, CLIENT_ASKS_MAX = 8192, PATIENCE_MS = 90000, WISH_DEPENDS_MAX = 3 };
 
 struct wish { // a job that somebody wants
     struct input_submit in;
+    struct depend_asked depends[WISH_DEPENDS_MAX]; // of in
     bool answered, given_up;
     int tries;
     struct job_id job;
@@ -36,6 +37,10 @@ void send_ask(struct sim *s, struct asked of, struct ask ask);
 void operator_says(struct sim *s, const struct keeper *k, enum input_kind kind);
 
 struct input_submit any_job(struct sim *s);
+// What it waits for (client_terms.c): named when it is submitted first.
+void wish_terms(struct sim *s, struct wish *x);
+// Is it a refusal that terms may bring?
+bool is_of_terms(const struct sim *s, enum reason_code why);
 
 // Each goes on until faults are over, or for ever.
 void minds_start(struct sim *s);

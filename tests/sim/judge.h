@@ -39,6 +39,13 @@ struct judge {
     size_t promises_count, promises_cap;
     struct cancelled *cancelled;
     size_t cancelled_count, cancelled_cap;
+    int64_t wall_most_ms; // the latest that the scheduler's wall clock has shown
+    struct stuck *stuck;  // judge_terms.c
 };
+
+// judge_terms.c
+void judge_terms_committed(struct sim *s, const struct store_batch *b);
+void judge_terms_look(struct sim *s);
+void judge_terms_fini(struct sim *s);
 
 struct truth *truth_of(struct sim *s, struct job_uid uid);

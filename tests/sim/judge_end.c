@@ -56,6 +56,7 @@ static void look_at_fence(struct sim *s, struct sheep *p)
 
 void judge_looks(struct sim *s)
 {
+    judge_terms_look(s);
     for (int i = 0; i < s->keepers_count; i++) {
         struct keeper *k = &s->keepers[i];
         struct held *h;
@@ -155,7 +156,8 @@ void judge_end(struct sim *s, bool in_time)
     for (const struct truth *t = g->truths; t; t = t->hh.next) {
         const struct job *j = disk_job(s, t->job);
         if (t->waits && t->parts && t->succeeded == t->parts && !t->forgiven && !t->cancelled &&
-            (!j || (j->state != JOB_COMPLETED && !j->cancelled)))
+            (!j ||
+             (j->state != JOB_COMPLETED && !j->cancelled && j->reason.code != REASON_DEADLINE)))
             broken(s, "every part of job %" PRIu64 " has succeeded, and it is %s", t->job.v,
                    j ? job_state_word(j->state) : "gone");
     }

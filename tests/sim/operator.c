@@ -114,7 +114,8 @@ static void operator_looks(struct world *w, void *arg, uint64_t n)
                 operator_says(s, &s->keepers[k], INPUT_NODE_RESUME);
     for (size_t i = 0; i < s->disk.now.jobs_count; i++) {
         const struct job *j = &s->disk.now.jobs[i];
-        bool never = disk_why(s, j) == REASON_UNSATISFIABLE_WAIT &&
+        enum reason_code why = disk_why(s, j);
+        bool never = (why == REASON_UNSATISFIABLE_WAIT || why == REASON_DEPENDENCY_NEVER) &&
                      w->now_ms > s->faults_until_ms + PATIENCE_MS;
         if (job_state_ended(j->state) || (!j->held && !never))
             continue;

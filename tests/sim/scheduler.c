@@ -206,7 +206,9 @@ static void keep_words(struct held_turn *h, const struct outcome *o)
 static bool changed(const struct outcome *o)
 {
     return o->jobs_count || o->nodes_count || o->placements_count || o->placements_gone_count ||
-           o->tasks_count || o->events_count || o->meta_changed;
+           o->tasks_count || o->events_count || o->waits_count || o->waits_gone_count ||
+           o->queueing_changed || o->rules_count || o->tallies_count || o->tallies_gone_count ||
+           o->meta_changed;
 }
 
 static struct now now_of(const struct sim *s)
@@ -226,6 +228,7 @@ static void want_round(struct sim *s, int64_t delay_ms)
 
 static void step(struct sim *s, const struct input *in)
 {
+    judge_clock(s, now_of(s).wall_ms);
     cluster_step(s->scheduler.cluster, now_of(s), in);
     cluster_check(s->scheduler.cluster);
 }
@@ -385,6 +388,46 @@ static bool asked_before(struct sim *s, const struct ask *a)
     return false;
 }
 
+static bool is_meant(const struct job *row, const struct depend_asked *d)
+{
+    return d->element == ELEMENT_NONE ? row->id.v == d->job.v
+                                      : row->array.v == d->job.v && row->element == d->element;
+}
+
+// The newest row of a job, in the tables or in the turns on their way to them.
+static const struct job *newest_row(struct sim *s, const struct depend_asked *d)
+{
+    const struct tables *t = &s->disk.now;
+    const struct job *newest = NULL;
+    struct held_turn *h;
+    for (size_t i = 0; i < t->jobs_count; i++)
+        newest = is_meant(&t->jobs[i], d) ? &t->jobs[i] : newest;
+    if (PLANTED(FATE_NOT_DURABLE))
+        return newest;
+    TAILQ_FOREACH(h, &s->scheduler.held, link)
+    for (size_t i = 0; i < h->jobs_count; i++)
+        newest = is_meant(&h->jobs[i], d) ? &h->jobs[i] : newest;
+    return newest;
+}
+
+static struct job_fate fate_of(struct sim *s, const struct depend_asked *d)
+{
+    const struct job *j = newest_row(s, d);
+    if (j)
+        return job_fate(j);
+    const struct depend_asked whole = {.job = d->job, .element = ELEMENT_NONE};
+    const struct job *array = newest_row(s, &whole);
+    bool over = array && job_state_ended(array->state);
+    return (struct job_fate){.known = over, .begun = over, .ended = over};
+}
+
+static void ask_fates(struct sim *s, struct ask *a)
+{
+    struct depend_asked *d = (struct depend_asked *)a->in.submit.depends;
+    for (size_t i = 0; i < a->in.submit.depends_count; i++)
+        d[i].fate = fate_of(s, &d[i]);
+}
+
 // What the shell answers by itself, from the tables.
 static bool answered(struct sim *s, struct ask *a)
 {
@@ -398,6 +441,7 @@ static bool answered(struct sim *s, struct ask *a)
             return true;
         else if (!disk_has_room(s))
             return refuse(s, a, REASON_TOO_MANY);
+        ask_fates(s, a);
         a->in.submit.uid.v = rng_next(&s->world.rng) | 1;
         return known.v;
     }

@@ -483,6 +483,8 @@ void judge_fini(struct sim *s);
 _Noreturn void broken(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void judge_output(struct sim *s, const struct effect *e, uint64_t term);
 void judge_event(struct sim *s, uint64_t event_id);
+// What the scheduler's wall clock shows at a step.
+void judge_clock(struct sim *s, int64_t wall_ms);
 void judge_committed(struct sim *s, const struct store_batch *b);
 void judge_task_start(struct sim *s, struct keeper *k, const struct group *g);
 void judge_prepared(struct sim *s, struct attempt_id id, int32_t index);
