@@ -94,6 +94,8 @@
       "`schedctl jobs --all` lists them.")                                                        \
     X(DEPENDENCY_IMPOSSIBLE, "dependency_impossible", "could never start: %d",                    \
       "Name other jobs, or submit with --allow-unsatisfiable.")                                   \
+    X(DEPENDENCY_CYCLE, "dependency_cycle", "would wait for itself: %d",                          \
+      "`schedctl job show` tells what a job waits for.")                                          \
     X(LIMIT, "limit", "is over a limit: %d",                                                      \
       "`schedctl limit show` lists what bounds a user, and who uses it.")                         \
     X(NOT_ALLOWED, "not_allowed", "is not allowed: %d", "")                                       \

@@ -12,6 +12,7 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
     case INPUT_CANCEL:
     case INPUT_HOLD:
     case INPUT_RELEASE:
+    case INPUT_JOB_SET:
         job_command(c, in);
         break;
     case INPUT_NODE_DRAIN:

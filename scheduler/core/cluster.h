@@ -65,6 +65,7 @@ enum input_kind {
     INPUT_CANCEL,
     INPUT_HOLD,
     INPUT_RELEASE,
+    INPUT_JOB_SET, // a pending job is changed
     INPUT_NODE_LABEL,
     INPUT_NODE_DRAIN,
     INPUT_NODE_RESUME,
@@ -120,6 +121,25 @@ struct input_submit {
     int64_t begin_ms, deadline_ms; // wall clock; 0: none
     bool cancel_if_never;
     uint64_t name_key; // hash of owner and name
+};
+
+enum {
+    JOB_SET_DEPENDENCY = 1,
+    JOB_SET_BEGIN = 2,
+    JOB_SET_DEADLINE = 4,
+    JOB_SET_ARRAY_LIMIT = 8,
+    JOB_SET_NICE = 16,
+    JOB_SET_TIME_LIMIT = 32,
+};
+
+struct input_job_set {
+    struct job_id job;
+    unsigned what; // JOB_SET_*; the rest stays as it is
+    const struct depend_asked *depends;
+    size_t depends_count;
+    int64_t begin_ms, deadline_ms; // wall clock; 0: none
+    int64_t time_limit_ms;         // 0: none, or the least that limits bring
+    int32_t array_limit, nice;
 };
 
 // An attempt's state as an agent tells it.
@@ -202,7 +222,8 @@ struct input {
     struct caller caller; // of requests
     union {
         struct input_submit submit;
-        struct job_id job; // CANCEL, HOLD, RELEASE
+        struct job_id job; // CANCEL, HOLD, RELEASE, JOB_SET
+        struct input_job_set set;
         struct {
             const char *name;
             const char *reason; // DRAIN, FENCE
@@ -304,6 +325,7 @@ struct effect {
     X(JOB_WAITS, "job_waits")                  \
     X(JOB_KEPT, "job_kept") /* by its terms */ \
     X(JOB_READY, "job_ready")                  \
+    X(JOB_CHANGED, "job_changed")              \
     X(JOB_HELD, "job_held")                    \
     X(JOB_RELEASED, "job_released")            \
     X(JOB_ENDED, "job_ended")                  \

@@ -79,13 +79,23 @@ static void let_first(struct cluster *c, struct same_name *s)
     drop(c, s);
 }
 
+// The newest of all, unless it was changed.
+static void insert(struct same_name *s, struct job *j)
+{
+    pointers_push(&s->jobs, j);
+    size_t i = s->jobs.count - 1;
+    for (; i && ((const struct job *)s->jobs.items[i - 1])->id.v > j->id.v; i--)
+        s->jobs.items[i] = s->jobs.items[i - 1];
+    s->jobs.items[i] = j;
+}
+
 void singleton_enter(struct cluster *c, struct job *j)
 {
     struct same_name *s = counts(j) ? find(c, j->name_key) : NULL;
     if (!c->terms.started)
         return;
     if (s) {
-        pointers_push(&s->jobs, j);
+        insert(s, j);
     } else if (counts(j) && singleton_of(j)) {
         s = add(c, j->name_key);
         struct job *other;

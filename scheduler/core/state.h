@@ -124,6 +124,7 @@ struct cluster {
         struct terms_deadlines deadlines; // by when something is to be done
         struct pointers changed;          // jobs to be looked at when the step ends
         bool started;
+        uint64_t searches; // for cycles
     } terms;
 
     // Which nodes gained room: grown.c.
@@ -365,6 +366,9 @@ void singleton_enter(struct cluster *c, struct job *j);
 void singleton_leave(struct cluster *c, struct job *j);
 void singleton_start(struct cluster *c);
 void singleton_fini(struct cluster *c);
+// job_set.c
+void job_set(struct cluster *c, const struct caller *who, struct job *j,
+             const struct input_job_set *in);
 // deadline.c: after each change of what waits or runs of it.
 void deadline_watch(struct cluster *c, struct job *j);
 void deadline_unwatch(struct cluster *c, struct job *j);

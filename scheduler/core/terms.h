@@ -66,6 +66,7 @@ struct job_terms {
     bool waits;   // is in the queue, and in no class
     bool changed; // is among those to be looked at
     bool in_begins, in_deadlines;
+    uint64_t seen;  // number of the last search for a cycle that came to it
     int64_t due_ms; // wall clock: when something is to be done for the deadline
     RB_ENTRY(job_terms) begin_link, deadline_link;
 };

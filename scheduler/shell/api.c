@@ -255,6 +255,27 @@ static void list_jobs(struct server *s, struct http_req *r)
     read_start(q);
 }
 
+static void job_change(struct server *s, const struct http_req *r, struct job_id job)
+{
+    struct err err = {0};
+    struct asked_change change;
+    json_t *body = api_body(s, r);
+    if (!body)
+        return;
+    int rc = translate_change(body, &change, &err);
+    json_decref(body);
+    if (!rc)
+        rc = api_fates(s, change.terms.depends, change.terms.depends_count, &err);
+    struct input in = {.kind = INPUT_JOB_SET, .caller = api_caller(r), .set = change.set};
+    in.set.job = job;
+    if (rc)
+        api_error(s, r->handle, rc == E_INVALID ? 400 : 500, errcode_word(err.code), err.message,
+                  "");
+    else
+        turn_input(s, &in);
+    free(change.terms.depends);
+}
+
 // A verb on a job whose number has been found.
 static void job_verb(struct read *q)
 {
@@ -265,6 +286,8 @@ static void job_verb(struct read *q)
                   "Act on the whole array.");
     } else if (r && q->ended && !cluster_job(s->cluster, q->job)) {
         api_error(s, q->handle, 409, "job_ended", "the job has already ended", "");
+    } else if (r && q->verb == INPUT_JOB_SET) {
+        job_change(s, r, q->job);
     } else if (r) {
         struct input in = {
             .kind = (enum input_kind)q->verb, .caller = api_caller(r), .job = q->job};
@@ -318,6 +341,7 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
         {"cancel", "POST", READ_RESOLVE, INPUT_CANCEL},
         {"hold", "POST", READ_RESOLVE, INPUT_HOLD},
         {"release", "POST", READ_RESOLVE, INPUT_RELEASE},
+        {"set", "POST", READ_RESOLVE, INPUT_JOB_SET},
     };
     struct err err;
     struct metrics_question metrics = {.task = -1};

@@ -82,7 +82,7 @@ static const char *sentence(const char *text)
 static bool began_to_wait(enum event_kind kind)
 {
     return kind == EVENT_JOB_SUBMITTED || kind == EVENT_JOB_RELEASED ||
-           kind == EVENT_JOB_REQUEUED || kind == EVENT_JOB_READY;
+           kind == EVENT_JOB_REQUEUED || kind == EVENT_JOB_READY || kind == EVENT_JOB_CHANGED;
 }
 
 static void put_answer(struct text *t, struct job_id id, const char *state, const struct found *f,

@@ -101,6 +101,13 @@ struct asked_terms {
 };
 int translate_terms(const json_t *body, struct asked_terms *ret, struct err *err);
 
+// A change of a pending job, POST /v1/jobs/ID/set; `terms.depends` is owned.
+struct asked_change {
+    struct asked_terms terms;
+    struct input_job_set set;
+};
+int translate_change(const json_t *body, struct asked_change *ret, struct err *err);
+
 struct submission {
     struct input_submit submit;
     char *queue, *account, *qos; // of submit, owned
