@@ -43,7 +43,7 @@ void deadline_watch(struct cluster *c, struct job *j)
     if (!t || !t->deadline_ms)
         return;
     deadline_unwatch(c, j);
-    if (PLANTED(DEADLINE_FORGOTTEN) && j->attempt && j->state == JOB_PENDING)
+    if (PLANTED(DEADLINE_FORGOTTEN) && j->state != JOB_PENDING)
         return;
     t->due_ms = due_ms(j);
     if (t->due_ms == INT64_MAX)

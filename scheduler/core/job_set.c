@@ -191,14 +191,15 @@ static void become(struct cluster *c, struct job *j, struct wanted *w)
 {
     if (j->queued)
         queue_remove(c, j);
-    terms_leave(c, j);
+    terms_detach(c, j);
     terms_free(j->terms);
     const struct job_terms *t = w->terms;
     bool any = !TAILQ_EMPTY(&t->depends) || t->begin_ms || t->deadline_ms || t->array_limit;
     j->terms = any ? TAKE(w->terms) : NULL;
     j->req = w->req;
     j->nice = w->nice;
-    terms_enter(c, j);
+    terms_attach(c, j);
+    singleton_changed(c, j);
     job_mark(c, j);
     if (j->held)
         return;

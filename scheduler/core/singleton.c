@@ -79,14 +79,18 @@ static void let_first(struct cluster *c, struct same_name *s)
     drop(c, s);
 }
 
-// The newest of all, unless it was changed.
-static void insert(struct same_name *s, struct job *j)
+void singleton_changed(struct cluster *c, struct job *j)
 {
-    pointers_push(&s->jobs, j);
-    size_t i = s->jobs.count - 1;
-    for (; i && ((const struct job *)s->jobs.items[i - 1])->id.v > j->id.v; i--)
-        s->jobs.items[i] = s->jobs.items[i - 1];
-    s->jobs.items[i] = j;
+    struct same_name *s = counts(j) ? find(c, j->name_key) : NULL;
+    struct job *other;
+    if (!s && counts(j) && singleton_of(j)) {
+        s = add(c, j->name_key);
+        TAILQ_FOREACH(other, &c->jobs, live_link)
+        if (counts(other) && other->name_key == s->key)
+            pointers_push(&s->jobs, other);
+    }
+    if (s)
+        let_first(c, s);
 }
 
 void singleton_enter(struct cluster *c, struct job *j)
@@ -94,17 +98,9 @@ void singleton_enter(struct cluster *c, struct job *j)
     struct same_name *s = counts(j) ? find(c, j->name_key) : NULL;
     if (!c->terms.started)
         return;
-    if (s) {
-        insert(s, j);
-    } else if (counts(j) && singleton_of(j)) {
-        s = add(c, j->name_key);
-        struct job *other;
-        TAILQ_FOREACH(other, &c->jobs, live_link)
-        if (counts(other) && other->name_key == s->key)
-            pointers_push(&s->jobs, other);
-    }
     if (s)
-        let_first(c, s);
+        pointers_push(&s->jobs, j); // the newest of all
+    singleton_changed(c, j);
 }
 
 void singleton_leave(struct cluster *c, struct job *j)

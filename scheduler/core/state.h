@@ -335,6 +335,9 @@ void array_settle(struct cluster *c, struct job *array);
 // Terms: terms.c.
 void terms_enter(struct cluster *c, struct job *j); // it lives, and is in the tables
 void terms_leave(struct cluster *c, struct job *j); // it has ended
+// The terms alone, of a job that goes on.
+void terms_attach(struct cluster *c, struct job *j);
+void terms_detach(struct cluster *c, struct job *j);
 // Do its terms keep it out of its class? Then it waits with them until terms_release().
 bool terms_keep(struct cluster *c, struct job *j);
 void terms_release(struct cluster *c, struct job *j);
@@ -364,6 +367,7 @@ void depend_start(struct cluster *c);
 const struct job *singleton_before(const struct cluster *c, const struct job *j);
 void singleton_enter(struct cluster *c, struct job *j);
 void singleton_leave(struct cluster *c, struct job *j);
+void singleton_changed(struct cluster *c, struct job *j); // it may wait so now, or not any more
 void singleton_start(struct cluster *c);
 void singleton_fini(struct cluster *c);
 // job_set.c

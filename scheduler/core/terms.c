@@ -126,26 +126,36 @@ bool terms_wait(const struct job *j)
 
 // ---- a job comes and goes ----
 
+void terms_attach(struct cluster *c, struct job *j)
+{
+    if (!j->terms)
+        return;
+    j->terms->of = j;
+    depend_link(c, j);
+    deadline_watch(c, j);
+}
+
+void terms_detach(struct cluster *c, struct job *j)
+{
+    if (!j->terms)
+        return;
+    depend_unlink(c, j);
+    leave_begins(c, j->terms);
+    deadline_unwatch(c, j);
+}
+
 void terms_enter(struct cluster *c, struct job *j)
 {
     if (job_state_ended(j->state))
         return;
-    if (j->terms) {
-        j->terms->of = j;
-        depend_link(c, j);
-        deadline_watch(c, j);
-    }
+    terms_attach(c, j);
     singleton_enter(c, j);
 }
 
 void terms_leave(struct cluster *c, struct job *j)
 {
     singleton_leave(c, j);
-    if (!j->terms)
-        return;
-    depend_unlink(c, j);
-    leave_begins(c, j->terms);
-    deadline_unwatch(c, j);
+    terms_detach(c, j);
 }
 
 void terms_start(struct cluster *c)

@@ -10,6 +10,8 @@ enum { CLIENT_JOBS_MAX = 120, CLIENT_ASKS_MAX = 8192, PATIENCE_MS = 90000, WISH_
 struct wish { // a job that somebody wants
     struct input_submit in;
     struct depend_asked depends[WISH_DEPENDS_MAX]; // of in
+    struct depend_asked change[WISH_DEPENDS_MAX];  // of the newest change
+    bool changed;                                  // what it waits for now is not known
     bool answered, given_up;
     int tries;
     struct job_id job;
@@ -38,6 +40,8 @@ void operator_says(struct sim *s, const struct keeper *k, enum input_kind kind);
 
 struct input_submit any_job(struct sim *s);
 // What it waits for (client_terms.c): named when it is submitted first.
+int64_t wish_wall_ms(const struct sim *s); // of the scheduler
+bool wish_any_other(struct sim *s, struct depend_asked *ret);
 void wish_terms(struct sim *s, struct wish *x);
 // Is it a refusal that terms may bring?
 bool is_of_terms(const struct sim *s, enum reason_code why);

@@ -5,13 +5,13 @@
 
 enum { DEPENDING = 150, NAMES = 8 }; // per mille of the jobs; of all of them
 
-static int64_t wall_ms(const struct sim *s)
+int64_t wish_wall_ms(const struct sim *s)
 {
     return clock_wall(&s->world, &s->scheduler.machine.clock);
 }
 
 // A job that was acknowledged, or an element of it.
-static bool any_earlier(struct sim *s, struct depend_asked *ret)
+bool wish_any_other(struct sim *s, struct depend_asked *ret)
 {
     struct world *w = &s->world;
     struct client *c = s->client;
@@ -32,7 +32,7 @@ static void depend(struct sim *s, struct wish *x)
     struct world *w = &s->world;
     int count = (int)between(w, 1, WISH_DEPENDS_MAX);
     for (int i = 0; i < count; i++)
-        x->in.depends_count += any_earlier(s, &x->depends[x->in.depends_count]);
+        x->in.depends_count += wish_any_other(s, &x->depends[x->in.depends_count]);
     if (chance(w, 200) && x->in.depends_count < WISH_DEPENDS_MAX)
         x->depends[x->in.depends_count++] =
             (struct depend_asked){.kind = DEPEND_SINGLETON, .element = ELEMENT_NONE};
@@ -49,9 +49,9 @@ void wish_terms(struct sim *s, struct wish *x)
     if (chance(w, DEPENDING))
         depend(s, x);
     if (chance(w, 80))
-        in->begin_ms = wall_ms(s) + spread(w, 1, 60000);
+        in->begin_ms = wish_wall_ms(s) + spread(w, 1, 60000);
     if (chance(w, 80))
-        in->deadline_ms = wall_ms(s) + in->req.time_limit_ms + spread(w, 1, 120000);
+        in->deadline_ms = wish_wall_ms(s) + in->req.time_limit_ms + spread(w, 1, 120000);
     if (in->array_count && chance(w, 500))
         in->array_limit = (int32_t)between(w, 1, 3);
 }

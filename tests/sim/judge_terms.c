@@ -19,7 +19,7 @@ static const struct wish *wish_of(struct sim *s, const struct job *j)
     const struct job *array = j->array.v ? disk_job(s, j->array) : j;
     for (int i = 0; array && i < s->client->wishes_count; i++) {
         const struct wish *x = &s->client->wishes[i];
-        if (x->in.request_id.lo == array->request_id.lo &&
+        if (!x->changed && x->in.request_id.lo == array->request_id.lo &&
             x->in.request_id.hi == array->request_id.hi)
             return x;
     }

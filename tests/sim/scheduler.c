@@ -421,10 +421,10 @@ static struct job_fate fate_of(struct sim *s, const struct depend_asked *d)
     return (struct job_fate){.known = over, .begun = over, .ended = over};
 }
 
-static void ask_fates(struct sim *s, struct ask *a)
+static void ask_fates(struct sim *s, const struct depend_asked *of, size_t count)
 {
-    struct depend_asked *d = (struct depend_asked *)a->in.submit.depends;
-    for (size_t i = 0; i < a->in.submit.depends_count; i++)
+    struct depend_asked *d = (struct depend_asked *)of;
+    for (size_t i = 0; i < count; i++)
         d[i].fate = fate_of(s, &d[i]);
 }
 
@@ -441,11 +441,14 @@ static bool answered(struct sim *s, struct ask *a)
             return true;
         else if (!disk_has_room(s))
             return refuse(s, a, REASON_TOO_MANY);
-        ask_fates(s, a);
+        ask_fates(s, a->in.submit.depends, a->in.submit.depends_count);
         a->in.submit.uid.v = rng_next(&s->world.rng) | 1;
         return known.v;
     }
-    if (a->in.kind == INPUT_CANCEL || a->in.kind == INPUT_HOLD || a->in.kind == INPUT_RELEASE) {
+    if (a->in.kind == INPUT_JOB_SET)
+        ask_fates(s, a->in.set.depends, a->in.set.depends_count);
+    if (a->in.kind == INPUT_JOB_SET || a->in.kind == INPUT_CANCEL || a->in.kind == INPUT_HOLD ||
+        a->in.kind == INPUT_RELEASE) {
         const struct job *j = disk_job(s, a->in.job);
         if (!j)
             return refuse(s, a, REASON_NO_SUCH_JOB);
