@@ -342,6 +342,7 @@ void terms_detach(struct cluster *c, struct job *j);
 bool terms_keep(struct cluster *c, struct job *j);
 void terms_release(struct cluster *c, struct job *j);
 bool terms_wait(const struct job *j);
+bool terms_never(const struct job *j); // it waits for what can never hold
 // It is looked at when the step ends.
 void terms_changed(struct cluster *c, struct job *j);
 // At the begin and at the end of each step.

@@ -80,6 +80,12 @@ static struct reason keeps(const struct cluster *c, const struct job *j, struct 
     return (struct reason){0};
 }
 
+bool terms_never(const struct job *j)
+{
+    const struct depend *d = j->terms ? worst(j->terms) : NULL;
+    return d && d->never;
+}
+
 static bool is_of_terms(enum reason_code code)
 {
     return code == REASON_DEPENDENCY || code == REASON_DEPENDENCY_NEVER ||

@@ -7,7 +7,7 @@
 // A job runs as long as its limit unless `runs` says otherwise; without a limit, 10 s.
 #include "tests/unit/core_yard.h"
 
-enum { JOBS = 32 };
+enum { JOBS = 32, NEVER = -1 };
 
 static const int64_t SECOND = 1000;
 
@@ -16,6 +16,7 @@ struct example {
     bool open;
     uint64_t ids[JOBS];
     int64_t starts_s[JOBS];
+    int64_t begin_s; // of the newest job that has one
     char names[JOBS][16];
     size_t count, blocks, jobs;
 };
@@ -42,6 +43,7 @@ static void begin(struct example *e, const char *line)
     yard_queueing(&e->y, q);
     e->open = true;
     e->count = 0;
+    e->begin_s = 0;
     e->blocks++;
 }
 
@@ -52,8 +54,39 @@ static const char *queue_of_line(const char *line, char ret[RULE_NAME_SIZE])
     return at && sscanf(at, " queue=%63s", ret) == 1 ? ret : NULL;
 }
 
+// "dep=afterok:A:B,singleton": jobs by their names in the example.
+static size_t depends_of(const struct example *e, const char *line, struct depend_asked *ret)
+{
+    const char *at = strstr(line, " dep=");
+    AUTO_FREE char *list = at ? xstrndup(at + 5, strcspn(at + 5, " ")) : xstrdup("");
+    size_t count = 0;
+    char *outer, *inner;
+    for (char *k = strtok_r(list, ",", &outer); k; k = strtok_r(NULL, ",", &outer)) {
+        const char *word = strtok_r(k, ":", &inner), *name = strtok_r(NULL, ":", &inner);
+        enum depend_kind kind = DEPEND_AFTER;
+        while (strcmp(depend_word(kind), word) != 0)
+            CHECK(++kind < DEPEND_KIND_COUNT);
+        if (!name)
+            ret[count++] = (struct depend_asked){.kind = kind, .element = ELEMENT_NONE};
+        for (; name; name = strtok_r(NULL, ":", &inner)) {
+            size_t i = 0;
+            while (strcmp(e->names[i], name) != 0)
+                CHECKF(++i < e->count, "\"%s\" waits for no job of the example", line);
+            ret[count++] =
+                (struct depend_asked){.kind = kind, .job = {e->ids[i]}, .element = ELEMENT_NONE};
+        }
+    }
+    return count;
+}
+
+static int64_t wall_of(const struct example *e, int64_t at_s)
+{
+    return at_s ? e->y.h.now.wall_ms - e->y.h.now.boot_ms + 1000 + at_s * SECOND : 0;
+}
+
 static void submit(struct example *e, const char *line)
 {
+    struct depend_asked depends[JOBS];
     int64_t limit_s = number(line, "limit", 0), at_ms = 1000 + number(line, "at", 0) * SECOND;
     const char *arrow = strstr(line, "->");
     CHECKF(arrow && e->count < JOBS, "\"%s\" has no start", line);
@@ -69,8 +102,14 @@ static void submit(struct example *e, const char *line)
     };
     if (at_ms > e->y.h.now.boot_ms)
         yard_run(&e->y, at_ms - e->y.h.now.boot_ms);
+    e->begin_s = number(line, "begin", e->begin_s);
+    s.begin_ms = wall_of(e, number(line, "begin", 0));
+    s.deadline_ms = wall_of(e, number(line, "deadline", 0));
+    s.depends = depends;
+    s.depends_count = depends_of(e, line, depends);
+    s.name_key = (uint64_t)number(line, "name", 0);
     sscanf(line, "%15s", e->names[e->count]);
-    e->starts_s[e->count] = strtoll(arrow + 2, NULL, 10);
+    e->starts_s[e->count] = strstr(arrow, "never") ? NEVER : strtoll(arrow + 2, NULL, 10);
     e->ids[e->count++] =
         yard_submit_as(&e->y, s, number(line, "runs", limit_s ? limit_s : 10) * SECOND);
     e->jobs++;
@@ -80,10 +119,13 @@ static void finish(struct example *e)
 {
     if (!e->open)
         return;
+    if (e->begin_s * SECOND + 1000 > e->y.h.now.boot_ms)
+        yard_run(&e->y, e->begin_s * SECOND + 1000 - e->y.h.now.boot_ms);
     yard_run(&e->y, 100000 * SECOND);
     for (size_t i = 0; i < e->count; i++) {
         int64_t started_s = (e->y.started_ms[e->ids[i]] - 1000) / SECOND;
-        if (!e->y.started_ms[e->ids[i]] || started_s != e->starts_s[i])
+        bool never = !e->y.started_ms[e->ids[i]];
+        if (never ? e->starts_s[i] != NEVER : started_s != e->starts_s[i])
             fail_msg("example %zu: job %s starts at %" PRId64 ", not at %" PRId64, e->blocks,
                      e->names[i], started_s, e->starts_s[i]);
     }
