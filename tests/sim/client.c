@@ -86,7 +86,7 @@ static void answer_heard(struct world *w, void *arg, uint64_t n)
         x->job = a->job;
         s->counts.jobs++;
     } else if (of->of == ASK_WISH && !a->ok && is_unsatisfiable(a->why)) {
-        x->given_up = s->calm && s->world.now_ms > s->faults_until_ms + PATIENCE_MS;
+        x->given_up |= s->calm && s->world.now_ms > s->faults_until_ms + PATIENCE_MS;
     } else if (of->of == ASK_WISH && !a->ok && is_of_terms(s, a->why)) {
         x->given_up = !x->answered;
     } else if (of->of == ASK_WISH && !a->ok && a->why != REASON_IN_RECOVERY &&
