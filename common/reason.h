@@ -48,6 +48,8 @@
     X(WOULD_DELAY, "would_delay",                                                                 \
       "could start now, but would delay job %a, for which room is kept",                          \
       "A time limit (--time) that ends before then lets a job fill in.")                          \
+    X(PREEMPTS, "preempts", "waits until %b job(s) that it preempts have stopped, job %a first",  \
+      "")                                                                                         \
     X(NO_NODES, "no_nodes", "waits for nodes: none of the %a known is usable",                    \
       "See `schedctl nodes` for nodes that are down, unreachable or drained.")                    \
     X(NODES_UNUSABLE, "nodes_unusable",                                                           \
@@ -72,6 +74,14 @@
     X(LIMIT_TURN, "limit_turn", "waits for its turn: a job before it waits at %d", "")            \
     X(QUEUE_DRAINING, "queue_draining", "waits because queue \"%d\" is draining and starts none", \
       "An operator ends it with `schedctl queue set NAME state=open`.")                           \
+    X(RESERVED, "reserved", "waits because nodes it would run on are kept by reservation %d",     \
+      "A time limit (--time) that ends before then lets it run before.")                          \
+    X(RESERVATION_BEGINS, "reservation_begins", "waits for its reservation %d", "")               \
+    X(RESERVATION_FULL, "reservation_full",                                                       \
+      "waits for free resources in its reservation: it needs %a core(s) on %b node(s)", "")       \
+    X(RESERVATION_OVER, "reservation_over",                                                       \
+      "can never run in its reservation %d, which is over or too short for it",                   \
+      "Cancel it and submit it anew, without --reservation or with a shorter --time.")            \
     X(ENDING, "ending", "its earlier attempt is still ending on node %n", "")                     \
     /* why something was refused */                                                               \
     X(UNSATISFIABLE, "unsatisfiable",                                                             \
@@ -96,6 +106,12 @@
       "Name other jobs, or submit with --allow-unsatisfiable.")                                   \
     X(DEPENDENCY_CYCLE, "dependency_cycle", "would wait for itself: %d",                          \
       "`schedctl job show` tells what a job waits for.")                                          \
+    X(UNSATISFIABLE_RESERVED, "unsatisfiable_reserved",                                           \
+      "can never run: each node that could hold it is reserved again before it would have ended", \
+      "Ask for a shorter --time.")                                                                \
+    X(UNSATISFIABLE_OUTSIDE, "unsatisfiable_outside",                                             \
+      "can never run: the nodes of its reservation cannot hold it, or not for long enough",       \
+      "Ask for less, or for a shorter --time.")                                                   \
     X(LIMIT, "limit", "is over a limit: %d",                                                      \
       "`schedctl limit show` lists what bounds a user, and who uses it.")                         \
     X(NOT_ALLOWED, "not_allowed", "is not allowed: %d", "")                                       \
@@ -138,10 +154,13 @@
       "Start all tasks with the job (-n), or start them by mpirun in a job of one task with "     \
       "--mpi none.")                                                                              \
     X(CANCELLED, "cancelled", "was cancelled by user %a", "")                                     \
+    X(PREEMPTED, "preempted", "was preempted by job %a", "")                                      \
     X(TIME_LIMIT, "time_limit", "reached its time limit of %t", "Ask for more with --time.")      \
     X(DEADLINE, "deadline", "reached its deadline, %w", "Ask for a later one with --deadline.")   \
     X(DEADLINE_MISSED, "deadline_missed", "cannot be over by its deadline, %w",                   \
       "Ask for a later deadline (--deadline) or a shorter time limit (--time).")                  \
+    X(RESERVATION_ENDED, "reservation_ended", "had no time limit, and its reservation ended",     \
+      "Ask for a time limit with --time.")                                                        \
     X(OUT_OF_MEMORY, "out_of_memory", "task %c was killed: it used %a MiB of %b MiB",             \
       "Ask for more with --memory.")                                                              \
     X(LEASE_EXPIRED, "lease_expired", "node %n was not heard of for longer than the lease", "")   \
@@ -175,10 +194,19 @@ struct reason {
     int64_t a, b, c;
 };
 
-// Is its detail that of a limit, known only to the scheduler's core (cluster_limit_text())?
+// Does it name a reservation by its id?
+static inline bool reason_is_reservation(enum reason_code code)
+{
+    return code == REASON_RESERVED || code == REASON_RESERVATION_BEGINS ||
+           code == REASON_RESERVATION_OVER;
+}
+
+// Is its detail known only to the scheduler's core (cluster_limit_text()): a limit's or a
+// reservation's?
 static inline bool reason_is_limit(enum reason_code code)
 {
-    return code == REASON_LIMIT_WAIT || code == REASON_LIMIT_TURN || code == REASON_QUEUE_DRAINING;
+    return code == REASON_LIMIT_WAIT || code == REASON_LIMIT_TURN ||
+           code == REASON_QUEUE_DRAINING || reason_is_reservation(code);
 }
 
 const char *reason_word(enum reason_code code);

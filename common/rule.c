@@ -133,7 +133,7 @@ const struct rule_field *rule_field(enum rule_kind k, const char *name)
     for (size_t i = 0; i < kinds[k].fields_count; i++) {
         const struct rule_field *f = &kinds[k].fields[i];
         size_t len = key_length(f);
-        if (f->type != RULE_TYPE_HIDDEN &&
+        if (!rule_field_is_hidden(f) &&
             (strcmp(f->name, name) == 0 || (strlen(name) == len && !strncmp(f->name, name, len))))
             return f;
     }
@@ -148,15 +148,20 @@ void rule_field_key(const struct rule_field *f, struct text *ret)
 bool rule_field_is_text(const struct rule_field *f)
 {
     return f->type == RULE_TYPE_NAME || f->type == RULE_TYPE_LIST || f->type == RULE_TYPE_TEXT ||
-           f->type == RULE_TYPE_WORD;
+           f->type == RULE_TYPE_WORD || f->type == RULE_TYPE_HIDDEN_LIST;
+}
+
+bool rule_field_is_hidden(const struct rule_field *f)
+{
+    return f->type == RULE_TYPE_HIDDEN || f->type == RULE_TYPE_HIDDEN_LIST;
 }
 
 static size_t text_size(const struct rule_field *f)
 {
-    return f->type == RULE_TYPE_NAME   ? RULE_NAME_SIZE
-           : f->type == RULE_TYPE_LIST ? RULE_LIST_SIZE
-           : f->type == RULE_TYPE_WORD ? RULE_WORD_SIZE
-                                       : RULE_TEXT_SIZE;
+    return f->type == RULE_TYPE_NAME                                       ? RULE_NAME_SIZE
+           : f->type == RULE_TYPE_LIST || f->type == RULE_TYPE_HIDDEN_LIST ? RULE_LIST_SIZE
+           : f->type == RULE_TYPE_WORD                                     ? RULE_WORD_SIZE
+                                                                           : RULE_TEXT_SIZE;
 }
 
 void rule_init(struct rule *ret, enum rule_kind k)
@@ -353,6 +358,7 @@ int rule_set_text(struct rule *r, const struct rule_field *f, const char *text, 
     case RULE_TYPE_LIST:
     case RULE_TYPE_TEXT:
     case RULE_TYPE_WORD:
+    case RULE_TYPE_HIDDEN_LIST:
         break;
     }
     return rc ? rc : rule_set_number(r, f, v, err);

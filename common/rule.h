@@ -44,18 +44,19 @@ enum rule_kind {
 
 // How a value is written, by people and in JSON.
 enum rule_type {
-    RULE_TYPE_NAME,      // "" is none; JSON null
-    RULE_TYPE_LIST,      // JSON: array of names
-    RULE_TYPE_TEXT,      //
-    RULE_TYPE_WORD,      // one of `words`
-    RULE_TYPE_INT,       //
-    RULE_TYPE_FLAG,      // 0, 1; JSON: false, true
-    RULE_TYPE_DURATION,  // ms; 0 is none; JSON null
-    RULE_TYPE_AT,        // wall clock, ms since 1970; 0 is none; JSON null
-    RULE_TYPE_LIMIT,     // RULE_NONE is none; JSON null
-    RULE_TYPE_LIMIT_MS,  //
-    RULE_TYPE_LIMIT_MIB, //
-    RULE_TYPE_HIDDEN,    // the core's own number: neither shown nor set
+    RULE_TYPE_NAME,        // "" is none; JSON null
+    RULE_TYPE_LIST,        // JSON: array of names
+    RULE_TYPE_TEXT,        //
+    RULE_TYPE_WORD,        // one of `words`
+    RULE_TYPE_INT,         //
+    RULE_TYPE_FLAG,        // 0, 1; JSON: false, true
+    RULE_TYPE_DURATION,    // ms; 0 is none; JSON null
+    RULE_TYPE_AT,          // wall clock, ms since 1970; 0 is none; JSON null
+    RULE_TYPE_LIMIT,       // RULE_NONE is none; JSON null
+    RULE_TYPE_LIMIT_MS,    //
+    RULE_TYPE_LIMIT_MIB,   //
+    RULE_TYPE_HIDDEN,      // the core's own number: neither shown nor set
+    RULE_TYPE_HIDDEN_LIST, // and its own text
 };
 
 // Limits at each level: member, type, help. The first LIMIT_USER_COUNT exist for each user of a
@@ -159,7 +160,9 @@ enum {
     X(node_count, INT, "0", 0, 65535, NULL, "or so many of any")                              \
     X(accounts, LIST, "", 0, 0, NULL, "accounts, with their parts, whose jobs may run in it") \
     X(users, LIST, "", 0, 0, NULL, "users whose jobs may run in it")                          \
-    X(maintenance, FLAG, "false", 0, 1, NULL, "nothing runs in it")
+    X(maintenance, FLAG, "false", 0, 1, NULL, "nothing runs in it")                           \
+    X(ignore_jobs, FLAG, "false", 0, 1, NULL, "though jobs run there that may reach into it") \
+    X(chosen, HIDDEN_LIST, "", 0, 0, NULL, "")
 
 #define RULE_MEMBER_NAME(m) char m[RULE_NAME_SIZE];
 #define RULE_MEMBER_WORD(m) char m[RULE_WORD_SIZE];
@@ -170,6 +173,7 @@ enum {
 #define RULE_MEMBER_DURATION(m) int64_t m;
 #define RULE_MEMBER_AT(m) int64_t m;
 #define RULE_MEMBER_HIDDEN(m) int64_t m;
+#define RULE_MEMBER_HIDDEN_LIST(m) char m[RULE_LIST_SIZE];
 #define RULE_MEMBER(m, type, initial, least, most, words, help) RULE_MEMBER_##type(m)
 #define RULE_LIMIT_MEMBER(name, m, type, help) int64_t m;
 
@@ -252,6 +256,7 @@ const struct rule_field *rule_field(enum rule_kind k, const char *name);
 // The key that people write: the name without its unit.
 void rule_field_key(const struct rule_field *f, struct text *ret);
 bool rule_field_is_text(const struct rule_field *f);
+bool rule_field_is_hidden(const struct rule_field *f);
 
 void rule_init(struct rule *ret, enum rule_kind k);
 // A text member, or NULL; a number member, or NULL.

@@ -15,6 +15,7 @@ static const char *verdict_sentence(const json_t *why)
     static const char *const sentences[][2] = {
         {"never", "No nodes of this cluster could ever hold it."},
         {"not_now", "The nodes that are usable now could not hold it, were they empty."},
+        {"reserved", "It starts when a reservation lets it."},
         {"resources", "It starts when enough of what others hold is free."},
         {"turn", "There is room for it now."},
     };
@@ -171,6 +172,8 @@ static void print(const char *name, const json_t *why)
         text_add_clean(&t, reason_of(why));
     }
     printf("%s\n", text_str(&t));
+    if (*get_str(why, "last_attempt"))
+        printf("its last attempt ended: %s\n", get_str(why, "last_attempt"));
     if (ahead > 0)
         printf("%" PRId64 " pending job%s before it\n", ahead, ahead == 1 ? " is" : "s are");
     int64_t starts_at = get_int(why, "starts_at");

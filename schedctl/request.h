@@ -48,6 +48,8 @@
       "account that it counts for (the user's default one)")                                       \
     X("qos", "qos", STRING, 0, 0, 0, "qos", "NAME",                                                \
       "quality of service (the queue's, else the account's default)")                              \
+    X("reservation", "reservation", STRING, 0, 0, 0, "reservation", "NAME",                        \
+      "on the nodes and in the time of this reservation alone (outside of all)")                   \
     X("hold", "hold", BOOLEAN, 0, 0, 0, "hold", NULL,                                              \
       "wait for `schedctl job release` before it may start")                                       \
     X("array", "array", STRING, 0, 0, 0, "array", "FIRST-LAST[%N]",                                \

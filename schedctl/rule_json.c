@@ -84,7 +84,7 @@ static int unknown_key(enum rule_kind k, const char *key, struct err *err)
     struct text keys[64] = {{0}};
     CHECK(count <= 64);
     for (size_t i = 0; i < count; i++) {
-        if (f[i].type == RULE_TYPE_HIDDEN || strcmp(f[i].name, "name") == 0)
+        if (rule_field_is_hidden(&f[i]) || strcmp(f[i].name, "name") == 0)
             continue;
         rule_field_key(&f[i], &keys[i]);
         suggest_offer(&s, text_str(&keys[i]));

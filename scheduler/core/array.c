@@ -20,7 +20,7 @@ bool array_at_limit(const struct job *array)
 }
 
 // One more has started, or ended without.
-static void element_begun(struct cluster *c, struct job *array)
+void array_element_begun(struct cluster *c, struct job *array)
 {
     if (++array->array_begun == array->array_count)
         depend_tell(c, array);
@@ -66,8 +66,6 @@ struct job *array_next_element(struct cluster *c, struct job *array)
 void array_element_started(struct cluster *c, struct job *element)
 {
     struct job *array = job_find(c, element->array);
-    if (element->attempts_used == 1)
-        element_begun(c, array);
     if (array->started_at_ms)
         return;
     array->started_at_ms = c->now.wall_ms;
@@ -100,8 +98,8 @@ void array_element_ended(struct cluster *c, struct job *element)
     array->array_live--;
     array->array_failed += element->state != JOB_COMPLETED;
     job_mark(c, array);
-    if (!element->attempts_used)
-        element_begun(c, array);
+    if (!element->begun)
+        array_element_begun(c, array);
     if (terms_wait(array))
         terms_changed(c, array);
     array_settle(c, array);

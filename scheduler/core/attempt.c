@@ -226,6 +226,7 @@ void attempt_place(struct cluster *c, struct job *j, const struct fit_node *node
         struct placement *p = part_make(c, j, &nodes[i], (int32_t)i, rank, i ? 0 : port);
         rank += p->tasks;
         part_mark(c, p);
+        windows_note_member(c, p);
         narrate_part(c, j, p);
     }
     CHECK(rank == j->req.tasks);
@@ -251,8 +252,13 @@ void attempt_started(struct cluster *c, struct job *j, struct placement *p)
     TAILQ_FOREACH(p, &j->parts, job_link)
     if (p->attempt == j->attempt && !p->kill)
         ends_reckon(c, p);
-    if (j->attempts_used == 1)
+    if (!j->begun) {
+        j->begun = true;
         depend_tell(c, j);
+        if (j->array.v)
+            array_element_begun(c, job_find(c, j->array));
+    }
+    preempt_started(c, j);
     if (j->array.v)
         array_element_started(c, j);
 }
@@ -343,17 +349,30 @@ static bool is_of_program(enum reason_code code)
            code == REASON_MPI_NOT_INITIALISED || code == REASON_MPI_SPAWN;
 }
 
+// A program may have ended by itself before the word came that it is preempted. The parts of a gang
+// may as well have failed because others had been stopped.
+static bool beats_preemption(const struct job *j, const struct reason *r)
+{
+    return r->code == REASON_CANCELLED ||
+           (j->req.tasks == 1 && (is_of_program(r->code) || r->code == REASON_TIME_LIMIT));
+}
+
 // Nodes race to tell their ends: the cause may come after its consequence.
 static bool is_verdict(const struct job *j, const struct reason *r)
 {
+    if (j->verdict.code == REASON_PREEMPTED)
+        return beats_preemption(j, r);
     return !j->verdict.code ||
            (is_consequence(j, &j->verdict) && is_of_program(r->code) && !is_consequence(j, r));
 }
 
 void attempt_condemn(struct cluster *c, struct job *j, struct reason r, const char *detail)
 {
-    if (!is_verdict(j, &r))
+    if (!is_verdict(j, &r)) {
+        if (j->verdict.code == REASON_PREEMPTED)
+            preempt_stopped(c, j);
         return;
+    }
     job_set_verdict(j, r, detail);
     j->exit_code = exit_code_of(&r);
     job_mark(c, j);

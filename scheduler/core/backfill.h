@@ -23,9 +23,11 @@
 #include <stdint.h>
 
 struct cluster;
+struct fit_node;
 struct job;
 struct node;
 struct placement;
+struct request;
 struct reservation;
 
 // Reservations in order of rank; the pass has come to the first `visited`.
@@ -67,9 +69,14 @@ void backfill_visit(struct cluster *c, struct job *j, int64_t *cost);
 // The first of a class takes over what is kept for a younger one like it: it would wait for room
 // that is its own.
 void backfill_inherit(struct cluster *c, struct job *j);
-// The job has none and outranks those that the pass has not come to: of these, the ones that were
-// promised before it was submitted do not bind it and are dropped. False: there was none.
+// The job outranks those that the pass has not come to. Of these, the ones that were promised
+// before it was submitted do not bind it, nor does any if others were stopped for it and its time
+// has come: they begin where it was to have ended. They are dropped, but for jobs that would
+// preempt it. False: there was none, or it has one itself and is not owed it.
 bool backfill_outrank(struct cluster *c, const struct job *j);
+// Those that are stopped for a job may take a little longer than their grace: what is kept for it
+// is for so long after its time has come, and so much longer than it runs.
+void backfill_lengthen(struct request *r);
 // At the begin and at the end of a pass.
 void backfill_begin(struct cluster *c);
 void backfill_end(struct cluster *c);
@@ -84,4 +91,13 @@ void backfill_hide_all(struct cluster *c);
 void backfill_show_all(struct cluster *c);
 // Something was placed there, has ended, or is to end at another time.
 void backfill_touch(struct cluster *c, size_t node);
+// Would the request fit from that time on, if what is expected to have ended by then had, and
+// besides it these placements, all with `supposed_gone`? Promises that are shown are kept. f as
+// fit_in() answers it.
+bool backfill_fits(struct cluster *c, const struct request *r, int64_t at_ms,
+                   struct placement *const *gone, size_t gone_count, const struct fit_node **ret,
+                   size_t *ret_count, int64_t *cost);
+// Tasks of it that one node holds then.
+int32_t backfill_capacity(struct cluster *c, const struct request *r, int64_t at_ms, size_t node,
+                          int64_t *cost);
 void backfill_check(const struct cluster *c);

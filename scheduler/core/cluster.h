@@ -113,6 +113,7 @@ struct input_submit {
     int32_t max_attempts; // 0: 1 for on_lost wait, else 3
     bool held, allow_unsatisfiable;
     const char *queue, *account, *qos; // by name; NULL: the default one
+    const char *reservation;           // by name; NULL: none
     const char *owner_name;            // as the scheduler's machine knows it, or NULL
     int64_t array_first, array_count;  // count 0: no array
     int32_t array_limit;               // elements that live at once; 0: all
@@ -319,6 +320,7 @@ struct effect {
     X(JOB_PLACED, "job_placed")                \
     X(JOB_PREPARED, "job_prepared")            \
     X(JOB_STARTED, "job_started")              \
+    X(JOB_PREEMPTS, "job_preempts")            \
     X(JOB_STOPPING, "job_stopping")            \
     X(JOB_CANCEL, "job_cancel")                \
     X(JOB_REQUEUED, "job_requeued")            \

@@ -8,7 +8,7 @@
 struct job_fate job_fate(const struct job *j)
 {
     bool ended = job_state_ended(j->state);
-    bool begun = j->array_count ? j->array_begun == j->array_count : j->attempts_used > 0;
+    bool begun = j->array_count ? j->array_begun == j->array_count : j->begun;
     return (struct job_fate){.known = true,
                              .begun = begun || ended,
                              .ended = ended,

@@ -75,11 +75,12 @@ struct request {
     bool exclusive;         // nodes that no other job has a part on, whole
     bool spread; // one task a node, round and round, instead of as few nodes as hold them
     bool pmix;   // tasks need PMIx: prepare on every node, then go
-    struct selector_id need;   // nodes that it holds for alone; 0: any
-    struct selector_id prefer; // these first
-    int64_t time_limit_ms;     // 0: none
-    int64_t grace_ms;          // between SIGTERM and SIGKILL
-    int64_t lease_ms;          // on_lost requeue:T; 0: on_lost wait
+    struct selector_id need;           // nodes that it holds for alone; 0: any
+    struct selector_id prefer;         // these first
+    struct reservation_id reservation; // on its nodes and in its time alone; 0: outside of all
+    int64_t time_limit_ms;             // 0: none
+    int64_t grace_ms;                  // between SIGTERM and SIGKILL
+    int64_t lease_ms;                  // on_lost requeue:T; 0: on_lost wait
 };
 
 // The first thing wrong with it, or NULL.
@@ -103,6 +104,7 @@ struct job {
     bool held;
     bool allow_unsatisfiable;
     bool cancelled; // durable wish: beats any requeue
+    bool begun;     // a task of it has started, in any attempt
 
     enum job_state state;
     uint32_t attempt;      // number of the newest attempt; 0: none yet
@@ -136,10 +138,10 @@ struct job {
     struct placement_list parts; // placements that exist, of any attempt
     bool queued;                 // is in the queue, in a class or delayed
     bool dirty;
-    struct member *member;      // queue, user and QoS with where it counts; NULL: not looked up
+    bool reserved;              // room is kept for it (backfill.h)
     bool tallied_running;       // as counted by tally_job()
     int32_t tallied_submitted;  //
-    bool reserved;              // room is kept for it (backfill.h)
+    struct member *member;      // queue, user and QoS with where it counts; NULL: not looked up
     struct job_class *in_class; // NULL: delayed, or not queued
     RB_ENTRY(job) queue_link;   // in its class, or among the delayed
     TAILQ_ENTRY(job) live_link; // in order of ids
@@ -175,6 +177,7 @@ int job_age_order(const struct job *a, const struct job *b);
     X(spread, I64, req.spread)                       \
     X(need, I64, req.need.v)                         \
     X(prefer, I64, req.prefer.v)                     \
+    X(reservation, I64, req.reservation.v)           \
     X(priority, I64, priority)                       \
     X(nice, I64, nice)                               \
     X(max_attempts, I64, max_attempts)               \
@@ -218,4 +221,5 @@ int job_age_order(const struct job *a, const struct job *b);
     X(array_limit, TERM, array_limit)                \
     X(cancel_if_never, TERM, cancel_if_never)        \
     X(array_begun, I64, array_begun)                 \
+    X(begun, I64, begun)                             \
     X(name_key, I64, name_key)

@@ -241,6 +241,10 @@ static const int64_t *limits_at(const struct rule *r, bool of_user)
 
 void cluster_limit_text(struct cluster *c, const struct reason *r, struct text *ret)
 {
+    if (reason_is_reservation(r->code)) {
+        window_add_text(c, r, ret);
+        return;
+    }
     struct rule_entry *of = rule_by_id(c, r->a >> 8);
     enum limit_kind k = (enum limit_kind)(r->a & 255);
     if (!of || !of->tally || k >= LIMIT_COUNT)
@@ -346,15 +350,69 @@ static bool closed(struct cluster *c, const struct level *l, const struct need *
     return false;
 }
 
+void limit_hold(struct cluster *c, struct job *j)
+{
+    const struct levels *ls = &member_of(c, j)->levels;
+    const struct need n = need_of(&j->req, 0);
+    for (int i = 0; i < ls->count; i++) {
+        struct tally *t = ls->items[i].tally;
+        if (t->held_in != c->rules.pass)
+            memset(t->held, 0, sizeof t->held);
+        t->held_in = c->rules.pass;
+        for (int k = 0; k < TALLY_COUNTS; k++)
+            t->held[k] += n.counts[k];
+    }
+}
+
+// Over it with what is kept for others.
+static bool kept_for_others(const struct cluster *c, const struct level *l, const struct need *n,
+                            enum limit_kind *ret)
+{
+    for (enum limit_kind k = LIMIT_RUNNING_JOBS; k <= LIMIT_MEMORY; k++)
+        if (k != LIMIT_SUBMITTED_JOBS && l->limits[k] != RULE_NONE && asked(n, k) &&
+            l->tally->held_in == c->rules.pass &&
+            l->tally->counts[k] + l->tally->held[k] + asked(n, k) > most_at(l, k)) {
+            *ret = k;
+            return true;
+        }
+    return false;
+}
+
+static bool draining(const struct member *m)
+{
+    return strcmp(m->queue->row->queue.state, "draining") == 0;
+}
+
+static bool none_set(const struct levels *ls)
+{
+    for (int i = 0; i < ls->count; i++)
+        for (int k = 0; k < ls->items[i].count; k++)
+            if (ls->items[i].limits[k] != RULE_NONE)
+                return false;
+    return true;
+}
+
+bool limit_none(struct cluster *c, struct job *j)
+{
+    struct member *m = member_of(c, j);
+    if (m->free_at != c->rules.changed) {
+        m->free = none_set(&m->levels) && !draining(m);
+        m->free_at = c->rules.changed;
+    }
+    return m->free;
+}
+
 bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, size_t count,
                  struct reason *ret)
 {
     enum { LOOK_AGAIN_MS = 60000 };
+    if (limit_none(c, j))
+        return true;
     const struct member *m = member_of(c, j);
     const struct levels *ls = &m->levels;
     struct need n = need_on(&j->req, f, count);
     enum limit_kind k = LIMIT_RUNNING_JOBS;
-    if (strcmp(m->queue->row->queue.state, "draining") == 0) {
+    if (draining(m)) {
         *ret = (struct reason){.code = REASON_QUEUE_DRAINING, .a = m->queue->row->id << 8, .b = -1};
         return false;
     }
@@ -374,6 +432,11 @@ bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, siz
         *ret = reason_of(REASON_LIMIT_WAIT, l, k, asked(&n, k));
         return false;
     }
+    for (int i = 0; i < ls->count; i++)
+        if (kept_for_others(c, &ls->items[i], &n, &k)) {
+            *ret = reason_of(REASON_LIMIT_TURN, &ls->items[i], k, 0);
+            return false;
+        }
     return true;
 }
 

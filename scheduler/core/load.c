@@ -172,6 +172,7 @@ void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t no
         start_node(c, c->nodes[i], same_boot);
     drop_lost_waits(c);
     terms_start(c);
+    preempt_load(c);
     struct job *j, *next;
     TAILQ_FOREACH(j, &c->jobs, live_link)
     if (in_queue(j) && !j->queued)

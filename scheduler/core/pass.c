@@ -16,7 +16,9 @@ static void explain_blocked(struct cluster *c, struct job_class *k)
                        .b = q->nodes ? q->nodes : 1,
                        .c = free.cores};
     int64_t gpus = (int64_t)q->tasks * q->gpus, memory_mib = q->tasks * q->memory_mib;
-    if (r.a > free.cores) {
+    if (q->reservation.v) {
+        r.code = REASON_RESERVATION_FULL;
+    } else if (r.a > free.cores) {
         r.code = REASON_RESOURCES;
     } else if (gpus > free.gpus) {
         r.code = REASON_RESOURCES_GPUS;
@@ -50,9 +52,15 @@ static void explain_aside(struct cluster *c, struct job_class *k)
                             .c = (int64_t)c->nodes_count};
     } else {
         r = fit_shortage(c, &k->first->req);
-        r.code = REASON_UNSATISFIABLE_WAIT;
+        if (r.code != REASON_UNSATISFIABLE_RESERVED && r.code != REASON_UNSATISFIABLE_OUTSIDE)
+            r.code = REASON_UNSATISFIABLE_WAIT;
     }
     class_say(c, k, r);
+}
+
+static bool is_aside(enum reason_code code)
+{
+    return code == REASON_NODES_UNUSABLE || code == REASON_UNSATISFIABLE_WAIT;
 }
 
 enum considered {
@@ -75,6 +83,7 @@ static enum considered place(struct cluster *c, struct job_class *k, const struc
     if (placed->queued)
         queue_remove(c, placed);
     attempt_place(c, placed, f, count, port);
+    c->pass.again |= c->pass.unpromised; // what others hold and promise is another now
     return CONSIDERED_PLACED;
 }
 
@@ -87,7 +96,7 @@ static bool surely_usable(struct cluster *c, const struct request *r)
     for (size_t i = 0; i < c->nodes_count; i++) {
         const struct node *n = c->nodes[i];
         c->pass.cost++;
-        if (!node_usable(n) || !selector_has(need, n))
+        if (!node_usable(n) || !selector_has(need, n) || !window_open(c, n, r, INT64_MAX))
             continue;
         struct room_view v = room_empty(n);
         room += request_use(&v, r);
@@ -111,7 +120,7 @@ static bool fits_usable(struct cluster *c, struct job_class *k)
         c->pass.cost += (int64_t)(c->looked - before);
         if (!k->usable)
             explain_aside(c, k);
-    } else if (!k->usable && k->wait.reason.code == REASON_PRIORITY) {
+    } else if (!k->usable && !is_aside(k->wait.reason.code)) { // something else was said since
         explain_aside(c, k);
     }
     return k->usable;
@@ -123,18 +132,39 @@ static uint64_t stamp(const struct cluster *c)
     return grown_end(c) + c->backfill.changes;
 }
 
-// Room for the job, its own promise aside.
-static bool find_room(struct cluster *c, struct job *j, const struct fit_node **f, size_t *count)
+// Its own promise aside.
+static bool fit_beside(struct cluster *c, struct job *j, const struct fit_node **f, size_t *count)
 {
-    uint64_t before = c->looked, changes = c->backfill.changes;
+    uint64_t changes = c->backfill.changes;
     backfill_hide(c, j);
     bool found = fit_job(c, j, f, count);
     backfill_show(c, j);
     c->backfill.changes = changes; // all is as it was
-    if (!found && !j->reserved && backfill_outrank(c, j))
-        found = fit_job(c, j, f, count);
+    return found;
+}
+
+// Room for the job.
+static bool find_room(struct cluster *c, struct job *j, const struct fit_node **f, size_t *count)
+{
+    uint64_t before = c->looked;
+    bool found = fit_beside(c, j, f, count);
+    if (!found && backfill_outrank(c, j))
+        found = fit_beside(c, j, f, count);
     c->pass.cost += (int64_t)(c->looked - before);
     return found;
+}
+
+// Are windows of others all that keeps the job, its own promise aside?
+static bool kept_by_windows(struct cluster *c, struct job *j, struct reason *ret)
+{
+    uint64_t changes = c->backfill.changes;
+    if (!c->windows.count)
+        return false;
+    backfill_hide(c, j);
+    bool kept = window_keeps(c, &j->req, ret);
+    backfill_show(c, j);
+    c->backfill.changes = changes; // all is as it was
+    return kept;
 }
 
 // What was refused may not be any more if something that was promised gives way in this pass.
@@ -144,16 +174,27 @@ static void note_refusal(struct cluster *c)
         c->pass.refused = stamp(c);
 }
 
-// The job waits for room: some is kept for it, if it is among the first to wait.
-static void reserve(struct cluster *c, struct job *j)
+// The job waits for room: some is kept for it, if it is among the first to wait or will have what
+// others are stopped for. True: they are.
+static bool reserve(struct cluster *c, struct job *j)
 {
+    enum preemption how = preempt(c, j, &c->pass.cost);
+    if (how == PREEMPT_NOT)
+        note_refusal(c);
+    if (how == PREEMPT_STOPS)
+        backfill_drop(c, j); // it starts earlier than that
+    if (how == PREEMPT_STOPS || how == PREEMPT_WAITS)
+        limit_hold(c, j);
     if (j->reserved) {
         backfill_visit(c, j, &c->pass.cost);
-    } else if ((int64_t)c->backfill.visited < c->queueing.reservations) {
+    } else if (how > PREEMPT_NOT || (int64_t)c->backfill.visited < c->queueing.reservations) {
         backfill_outrank(c, j);
-        if (!backfill_add(c, j, &c->pass.cost))
+        if (!backfill_add(c, j, &c->pass.cost)) {
             note_refusal(c); // other promises left none
+            c->pass.unpromised = true;
+        }
     }
+    return how == PREEMPT_STOPS || how == PREEMPT_WAITS;
 }
 
 static bool comes_before(const struct cluster *c, const struct job *a, const struct job *b)
@@ -162,12 +203,12 @@ static bool comes_before(const struct cluster *c, const struct job *a, const str
     return x != y ? x > y : job_age_order(a, b) < 0;
 }
 
-// The next of its class may be among the first to wait as well.
-static void add_second(struct cluster *c, struct job *j)
+// The next of its class may be among the first to wait as well, or have others stopped.
+static void add_second(struct cluster *c, struct job *j, bool stops)
 {
     struct job *next = RB_NEXT(job_queue, &j->in_class->jobs, j);
     bool among = j->reserved && (int64_t)c->backfill.visited < c->queueing.reservations;
-    if (!next || (!next->reserved && !among))
+    if (!next || (!next->reserved && !among && !stops))
         return;
     VEC_RESERVE(c->pass.seconds, c->pass.seconds_count, c->pass.seconds_cap);
     size_t i = c->pass.seconds_count++;
@@ -188,6 +229,17 @@ void pass_forget(struct cluster *c, const struct job *j)
 static void explain_waiting(struct cluster *c, struct job_class *k, bool room)
 {
     struct reason r = {.code = REASON_PRIORITY};
+    struct job_id first;
+    if (preempt_waits(c, k->first, &first, &r.b)) {
+        r.code = REASON_PREEMPTS;
+        r.a = (int64_t)first.v;
+        class_say(c, k, r);
+        return;
+    }
+    if (room && k->windowed && kept_by_windows(c, k->first, &r)) {
+        class_say(c, k, r);
+        return;
+    }
     if (!c->pass.blocked) {
         explain_blocked(c, k);
         return;
@@ -207,6 +259,16 @@ static enum considered stand_aside(struct cluster *c, struct job_class *k, struc
     return CONSIDERED_ASIDE;
 }
 
+// It found too little room and waits for its turn. If all that a later pass can do with it is to
+// find the same, it need not be looked at until there is more.
+static void rest(struct cluster *c, struct job_class *k)
+{
+    const struct member *m = member_of(c, k->first);
+    if (!k->reserved && k->wait.reason.code == REASON_PRIORITY && limit_none(c, k->first) &&
+        !m->qos->preempts)
+        class_rest(k);
+}
+
 static enum considered consider(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
@@ -217,6 +279,10 @@ static enum considered consider(struct cluster *c, struct job_class *k)
     k->pass = c->pass.number;
     if (!limit_start(c, j, NULL, 0, &limit))
         return stand_aside(c, k, limit);
+    if (j->req.reservation.v && !window_admits(c, j, &limit)) {
+        c->pass.again |= j->reserved; // what was kept for it may be for those before it
+        return stand_aside(c, k, limit);
+    }
     if (!j->reserved)
         backfill_inherit(c, j);
     bool room = class_may_fit(c, k, &c->pass.cost);
@@ -228,6 +294,7 @@ static enum considered consider(struct cluster *c, struct job_class *k)
             return place(c, k, f, count);
         }
         k->refused_at = stamp(c);
+        k->windowed = kept_by_windows(c, j, &limit);
     }
     if (room) // now or, with nothing changed since, before
         note_refusal(c);
@@ -236,12 +303,14 @@ static enum considered consider(struct cluster *c, struct job_class *k)
         backfill_drop(c, j);
         return CONSIDERED_ASIDE;
     }
-    reserve(c, j);
+    bool stops = reserve(c, j);
     if (!j->reserved)
         class_say_start(c, k, 0);
     explain_waiting(c, k, room);
     c->pass.blocked++;
-    add_second(c, j);
+    add_second(c, j, stops);
+    if (!room)
+        rest(c, k);
     return CONSIDERED_BLOCKED;
 }
 
@@ -254,6 +323,8 @@ static void pass_begin(struct cluster *c)
     c->pass.blocked = c->pass.depth = 0;
     c->pass.seconds_count = 0;
     c->pass.refused = 0;
+    c->preempt.wake_ms = INT64_MAX;
+    c->pass.unpromised = false;
     backfill_begin(c);
     c->pass.again = false;
     c->pass.began_ms = c->now.boot_ms;
@@ -281,9 +352,12 @@ static void pass_end(struct cluster *c)
 static void walk_second(struct cluster *c)
 {
     struct job *j = c->pass.seconds[--c->pass.seconds_count];
+    struct reason limit;
     c->pass.cost += NODES_AN_EVALUATION;
-    reserve(c, j);
-    add_second(c, j);
+    if (!j->reserved && !limit_start(c, j, NULL, 0, &limit))
+        return;
+    bool stops = reserve(c, j);
+    add_second(c, j, stops);
 }
 
 // The class that the pass is at. False: nothing behind it may be considered.
@@ -295,7 +369,7 @@ static bool walk_class(struct cluster *c)
     enum considered what = consider(c, k);
     if (what == CONSIDERED_BLOCKED && !c->queueing.reservations)
         return false;
-    if (c->pass.blocked && c->pass.depth++ >= c->queueing.depth)
+    if (c->pass.blocked && what != CONSIDERED_PLACED && c->pass.depth++ >= c->queueing.depth)
         return false;
     // If its class has more, the next of them comes before or after the first of the next class.
     k = what == CONSIDERED_PLACED ? class_find(c, id) : NULL;
@@ -304,12 +378,23 @@ static bool walk_class(struct cluster *c)
     return true;
 }
 
+// Steps over the classes that rest, which the pass would do nothing with now that others wait and
+// the first reservations are made. False: nothing is left that may be looked at.
+static bool step_over(struct cluster *c)
+{
+    if (c->pass.seconds_count)
+        return true;
+    if (c->pass.blocked && (int64_t)c->backfill.visited >= c->queueing.reservations)
+        c->pass.at = class_awake(c, c->pass.at, &c->pass.depth);
+    return c->pass.at && c->pass.depth <= c->queueing.depth;
+}
+
 // Goes on until the end of the queue, a class that blocks it, or the budget.
 static void walk(struct cluster *c)
 {
     int64_t budget = (int64_t)c->limits.pass_budget * NODES_AN_EVALUATION;
     c->pass.cost = 0;
-    while (c->pass.at || c->pass.seconds_count) {
+    while (step_over(c)) {
         if (c->pass.cost >= budget)
             return;
         const struct job *second =

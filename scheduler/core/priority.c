@@ -15,12 +15,28 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high)
     return v < low ? low : v > high ? high : v;
 }
 
-static int64_t age_factor(const struct cluster *c, const struct job *j, int64_t wall_ms)
+static int64_t grown(const struct queueing *q, int64_t at_ms)
 {
-    int64_t full = c->queueing.age_full_ms, age;
-    if (__builtin_sub_overflow(wall_ms, j->submitted_at_ms, &age)) // a damaged row
-        age = j->submitted_at_ms < 0 ? full : -full;
-    return clamp(age, -full, full) * FACTOR_ONE / full;
+    enum { MOMENT_BITS = 44 }; // 557 years: with the greatest weight that is below 2^59
+    return (int64_t)((__int128)q->weight_age * clamp(at_ms, 0, INT64_C(1) << MOMENT_BITS) /
+                     q->age_full_ms);
+}
+
+// How long a job that was submitted then has waited, not more than that it is full.
+static int64_t waited(const struct queueing *q, int64_t submitted_ms, int64_t at_ms)
+{
+    int64_t full = q->age_full_ms, age;
+    if (__builtin_sub_overflow(at_ms, submitted_ms, &age)) // a damaged row
+        age = submitted_ms < 0 ? full : -full;
+    return clamp(age, -full, full);
+}
+
+static int64_t age_part(const struct queueing *q, int64_t submitted_ms, int64_t at_ms)
+{
+    int64_t age = waited(q, submitted_ms, at_ms);
+    if (age == q->age_full_ms || age == -q->age_full_ms)
+        return age > 0 ? q->weight_age : -q->weight_age;
+    return grown(q, at_ms) - grown(q, submitted_ms);
 }
 
 static int64_t size_factor(const struct cluster *c, const struct job *j)
@@ -54,7 +70,7 @@ static void parts_at(const struct cluster *c, const struct job *j, int64_t wall_
     const struct queueing *q = &c->queueing;
     const struct rule_entry *queue = queue_of(c, j);
     *ret = (struct priority_parts){
-        .age = q->weight_age * age_factor(c, j, wall_ms) / FACTOR_ONE,
+        .age = age_part(q, j->submitted_at_ms, wall_ms),
         .queue = queue ? q->weight_queue * queue->row->queue.priority : 0,
     };
     if (!queue || queue->order == ORDER_PRIORITY)
@@ -73,7 +89,7 @@ int64_t rank_of(const struct cluster *c, const struct job *j)
 {
     struct priority_parts p;
     parts_at(c, j, c->ranked.wall_ms, &p);
-    return p.total;
+    return p.total - grown(&c->queueing, c->ranked.wall_ms);
 }
 
 void ranks_stale(struct cluster *c)
@@ -82,34 +98,89 @@ void ranks_stale(struct cluster *c)
     c->pass_wanted = true;
 }
 
+// Are there other cores than the ranks know of, and do they count?
+static bool cores_changed(const struct cluster *c)
+{
+    return c->queueing.weight_size && c->ranked.hardware != c->hardware_gen;
+}
+
 bool ranks_due(struct cluster *c)
 {
-    if (c->ranked.stale || c->ranked.hardware != c->hardware_gen ||
-        c->now.boot_ms - c->ranked.boot_ms >= RANK_PERIOD_MS)
+    if (c->ranked.stale || cores_changed(c) || c->now.boot_ms - c->ranked.boot_ms >= RANK_PERIOD_MS)
         return true;
     wake_by(c, c->ranked.boot_ms + RANK_PERIOD_MS);
     return false;
 }
 
-// All classes again, by a later moment. In steps; no pass goes over a half-ordered queue.
+static void count_cores(struct cluster *c)
+{
+    c->ranked.hardware = c->hardware_gen;
+    c->cores_count = 0;
+    for (size_t i = 0; i < c->nodes_count; i++)
+        c->cores_count += c->nodes[i]->cores;
+}
+
+static bool is_las(const struct rule_entry *queue)
+{
+    return queue->order == ORDER_LAS;
+}
+
+// Does the order of some queue change by more than age?
+static bool orders_move(const struct cluster *c)
+{
+    const struct rule_entry *queue = c->rules.by_name[RULE_QUEUE];
+    while (queue && !is_las(queue))
+        queue = queue->by_name.next;
+    return queue;
+}
+
+// The ages that were full by the last moment or are by the next one.
+static int64_t full_from_ms(const struct cluster *c, int64_t last_ms)
+{
+    int64_t later = c->ranked.wall_ms > last_ms ? c->ranked.wall_ms : last_ms, from;
+    return __builtin_sub_overflow(later, c->queueing.age_full_ms, &from) ? INT64_MIN : from;
+}
+
+// A job that is said to be submitted so much later than it is gains nothing yet.
+static bool any_too_new(struct cluster *c, int64_t last_ms)
+{
+    const struct job_class *newest = RB_MAX(class_ages, &c->ages);
+    int64_t earlier = c->ranked.wall_ms < last_ms ? c->ranked.wall_ms : last_ms;
+    return newest && waited(&c->queueing, newest->first_ms, earlier) == -c->queueing.age_full_ms;
+}
+
+static void moment_begin(struct cluster *c)
+{
+    int64_t last_ms = c->ranked.wall_ms;
+    bool all = c->ranked.stale || cores_changed(c) || orders_move(c);
+    c->ranked.boot_ms = c->now.boot_ms;
+    c->ranked.wall_ms = c->now.wall_ms;
+    c->ranked.stale = false;
+    if (fair_share_refresh(c))
+        all |= c->queueing.weight_fair_share != 0;
+    if (cores_changed(c))
+        count_cores(c);
+    all |= any_too_new(c, last_ms);
+    c->ranked.full_ms = all ? INT64_MAX : full_from_ms(c, last_ms);
+    c->ranked.at = RB_MIN(class_ages, &c->ages);
+}
+
+// By a later moment the classes again whose place it changes: from the oldest on. In steps; no pass
+// goes over a half-ordered queue.
 bool ranks_refresh(struct cluster *c)
 {
     if (!c->ranked.at) {
         if (!ranks_due(c))
             return true;
-        c->ranked.boot_ms = c->now.boot_ms;
-        c->ranked.wall_ms = c->now.wall_ms;
-        c->ranked.stale = false;
-        fair_share_refresh(c);
-        c->ranked.hardware = c->hardware_gen;
-        c->cores_count = 0;
-        for (size_t i = 0; i < c->nodes_count; i++)
-            c->cores_count += c->nodes[i]->cores;
-        c->ranked.at = TAILQ_FIRST(&c->classes);
+        moment_begin(c);
     }
     for (int i = 0; c->ranked.at && i < CLASSES_A_STEP; i++) {
         struct job_class *k = c->ranked.at;
-        c->ranked.at = TAILQ_NEXT(k, all_link);
+        if (k->first_ms > c->ranked.full_ms) {
+            c->ranked.at = NULL;
+            break;
+        }
+        c->ranked.at = RB_NEXT(class_ages, &c->ages, k);
         class_rank(c, k);
     }
     if (c->ranked.at)

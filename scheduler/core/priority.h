@@ -3,7 +3,8 @@
 //
 //     part = weight * factor, a factor in 1/2^20 between -1 and 1, rounded towards zero
 //     priority  weight * the submission's number
-//     age       time waited / age_full, at most 1
+//     age       time waited / age_full, at most 1; it is grown(now) - grown(submitted), each
+//               grown(t) = weight * t / age_full rounded down: so all that wait gain the same
 //     size      cores asked for / cores of the cluster, at most 1
 //     nice      -weight * the submission's nice value
 //     queue     weight * the queue's priority
@@ -15,7 +16,8 @@
 //
 // All are 64-bit integers; weights are at most 2^30, so that no sum overflows. Age is reckoned up
 // to a moment that is the same for all jobs and moves on once a minute: between, waiting changes no
-// order, and nothing need be looked at.
+// order, and nothing need be looked at. As it moves, the order changes only by jobs whose age is
+// full, and they alone are ranked anew: ranks are kept less grown(moment).
 #pragma once
 
 #include <stdint.h>

@@ -58,6 +58,7 @@ void queue_remove(struct cluster *c, struct job *j)
 void queue_due(struct cluster *c)
 {
     struct job *j;
+    windows_due(c);
     while ((j = RB_MIN(job_delayed, &c->delayed)) && j->not_before_ms <= c->now.boot_ms) {
         RB_REMOVE(job_delayed, &c->delayed, j);
         class_join(c, j);
@@ -67,6 +68,10 @@ void queue_due(struct cluster *c)
         wake_by(c, j->not_before_ms);
     if (!RB_EMPTY(&c->queue) && ranks_due(c))
         c->pass_wanted = true;
+    if (c->preempt.wake_ms <= c->now.boot_ms)
+        c->pass_wanted = true;
+    else
+        wake_by(c, c->preempt.wake_ms);
     if (c->backfill.count && c->backfill.wake_ms <= c->now.boot_ms)
         c->pass_wanted = true;
     else if (c->backfill.count)

@@ -72,6 +72,7 @@ struct rules {
     bool span_known;
     int64_t ranked_at_ms; // fair share; policy time
     bool rank_wanted;
+    uint64_t changed; // rises with every change of a row
 };
 
 // ---- what others ask ----
@@ -109,6 +110,11 @@ uint64_t usage_half(int64_t numerator, int64_t denominator);
 // and ends after from_ms. False: never again.
 bool reservation_next(const struct reservation_rule *r, int64_t from_ms, int64_t *ret_start,
                       int64_t *ret_end);
+
+// Its nodes, as a list (common/hostlist.h).
+const char *reservation_nodes(const struct reservation_rule *r);
+// May jobs of the user in the account name it?
+bool reservation_is_for(const struct reservation_rule *r, const struct rule_entry *user);
 
 // One effective limit of a user, for the answer of `limit show`.
 struct limit_row {

@@ -129,7 +129,7 @@ static void check(const struct cluster *c, const struct rule *row, const struct 
 
 static bool shown(const struct rule_field *f)
 {
-    return f->type != RULE_TYPE_HIDDEN && strcmp(f->name, "name") != 0;
+    return !rule_field_is_hidden(f) && strcmp(f->name, "name") != 0;
 }
 
 // "priority 0 -> 10, max_gpus none -> 8"; for a new row what differs from the initial values.
@@ -173,6 +173,8 @@ static void create(struct cluster *c, const struct input *in)
     struct rule_entry *p = rule_make(c, in->rule.row);
     if (p->row->kind == RULE_USER)
         user_set(c, p);
+    if (p->row->kind == RULE_RESERVATION)
+        windows_changed(c);
     tell(c, EVENT_RULE_CREATED, in, p->row, &initial);
 }
 
@@ -197,6 +199,8 @@ static void change(struct cluster *c, const struct input *in, struct rule_entry 
         user_set(c, p);
     if (to.kind == RULE_ACCOUNT)
         members_relevel(c);
+    if (to.kind == RULE_RESERVATION)
+        windows_changed(c);
     if (to.kind == RULE_ACCOUNT || to.kind == RULE_QOS)
         tally_recount(c);
     AUTO(text) struct text changes = {0};
@@ -217,11 +221,13 @@ static bool may(struct cluster *c, const struct caller *who)
 
 void rule_set(struct cluster *c, const struct input *in)
 {
-    const struct rule *row = in->rule.row;
+    struct rule row = *in->rule.row;
+    struct input set = *in;
+    set.rule.row = &row;
     AUTO(text) struct text key = {0}, title = {0}, wrong = {0};
-    rule_name(row, &key);
-    rule_add_title(row, &title);
-    struct rule_entry *old = rule_find(c, row->kind, text_str(&key));
+    rule_name(&row, &key);
+    rule_add_title(&row, &title);
+    struct rule_entry *old = rule_find(c, row.kind, text_str(&key));
     if (!may(c, &in->caller))
         return;
     if (old ? in->rule.mode == RULE_CREATE : in->rule.mode == RULE_CHANGE) {
@@ -229,17 +235,20 @@ void rule_set(struct cluster *c, const struct input *in)
         reply_refuse(c, &in->caller, r, text_str(&title));
         return;
     }
-    check(c, row, old, &wrong);
+    check(c, &row, old, &wrong);
+    if (!wrong.len && row.kind == RULE_RESERVATION)
+        reservation_take_nodes(c, &row, old, &wrong);
     if (wrong.len) {
         reply_refuse(c, &in->caller, (struct reason){.code = REASON_RULE_INVALID},
                      text_str(&wrong));
         return;
     }
     if (old)
-        change(c, in, old);
+        change(c, &set, old);
     else
-        create(c, in);
+        create(c, &set);
     ranks_stale(c);
+    c->preempt.changes++;
     reply_ok(c, &in->caller, (struct job_id){0});
 }
 
@@ -265,8 +274,8 @@ static void used_by_jobs(const struct cluster *c, const struct rule_entry *p, st
     int64_t id = p->row->id, count = 0;
     const struct job *j, *first = NULL;
     TAILQ_FOREACH(j, &c->jobs, live_link)
-    if (tally_counts_job(j) &&
-        (j->queue.v == id || j->account.v == id || j->user.v == id || j->qos.v == id)) {
+    if (tally_counts_job(j) && (j->queue.v == id || j->account.v == id || j->user.v == id ||
+                                j->qos.v == id || j->req.reservation.v == id)) {
         first = first ? first : j;
         count++;
     }
@@ -318,8 +327,11 @@ void rule_remove(struct cluster *c, const struct input *in)
         reply_refuse(c, &in->caller, (struct reason){.code = REASON_RULE_IN_USE}, text_str(&title));
         return;
     }
+    bool reserves = p->row->kind == RULE_RESERVATION;
     tell(c, EVENT_RULE_REMOVED, in, p->row, NULL);
     rule_drop(c, p);
+    if (reserves)
+        windows_changed(c);
     c->pass_wanted = true;
     reply_ok(c, &in->caller, (struct job_id){0});
 }

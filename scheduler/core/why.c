@@ -19,6 +19,7 @@ enum stage {
     STAGE_FREE_CORES,
     STAGE_FREE_GPUS,
     STAGE_FREE_MEMORY,
+    STAGE_OPEN, // as reservations are
     STAGE_NOT_KEPT,
     STAGE_COUNT
 };
@@ -26,6 +27,7 @@ enum stage {
 static const char *const verdict_words[] = {
     [WHY_NOT_WAITING] = "not_waiting", [WHY_HELD] = "held",           [WHY_NEVER] = "never",
     [WHY_NOT_NOW] = "not_now",         [WHY_RESOURCES] = "resources", [WHY_TURN] = "turn",
+    [WHY_RESERVED] = "reserved",
 };
 
 const char *why_verdict_word(enum why_verdict v)
@@ -45,6 +47,8 @@ static bool stage_applies(const struct cluster *c, enum stage s, const struct re
 {
     if (s == STAGE_NOT_KEPT)
         return anything_kept(c);
+    if (s == STAGE_OPEN)
+        return c->windows.count || r->reservation.v;
     if (s == STAGE_WANTED)
         return r->need.v != 0;
     if (s == STAGE_EMPTY)
@@ -67,6 +71,8 @@ static int32_t capacity_at(const struct cluster *c, const struct node *n, const 
     if (s >= STAGE_ENABLED && (n->drain || n->fenced))
         return 0;
     if (s >= STAGE_WANTED && !selector_has(selector_find(c, r->need), n))
+        return 0;
+    if (s >= STAGE_OPEN && !window_open(c, n, r, c->now.boot_ms))
         return 0;
     if (s >= STAGE_NOT_KEPT)
         return fit_capacity(c, n, r, FIT_FREE);
@@ -130,6 +136,12 @@ static const char *stage_say(struct cluster *c, enum stage s, const struct reque
         return arena_printf(&c->arena, "with %s %s", text_str(&memory), of);
     case STAGE_EMPTY:
         return "with no other job on it";
+    case STAGE_OPEN:
+        if (!r->reservation.v)
+            return "outside of reservations until it ends";
+        return arena_printf(&c->arena, "in its reservation \"%s\" until it ends",
+                            rule_by_id(c, r->reservation.v) ? rule_by_id(c, r->reservation.v)->key
+                                                            : "?");
     case STAGE_NOT_KEPT:
         return "not kept for jobs before it";
     case STAGE_COUNT:
@@ -259,8 +271,10 @@ void cluster_why(struct cluster *c, struct now now, const struct job *j, struct 
     backfill_show_all(c);
     if (failed == STAGE_COUNT)
         ret->verdict = WHY_TURN;
-    else if (failed >= STAGE_EMPTY)
+    else if (failed >= STAGE_EMPTY && failed != STAGE_OPEN)
         ret->verdict = WHY_RESOURCES;
+    else if (failed == STAGE_OPEN && fit(c, &j->req, FIT_ALL, &f, &count))
+        ret->verdict = WHY_RESERVED;
     else
         ret->verdict = fit(c, &j->req, FIT_ALL, &f, &count) ? WHY_NOT_NOW : WHY_NEVER;
     if (ret->verdict == WHY_RESOURCES)

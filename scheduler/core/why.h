@@ -27,6 +27,7 @@ enum why_verdict {
     WHY_NEVER,     // no set of the known nodes holds it, were they all empty and usable
     WHY_NOT_NOW,   // not on the nodes that are usable now
     WHY_RESOURCES, // what it needs is held by others
+    WHY_RESERVED,  // it would fit but for reservations, or has to wait for its own
     WHY_TURN,      // it would fit: others are before it, or something but resources stops it
 };
 

@@ -110,10 +110,10 @@ int translate_change(const json_t *body, struct asked_change *ret, struct err *e
 
 struct submission {
     struct input_submit submit;
-    char *queue, *account, *qos; // of submit, owned
     struct asked_terms terms;
-    char *need, *prefer; // the selectors that `submit` points to; owned
-    uint8_t *spec;       // packed JobSpec, owned
+    char *queue, *account, *qos, *reservation; // of submit, owned
+    char *need, *prefer;                       // the selectors that `submit` points to; owned
+    uint8_t *spec;                             // packed JobSpec, owned
     size_t spec_len;
 };
 int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,

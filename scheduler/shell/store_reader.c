@@ -197,7 +197,7 @@ static int find_unplaced(struct store_reader *r, struct job_id array, int64_t el
 int store_find_fate(struct store_reader *r, struct job_id job, int64_t element,
                     struct job_fate *ret, struct err *err)
 {
-#define FATE "SELECT state, attempts_used, array_count, array_begun FROM job WHERE "
+#define FATE "SELECT state, begun, array_count, array_begun FROM job WHERE "
     static const char whole[] = FATE "id = ?1";
     static const char one[] = FATE "array = ?1 AND element = ?2 AND array <> 0"
                                    " ORDER BY id DESC LIMIT 1";
@@ -217,7 +217,7 @@ int store_find_fate(struct store_reader *r, struct job_id job, int64_t element,
         return element == ELEMENT_NONE ? 0 : find_unplaced(r, job, element, ret, err);
     const char *state = (const char *)sqlite3_column_text(stmt, 0);
     bool good = state && job_state_parse(state, &row.state);
-    row.attempts_used = (int32_t)sqlite3_column_int64(stmt, 1);
+    row.begun = sqlite3_column_int64(stmt, 1);
     row.array_count = (int32_t)sqlite3_column_int64(stmt, 2);
     row.array_begun = (int32_t)sqlite3_column_int64(stmt, 3);
     sqlite3_reset(stmt);

@@ -183,6 +183,7 @@ static int upgrade_rules(struct db *db, struct err *err)
     "ALTER TABLE job ADD COLUMN spread INTEGER NOT NULL DEFAULT 0;"          \
     "ALTER TABLE job ADD COLUMN need INTEGER NOT NULL DEFAULT 0;"            \
     "ALTER TABLE job ADD COLUMN prefer INTEGER NOT NULL DEFAULT 0;"          \
+    "ALTER TABLE job ADD COLUMN reservation INTEGER NOT NULL DEFAULT 0;"     \
     "ALTER TABLE placement ADD COLUMN pool TEXT NOT NULL DEFAULT '';"        \
     "ALTER TABLE placement ADD COLUMN cpu_milli INTEGER NOT NULL DEFAULT 0;" \
     "ALTER TABLE placement ADD COLUMN gpu_shares TEXT NOT NULL DEFAULT '';"  \
@@ -204,6 +205,8 @@ static int upgrade_rules(struct db *db, struct err *err)
     "ALTER TABLE job ADD COLUMN array_limit INTEGER NOT NULL DEFAULT 0;"     \
     "ALTER TABLE job ADD COLUMN cancel_if_never INTEGER NOT NULL DEFAULT 0;" \
     "ALTER TABLE job ADD COLUMN array_begun INTEGER NOT NULL DEFAULT 0;"     \
+    "ALTER TABLE job ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;"           \
+    "UPDATE job SET begun = attempts_used > 0;"                              \
     "ALTER TABLE job ADD COLUMN name_key INTEGER NOT NULL DEFAULT 0;"
 
 static const struct store_upgrade upgrades[] = {

@@ -115,6 +115,7 @@ static int check_keys(const json_t *body, struct err *err)
                                         "queue",
                                         "account",
                                         "qos",
+                                        "reservation",
                                         "bind",
                                         "tasks_per_node",
                                         "exclusive",
@@ -469,6 +470,8 @@ static int take_names(const json_t *body, struct submission *sub, struct err *er
         rc = take_name(body, "account", &sub->account, &in->account, err);
     if (rc == 0)
         rc = take_name(body, "qos", &sub->qos, &in->qos, err);
+    if (rc == 0)
+        rc = take_name(body, "reservation", &sub->reservation, &in->reservation, err);
     return rc;
 }
 
@@ -516,6 +519,7 @@ void submission_free(struct submission *s)
     free(s->queue);
     free(s->account);
     free(s->qos);
+    free(s->reservation);
     free(s->need);
     free(s->prefer);
     free(s->terms.depends);

@@ -52,8 +52,16 @@ struct input_submit any_job(struct sim *s)
         .array_count = chance(w, 60) ? between(w, 1, 8) : 0,
         .max_attempts = (int32_t)between(w, 0, 6),
     };
+    if (s->ruled)
+        wish_names(s, &in);
     if (chance(w, s->shared))
         share(w, &in.req);
+    const char *preempting = preempt_any_qos(s);
+    in.qos = preempting ? preempting : in.qos;
+    if (s->reserved && chance(w, 600))
+        in.req.time_limit_ms = spread(w, 1000, 20000);
+    if (s->reserved && chance(w, s->reserved))
+        in.reservation = any_reservation(w);
     in.need = any_selector(w, 80);
     in.prefer = any_selector(w, 80);
     return in;

@@ -22,6 +22,7 @@ void judge_fini(struct sim *s)
     judge_terms_fini(s);
     free(s->judge->promises);
     free(s->judge->cancelled);
+    free(s->judge->stops);
     free(s->judge);
 }
 

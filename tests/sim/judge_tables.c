@@ -50,6 +50,7 @@ void judge_committed(struct sim *s, const struct store_batch *b)
     judge_terms_committed(s, b);
     for (const struct store_slot *slot = b->jobs; slot; slot = slot->hh.next) {
         const struct job *j = slot->row;
+        judge_preempted(s, j);
         struct keeper *k;
         bool over = job_state_ended(j->state) || j->state == JOB_PENDING;
         if (!over || !j->attempt || truth_of(s, j->uid)->forgiven)

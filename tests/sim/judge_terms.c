@@ -30,7 +30,7 @@ static const struct wish *wish_of(struct sim *s, const struct job *j)
 
 static bool row_begun(const struct job *j)
 {
-    return j->attempts_used > 0 || job_state_ended(j->state);
+    return j->begun || job_state_ended(j->state);
 }
 
 static const struct job *element_row(struct sim *s, uint64_t array, int64_t element)

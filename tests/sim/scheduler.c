@@ -229,8 +229,17 @@ static void want_round(struct sim *s, int64_t delay_ms)
 static void step(struct sim *s, const struct input *in)
 {
     judge_clock(s, now_of(s).wall_ms);
-    cluster_step(s->scheduler.cluster, now_of(s), in);
-    cluster_check(s->scheduler.cluster);
+    struct cluster *c = s->scheduler.cluster;
+    bool reserved = s->reserved && in->kind == INPUT_CONTINUE;
+    size_t before = reserved ? cluster_outcome(c)->events_count : 0;
+    cluster_step(c, now_of(s), in);
+    cluster_check(c);
+    if (!reserved)
+        return;
+    const struct outcome *o = cluster_outcome(c);
+    for (size_t i = before; i < o->events_count; i++)
+        if (o->events[i].kind == EVENT_JOB_PLACED)
+            judge_placed(s, &o->events[i]);
 }
 
 void scheduler_input(struct sim *s, const struct input *in)
@@ -266,6 +275,7 @@ static void collect(struct sim *s)
     struct scheduler *sc = &s->scheduler;
     const struct outcome *o = cluster_outcome(sc->cluster);
     struct held_turn *h = xcalloc(1, sizeof *h);
+    judge_decided(s, o, now_of(s).wall_ms);
     if (changed(o)) {
         if (!sc->batch)
             sc->batch = store_batch_new();
@@ -339,10 +349,14 @@ static void look_again(struct sim *s)
     cluster_turn_begin(sc->cluster);
     step(s, &(struct input){.kind = INPUT_CONTINUE});
     const struct outcome *o = cluster_outcome(sc->cluster);
-    for (size_t i = 0; i < o->events_count; i++)
-        if (o->events[i].kind == EVENT_JOB_PLACED)
-            broken(s, "the scheduler rested, though this was possible: %s", o->events[i].text);
+    const char *possible = NULL;
+    for (size_t i = 0; i < o->events_count && !possible; i++)
+        if (o->events[i].kind == EVENT_JOB_PLACED || o->events[i].kind == EVENT_JOB_PREEMPTS)
+            possible = o->events[i].text;
     collect(s);
+    if (possible)
+        broken(s, "the scheduler rested, though this was possible: %s", possible);
+    judge_rested(s);
 }
 
 static void round_now(struct world *w, void *arg, uint64_t n)

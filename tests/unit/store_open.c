@@ -313,7 +313,8 @@ static void test_older_versions_are_brought_up(void **state)
     "ALTER TABLE job DROP COLUMN cpu_milli; ALTER TABLE job DROP COLUMN gpu_milli;"        \
     "ALTER TABLE job DROP COLUMN tasks_per_node; ALTER TABLE job DROP COLUMN exclusive;"   \
     "ALTER TABLE job DROP COLUMN spread; ALTER TABLE job DROP COLUMN need;"                \
-    "ALTER TABLE job DROP COLUMN prefer; ALTER TABLE placement DROP COLUMN pool;"          \
+    "ALTER TABLE job DROP COLUMN prefer; ALTER TABLE job DROP COLUMN reservation;"         \
+    "ALTER TABLE placement DROP COLUMN pool;"                                              \
     "ALTER TABLE placement DROP COLUMN cpu_milli;"                                         \
     "ALTER TABLE placement DROP COLUMN gpu_shares; ALTER TABLE node DROP COLUMN labels;"   \
     "ALTER TABLE node DROP COLUMN gpu_model; ALTER TABLE node DROP COLUMN gpu_memory_mib;" \
@@ -322,7 +323,8 @@ static void test_older_versions_are_brought_up(void **state)
     "ALTER TABLE node DROP COLUMN set_labels; ALTER TABLE job DROP COLUMN depends;"        \
     "ALTER TABLE job DROP COLUMN begin_ms; ALTER TABLE job DROP COLUMN deadline_ms;"       \
     "ALTER TABLE job DROP COLUMN array_limit; ALTER TABLE job DROP COLUMN array_begun;"    \
-    "ALTER TABLE job DROP COLUMN cancel_if_never; ALTER TABLE job DROP COLUMN name_key;"
+    "ALTER TABLE job DROP COLUMN cancel_if_never; ALTER TABLE job DROP COLUMN name_key;"   \
+    "ALTER TABLE job DROP COLUMN begun;"
 
 static void test_version_1_is_brought_up(void **state)
 {
