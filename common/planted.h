@@ -41,6 +41,10 @@
     X(WINDOW_WITHOUT_GRACE, "a job's grace may reach into a reservation")            \
     X(WINDOW_ONCE, "a reservation that is repeated counts once")                     \
     X(FENCE_OWES_NOTHING, "a part ends though another one still needs its fence")    \
+    X(FATE_NOT_DURABLE, "what became of a job is unknown until it is durable")       \
+    X(DEPENDENCY_FORGOTTEN, "a restart forgets what jobs wait for")                  \
+    X(DEADLINE_FORGOTTEN, "a job that runs has no deadline")                         \
+    X(ARRAY_LIMIT_LATE, "one element more lives than the limit of its array")        \
     X(OUTPUT_BEFORE_SYNC, "what an agent says does not wait for its journal")        \
     X(MEMORY_UNCHECKED, "an agent gives out memory that it has not")                 \
     X(PREEMPT_AT_ONCE, "a job is preempted before its QoS's min_run_time")           \

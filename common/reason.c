@@ -54,6 +54,8 @@ void reason_text(const struct reason *r, const char *node, const char *detail, s
             text_addf(ret, "%" PRId64, last);
         } else if (*p == 't')
             text_add_duration_ms(ret, r->a);
+        else if (*p == 'w')
+            text_add_time_ms(ret, r->a);
         else if (*p == 'n')
             text_add(ret, node ? node : "?");
         else if (*p == 'd')

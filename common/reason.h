@@ -2,8 +2,9 @@
 // the API, in `schedctl why` and in the tests.
 //
 // A reason carries up to three numbers; its sentence is made from the template, in which %a, %b and
-// %c stand for them, %t for the first as a duration in ms, %n for a node's name and %d for a free
-// detail (a program's own message); "(s)" is a plural's, after the number before it.
+// %c stand for them, %t for the first as a duration in ms, %w as a time in ms since 1970, %n for a
+// node's name and %d for a free detail (a program's own message); "(s)" is a plural's, after the
+// number before it.
 //
 //     struct reason r = {.code = REASON_RESOURCES, .a = 4, .b = 1};
 //     reason_text(&r, NULL, NULL, &text);      // "waits ..."
@@ -79,6 +80,11 @@
       "waits for nodes that do not exist yet: needs %a task(s) of %b core(s) each; the cluster "  \
       "has room for %c",                                                                          \
       "Add nodes, or cancel it.")                                                                 \
+    X(DEPENDENCY, "dependency", "waits for %d", "")                                               \
+    X(DEPENDENCY_NEVER, "dependency_never", "can never start: %d",                                \
+      "`schedctl job set ID dependency=...` names other jobs to wait for.")                       \
+    X(BEGIN_TIME, "begin_time", "waits for its begin time, %w", "")                               \
+    X(ARRAY_LIMIT, "array_limit", "waits: %a of its elements live, as many as may at once", "")   \
     X(LIMIT_WAIT, "limit_wait", "waits at a limit: %d",                                           \
       "`schedctl limit show` lists what bounds a user, and who uses it.")                         \
     X(LIMIT_TURN, "limit_turn", "waits for its turn: a job before it waits at %d", "")            \
@@ -110,6 +116,12 @@
     X(UNSATISFIABLE_GPUS, "unsatisfiable_gpus",                                                   \
       "can never run: needs %a node(s) with %b GPU(s); the cluster has %c",                       \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                \
+    X(NO_SUCH_DEPENDENCY, "no_such_dependency", "there is no job %d to wait for",                 \
+      "`schedctl jobs --all` lists them.")                                                        \
+    X(DEPENDENCY_IMPOSSIBLE, "dependency_impossible", "could never start: %d",                    \
+      "Name other jobs, or submit with --allow-unsatisfiable.")                                   \
+    X(DEPENDENCY_CYCLE, "dependency_cycle", "would wait for itself: %d",                          \
+      "`schedctl job show` tells what a job waits for.")                                          \
     X(UNSATISFIABLE_RESERVED, "unsatisfiable_reserved",                                           \
       "can never run: each node that could hold it is reserved again before it would have ended", \
       "Ask for a shorter --time.")                                                                \
@@ -160,6 +172,9 @@
     X(CANCELLED, "cancelled", "was cancelled by user %a", "")                                     \
     X(PREEMPTED, "preempted", "was preempted by job %a", "")                                      \
     X(TIME_LIMIT, "time_limit", "reached its time limit of %t", "Ask for more with --time.")      \
+    X(DEADLINE, "deadline", "reached its deadline, %w", "Ask for a later one with --deadline.")   \
+    X(DEADLINE_MISSED, "deadline_missed", "cannot be over by its deadline, %w",                   \
+      "Ask for a later deadline (--deadline) or a shorter time limit (--time).")                  \
     X(RESERVATION_ENDED, "reservation_ended", "had no time limit, and its reservation ended",     \
       "Ask for a time limit with --time.")                                                        \
     X(OUT_OF_MEMORY, "out_of_memory", "task %c was killed: it used %a MiB of %b MiB",             \

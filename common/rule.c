@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define FIELD(kind, m, type, initial, least, most, words, help) \
     {#m, RULE_TYPE_##type, offsetof(struct rule, kind.m), initial, least, most, words, help},
@@ -385,15 +384,6 @@ int rule_set_text(struct rule *r, const struct rule_field *f, const char *text, 
     return rc ? rc : rule_set_number(r, f, v, err);
 }
 
-static void add_at(struct text *ret, int64_t at_ms)
-{
-    char s[64];
-    struct tm tm;
-    time_t at = (time_t)(at_ms / 1000);
-    if (gmtime_r(&at, &tm) && strftime(s, sizeof s, "%Y-%m-%dT%H:%M:%SZ", &tm))
-        text_add(ret, s);
-}
-
 void rule_add_value(const struct rule *r, const struct rule_field *f, struct text *ret)
 {
     if (rule_field_is_text(f)) {
@@ -415,7 +405,7 @@ void rule_add_value(const struct rule *r, const struct rule_field *f, struct tex
     else if (f->type == RULE_TYPE_LIMIT_MIB)
         text_add_size_mib(ret, v);
     else if (f->type == RULE_TYPE_AT)
-        add_at(ret, v);
+        text_add_time_ms(ret, v);
     else
         text_addf(ret, "%" PRId64, v);
 }

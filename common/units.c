@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 int parse_int(const char *s, const char *what, int64_t min, int64_t max, int64_t *ret,
               struct err *err)
@@ -221,4 +222,13 @@ void text_add_duration_ms(struct text *t, int64_t ms)
         text_addf(t, "%s%lld %s", shown ? " " : "", (long long)n, units[i].name);
         shown++;
     }
+}
+
+void text_add_time_ms(struct text *t, int64_t at_ms)
+{
+    char s[64];
+    struct tm tm;
+    time_t at = (time_t)(at_ms / 1000);
+    if (gmtime_r(&at, &tm) && strftime(s, sizeof s, "%Y-%m-%dT%H:%M:%SZ", &tm))
+        text_add(t, s);
 }

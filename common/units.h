@@ -24,5 +24,7 @@ int parse_amount(const char *s, const char *what, int64_t min, int64_t max, int6
 void text_add_milli(struct text *t, int64_t milli);
 // "512 MiB", "1.5 GiB"
 void text_add_size_mib(struct text *t, int64_t mib);
+// "2027-01-04T08:00:00Z": milliseconds since 1970, as UTC.
+void text_add_time_ms(struct text *t, int64_t at_ms);
 // "250 ms", "12 s", "1 h 30 m"
 void text_add_duration_ms(struct text *t, int64_t ms);

@@ -54,6 +54,9 @@ static void print_request(const json_t *job)
     if (get_int(job, "time_limit_ms"))
         text_add_duration_ms(&t, get_int(job, "time_limit_ms"));
     line("time limit", text_str(&t));
+    line("dependency", get_str(job, "dependency"));
+    time_line("begin", job, "begin_at");
+    time_line("deadline", job, "deadline_at");
 }
 
 static void print_array(const json_t *job)
@@ -68,6 +71,8 @@ static void print_array(const json_t *job)
               " failed",
               first, first + count - 1, count - get_int(a, "next"), get_int(a, "live"),
               get_int(a, "failed"));
+    if (get_int(a, "limit"))
+        text_addf(&t, ", at most %" PRId64 " at once", get_int(a, "limit"));
     line("array", text_str(&t));
 }
 

@@ -121,6 +121,8 @@ static const char *kind_word(const struct request_field *field)
         return "a size such as 2GiB";
     case REQUEST_DURATION:
         return "a duration such as 1h30m";
+    case REQUEST_TIME:
+        return "a time such as 2027-01-04T08:00";
     case REQUEST_MAP:
         return "a mapping of names to values";
     case REQUEST_LIST:

@@ -1,6 +1,7 @@
 #include "schedctl/request.h"
 
 #include "common/units.h"
+#include "schedctl/when.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,9 @@ int request_value(const struct request_field *f, const char *text, const char *w
         rc = parse_duration_ms(text, what, &v, err);
         if (!rc && v < f->least)
             rc = fail(err, E_INVALID, "%s \"%.64s\" is too short", what, text);
+        break;
+    case REQUEST_TIME:
+        rc = parse_when(text, what, &v, err);
         break;
     case REQUEST_BOOLEAN:
         return boolean(text, what, ret, err);

@@ -54,8 +54,18 @@
       "on the nodes and in the time of this reservation alone (outside of all)")                   \
     X("hold", "hold", BOOLEAN, 0, 0, 0, "hold", NULL,                                              \
       "wait for `schedctl job release` before it may start")                                       \
-    X("array", "array", STRING, 0, 0, 0, "array", "FIRST-LAST",                                    \
-      "one job for each number; tasks find it in MUSTER_ARRAY_INDEX")                              \
+    X("array", "array", STRING, 0, 0, 0, "array", "FIRST-LAST[%N]",                                \
+      "one job for each number, at most N at once; tasks find it in MUSTER_ARRAY_INDEX")           \
+    X("dependency", "dependency", STRING, 0, 0, 0, "dependency", "LIST",                           \
+      "wait for other jobs: after:ID (to start), afterok:ID (to complete), afternotok:ID (to end " \
+      "otherwise), afterany:ID (to end), singleton (earlier ones of the same name); several: "     \
+      "afterok:12:13,afterany:9_3")                                                                \
+    X("cancel_if_never", "cancel_if_never", BOOLEAN, 0, 0, 0, "cancel-if-never", NULL,             \
+      "cancel it when its dependency can never hold any more, instead of waiting to be changed")   \
+    X("begin_at", "begin", TIME, 0, 0, 0, "begin", "WHEN",                                         \
+      "not before then, as 16:00, 2027-01-04T08:00 or +2h")                                        \
+    X("deadline_at", "deadline", TIME, 0, 0, 0, "deadline", "WHEN",                                \
+      "be over by then: not started if that cannot be any more, and stopped then")                 \
     X("mpi", "mpi", MPI, 0, 0, 0, "mpi", "KIND",                                                   \
       "MPI wire-up: auto (PMIx with more than one task), pmix or none")                            \
     X("on_lost", "on_lost", ON_LOST, 0, 0, 0, "on-lost", "WHAT",                                   \
@@ -81,6 +91,7 @@ enum request_kind {
     REQUEST_SIZE,     // -> MiB
     REQUEST_BYTES,    // a size -> bytes
     REQUEST_DURATION, // -> ms
+    REQUEST_TIME,     // -> ms since 1970
     REQUEST_BOOLEAN,
     REQUEST_STRING,
     REQUEST_MPI,

@@ -19,6 +19,7 @@
     X(job_cancel)         \
     X(job_hold)           \
     X(job_release)        \
+    X(job_set)            \
     X(logs)               \
     X(nodes)              \
     X(node_show)          \

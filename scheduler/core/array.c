@@ -13,6 +13,20 @@ static struct job_uid element_uid(const struct cluster *c, const struct job *arr
     return uid;
 }
 
+bool array_at_limit(const struct job *array)
+{
+    const struct job_terms *t = array->terms;
+    return t && t->array_limit && array->array_live >= t->array_limit + PLANTED(ARRAY_LIMIT_LATE);
+}
+
+// One more has started, or ended without.
+void array_element_begun(struct cluster *c, struct job *array)
+{
+    if (++array->array_begun == array->array_count)
+        depend_tell(c, array);
+    job_mark(c, array);
+}
+
 struct job *array_next_element(struct cluster *c, struct job *array)
 {
     CHECK(array->array_next < array->array_count);
@@ -27,6 +41,10 @@ struct job *array_next_element(struct cluster *c, struct job *array)
     row.reason = (struct reason){0};
     row.class_id.v = 0;
     row.detail = row.verdict_detail = NULL;
+    row.array_begun = 0;
+    struct job_terms terms = {.deadline_ms = array->terms ? array->terms->deadline_ms : 0};
+    TAILQ_INIT(&terms.depends);
+    row.terms = terms.deadline_ms ? &terms : NULL;
     row.started_at_ms = 0;
     meta_mark(c);
     struct job *e = job_add(c, &row);
@@ -36,8 +54,12 @@ struct job *array_next_element(struct cluster *c, struct job *array)
     tally_job(c, e);
     tally_job(c, array);
     job_mark(c, array);
-    if (array->array_next == array->array_count)
+    deadline_watch(c, array);
+    bool all = array->array_next == array->array_count;
+    if (all || array_at_limit(array))
         queue_remove(c, array);
+    if (!all && !array->queued)
+        queue_insert(c, array);
     return e;
 }
 
@@ -48,7 +70,7 @@ void array_element_started(struct cluster *c, struct job *element)
         return;
     array->started_at_ms = c->now.wall_ms;
     job_move(c, array, JOB_RUNNING);
-    if (!array->cancelled)
+    if (!array->cancelled && !terms_wait(array))
         job_set_reason(c, array, (struct reason){0}, NULL);
     emit(c, EVENT_JOB_STARTED, array, NULL, "array %" PRIu64 " runs", array->id.v);
 }
@@ -58,7 +80,7 @@ void array_settle(struct cluster *c, struct job *array)
     if (array->array_live || (array->array_next < array->array_count && !array->cancelled))
         return;
     if (array->cancelled) {
-        job_end(c, array, JOB_CANCELLED, array->verdict, NULL);
+        job_end(c, array, JOB_CANCELLED, array->verdict, array->verdict_detail);
     } else if (array->array_failed) {
         array->exit_code = 1;
         struct reason r = {
@@ -76,18 +98,34 @@ void array_element_ended(struct cluster *c, struct job *element)
     array->array_live--;
     array->array_failed += element->state != JOB_COMPLETED;
     job_mark(c, array);
+    if (!element->begun)
+        array_element_begun(c, array);
+    if (terms_wait(array))
+        terms_changed(c, array);
+    array_settle(c, array);
+}
+
+static void stop_placing(struct cluster *c, struct job *array, struct reason r, const char *detail)
+{
+    array->cancelled = true;
+    job_set_verdict(array, r, detail);
+    tally_job(c, array);
+    deadline_watch(c, array);
+    job_mark(c, array);
+    job_set_reason(c, array, r, detail);
+    if (array->queued)
+        queue_remove(c, array);
+}
+
+void array_cut(struct cluster *c, struct job *array, struct reason r, const char *detail)
+{
+    stop_placing(c, array, r, detail);
     array_settle(c, array);
 }
 
 void array_cancel(struct cluster *c, struct job *array, struct reason r)
 {
-    array->cancelled = true;
-    array->verdict = r;
-    tally_job(c, array);
-    job_mark(c, array);
-    job_set_reason(c, array, r, NULL);
-    if (array->queued)
-        queue_remove(c, array);
+    stop_placing(c, array, r, NULL);
     struct job *j, *next;
     TAILQ_FOREACH_SAFE(j, &c->jobs, live_link, next)
     {

@@ -41,6 +41,7 @@ void job_move(struct cluster *c, struct job *j, enum job_state to)
            job_state_word(to));
     j->state = to;
     tally_job(c, j);
+    deadline_watch(c, j);
     job_mark(c, j);
 }
 
@@ -65,6 +66,12 @@ void job_set_reason(struct cluster *c, struct job *j, struct reason r, const cha
     j->reason = r;
     set_text(&j->detail, detail);
     job_mark(c, j);
+}
+
+void job_set_verdict(struct job *j, struct reason r, const char *detail)
+{
+    j->verdict = r;
+    set_text(&j->verdict_detail, detail);
 }
 
 static bool attempt_prepares(const struct job *j)
@@ -245,6 +252,12 @@ void attempt_started(struct cluster *c, struct job *j, struct placement *p)
     TAILQ_FOREACH(p, &j->parts, job_link)
     if (p->attempt == j->attempt && !p->kill)
         ends_reckon(c, p);
+    if (!j->begun) {
+        j->begun = true;
+        depend_tell(c, j);
+        if (j->array.v)
+            array_element_begun(c, job_find(c, j->array));
+    }
     preempt_started(c, j);
     if (j->array.v)
         array_element_started(c, j);
@@ -360,8 +373,7 @@ void attempt_condemn(struct cluster *c, struct job *j, struct reason r, const ch
             preempt_stopped(c, j);
         return;
     }
-    j->verdict = r;
-    set_text(&j->verdict_detail, detail);
+    job_set_verdict(j, r, detail);
     j->exit_code = exit_code_of(&r);
     job_mark(c, j);
     if (j->state != JOB_STOPPING)

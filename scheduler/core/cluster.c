@@ -4,6 +4,7 @@
 void cluster_step(struct cluster *c, struct now now, const struct input *in)
 {
     c->now = now;
+    terms_due(c);
     switch (in->kind) {
     case INPUT_SUBMIT:
         submit(c, &in->caller, &in->submit);
@@ -11,6 +12,7 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
     case INPUT_CANCEL:
     case INPUT_HOLD:
     case INPUT_RELEASE:
+    case INPUT_JOB_SET:
         job_command(c, in);
         break;
     case INPUT_NODE_DRAIN:
@@ -55,4 +57,5 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
     case INPUT_COUNT:
         CHECK(false);
     }
+    terms_settle(c);
 }

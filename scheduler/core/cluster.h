@@ -64,6 +64,7 @@ enum input_kind {
     INPUT_CANCEL,
     INPUT_HOLD,
     INPUT_RELEASE,
+    INPUT_JOB_SET, // a pending job is changed
     INPUT_NODE_LABEL,
     INPUT_NODE_DRAIN,
     INPUT_NODE_RESUME,
@@ -89,6 +90,15 @@ struct caller {
     bool admin; // may touch others' jobs, nodes
 };
 
+// A dependency as a submission names it, and what the tables say of that job.
+struct depend_asked {
+    enum depend_kind kind;
+    struct job_id job;
+    int64_t element; // ELEMENT_NONE: the job
+    // As of the last turn, durable or not; unknown too for an element that has not been placed.
+    struct job_fate fate;
+};
+
 struct input_submit {
     struct job_uid uid; // random, from the shell
     struct request_id request_id;
@@ -104,6 +114,31 @@ struct input_submit {
     const char *reservation;           // by name; NULL: none
     const char *owner_name;            // as the scheduler's machine knows it, or NULL
     int64_t array_first, array_count;  // count 0: no array
+    int32_t array_limit;               // elements that live at once; 0: all
+    const struct depend_asked *depends;
+    size_t depends_count;
+    int64_t begin_ms, deadline_ms; // wall clock; 0: none
+    bool cancel_if_never;
+    uint64_t name_key; // hash of owner and name
+};
+
+enum {
+    JOB_SET_DEPENDENCY = 1,
+    JOB_SET_BEGIN = 2,
+    JOB_SET_DEADLINE = 4,
+    JOB_SET_ARRAY_LIMIT = 8,
+    JOB_SET_NICE = 16,
+    JOB_SET_TIME_LIMIT = 32,
+};
+
+struct input_job_set {
+    struct job_id job;
+    unsigned what; // JOB_SET_*; the rest stays as it is
+    const struct depend_asked *depends;
+    size_t depends_count;
+    int64_t begin_ms, deadline_ms; // wall clock; 0: none
+    int64_t time_limit_ms;         // 0: none, or the least that limits bring
+    int32_t array_limit, nice;
 };
 
 // An attempt's state as an agent tells it.
@@ -186,7 +221,8 @@ struct input {
     struct caller caller; // of requests
     union {
         struct input_submit submit;
-        struct job_id job; // CANCEL, HOLD, RELEASE
+        struct job_id job; // CANCEL, HOLD, RELEASE, JOB_SET
+        struct input_job_set set;
         struct {
             const char *name;
             const char *reason; // DRAIN, FENCE
@@ -274,41 +310,44 @@ struct effect {
 };
 
 // A fact for the `event` table, or (kind EVENT_NOTE) a line of narration only.
-#define EVENT_TABLE(X)                      \
-    X(NOTE, "note")                         \
-    X(JOB_SUBMITTED, "job_submitted")       \
-    X(JOB_REFUSED, "job_refused")           \
-    X(JOB_PLACED, "job_placed")             \
-    X(JOB_PREPARED, "job_prepared")         \
-    X(JOB_STARTED, "job_started")           \
-    X(JOB_PREEMPTS, "job_preempts")         \
-    X(JOB_STOPPING, "job_stopping")         \
-    X(JOB_CANCEL, "job_cancel")             \
-    X(JOB_REQUEUED, "job_requeued")         \
-    X(JOB_DUE, "job_due")                   \
-    X(JOB_WAITS, "job_waits")               \
-    X(JOB_HELD, "job_held")                 \
-    X(JOB_RELEASED, "job_released")         \
-    X(JOB_ENDED, "job_ended")               \
-    X(PART_PREPARED, "part_prepared")       \
-    X(PART_STARTED, "part_started")         \
-    X(PART_ENDED, "part_ended")             \
-    X(PART_OVER, "part_over")               \
-    X(NODE_JOINED, "node_joined")           \
-    X(NODE_UP, "node_up")                   \
-    X(NODE_UNREACHABLE, "node_unreachable") \
-    X(NODE_REBOOTED, "node_rebooted")       \
-    X(NODE_REFUSED, "node_refused")         \
-    X(NODE_LABELLED, "node_labelled")       \
-    X(NODE_DRAINED, "node_drained")         \
-    X(NODE_RESUMED, "node_resumed")         \
-    X(NODE_FENCED, "node_fenced")           \
-    X(RULE_CREATED, "rule_created")         \
-    X(RULE_CHANGED, "rule_changed")         \
-    X(RULE_REMOVED, "rule_removed")         \
-    X(QUARANTINED, "quarantined")           \
-    X(RECOVERY_HOLD, "recovery_hold")       \
-    X(RECOVERED, "recovered")               \
+#define EVENT_TABLE(X)                         \
+    X(NOTE, "note")                            \
+    X(JOB_SUBMITTED, "job_submitted")          \
+    X(JOB_REFUSED, "job_refused")              \
+    X(JOB_PLACED, "job_placed")                \
+    X(JOB_PREPARED, "job_prepared")            \
+    X(JOB_STARTED, "job_started")              \
+    X(JOB_PREEMPTS, "job_preempts")            \
+    X(JOB_STOPPING, "job_stopping")            \
+    X(JOB_CANCEL, "job_cancel")                \
+    X(JOB_REQUEUED, "job_requeued")            \
+    X(JOB_DUE, "job_due")                      \
+    X(JOB_WAITS, "job_waits")                  \
+    X(JOB_KEPT, "job_kept") /* by its terms */ \
+    X(JOB_READY, "job_ready")                  \
+    X(JOB_CHANGED, "job_changed")              \
+    X(JOB_HELD, "job_held")                    \
+    X(JOB_RELEASED, "job_released")            \
+    X(JOB_ENDED, "job_ended")                  \
+    X(PART_PREPARED, "part_prepared")          \
+    X(PART_STARTED, "part_started")            \
+    X(PART_ENDED, "part_ended")                \
+    X(PART_OVER, "part_over")                  \
+    X(NODE_JOINED, "node_joined")              \
+    X(NODE_UP, "node_up")                      \
+    X(NODE_UNREACHABLE, "node_unreachable")    \
+    X(NODE_REBOOTED, "node_rebooted")          \
+    X(NODE_REFUSED, "node_refused")            \
+    X(NODE_LABELLED, "node_labelled")          \
+    X(NODE_DRAINED, "node_drained")            \
+    X(NODE_RESUMED, "node_resumed")            \
+    X(NODE_FENCED, "node_fenced")              \
+    X(RULE_CREATED, "rule_created")            \
+    X(RULE_CHANGED, "rule_changed")            \
+    X(RULE_REMOVED, "rule_removed")            \
+    X(QUARANTINED, "quarantined")              \
+    X(RECOVERY_HOLD, "recovery_hold")          \
+    X(RECOVERED, "recovered")                  \
     X(STARTED, "scheduler_started")
 
 enum event_kind {

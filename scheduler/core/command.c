@@ -85,6 +85,8 @@ void job_command(struct cluster *c, const struct input *in)
         cancel(c, in, j);
     else if (in->kind == INPUT_HOLD)
         hold(c, in, j);
+    else if (in->kind == INPUT_JOB_SET)
+        job_set(c, &in->caller, j, &in->set);
     else
         release(c, in, j);
 }

@@ -28,6 +28,13 @@ static void add_cores(struct text *t, const char *name, const struct coreset *s)
     text_add_coreset(t, s);
 }
 
+static void add_depends(struct text *t, const char *name, const struct job *row)
+{
+    AUTO(text) struct text list = {0};
+    terms_depends_text(row, &list);
+    add_str(t, name, text_str(&list));
+}
+
 static void add_shares(struct text *t, const char *name, const struct gpu_shares *s)
 {
     AUTO(text) struct text list = {0};
@@ -36,6 +43,8 @@ static void add_shares(struct text *t, const char *name, const struct gpu_shares
 }
 
 #define DUMP_I64(name, member) add_i64(t, #name, (int64_t)row->member);
+#define DUMP_TERM(name, member) add_i64(t, #name, row->terms ? (int64_t)row->terms->member : 0);
+#define DUMP_DEPENDS(name, member) add_depends(t, #name, row);
 #define DUMP_STR(name, member) add_str(t, #name, row->member);
 #define DUMP_TEXT(name, member) add_str(t, #name, row->member);
 #define DUMP_HASH(name, member) add_hash(t, #name, &row->member);

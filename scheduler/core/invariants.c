@@ -309,6 +309,9 @@ void cluster_check(const struct cluster *c)
     {
         check_job(c, j);
         queued += j->queued;
+        in_queue += terms_wait(j);
+        CHECK(!terms_wait(j) || (j->queued && !j->in_class && !j->class_id.v));
+        CHECK(!j->terms || !j->terms->changed);
     }
     struct job_class *k;
     struct class_order *queue = &((struct cluster *)c)->queue;

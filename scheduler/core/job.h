@@ -17,6 +17,7 @@
 #include "common/reason.h"
 #include "scheduler/core/placement.h"
 #include "scheduler/core/selector.h"
+#include "scheduler/core/terms.h"
 #include "scheduler/core/wait.h"
 
 #include <bsd/sys/tree.h>
@@ -103,6 +104,7 @@ struct job {
     bool held;
     bool allow_unsatisfiable;
     bool cancelled; // durable wish: beats any requeue
+    bool begun;     // a task of it has started, in any attempt
 
     enum job_state state;
     uint32_t attempt;      // number of the newest attempt; 0: none yet
@@ -114,6 +116,9 @@ struct job {
     char *verdict_detail;  // owned
     int64_t submitted_at_ms, started_at_ms, ended_at_ms; // wall clock; 0: not yet
 
+    struct job_terms *terms; // dependencies, times, limits; NULL: none; owned
+    uint64_t name_key;       // hash of owner and name; 0: not known
+
     struct class_id class_id; // whose reason is its own while it waits; 0: it is not in the queue
 
     // Arrays. count > 0: this record is an array. array.v > 0: this is an element of that job.
@@ -124,6 +129,7 @@ struct job {
     int32_t array_next;   // elements [0, next) have become jobs
     int32_t array_live;   // of these, not ended
     int32_t array_failed; // ended otherwise than completed
+    int32_t array_begun;  // have started, or ended without
 
     // Not stored: rebuilt.
     int64_t not_before_ms;       // boot clock: a requeued job waits until then
@@ -145,7 +151,8 @@ struct job {
 // before its next one.
 int job_age_order(const struct job *a, const struct job *b);
 
-// The stored columns: name, kind (I64 any integer or bool, SPEC, REQID, STR), member.
+// The stored columns: name, kind (I64 any integer or bool, HASH, STR, STATE, REASON; TERM an
+// integer or bool of its terms, DEPENDS those), member.
 #define JOB_COLUMNS(X)                               \
     X(id, I64, id.v)                                 \
     X(uid, I64, uid.v)                               \
@@ -207,4 +214,12 @@ int job_age_order(const struct job *a, const struct job *b);
     X(queue, I64, queue.v)                           \
     X(account, I64, account.v)                       \
     X(user, I64, user.v)                             \
-    X(qos, I64, qos.v)
+    X(qos, I64, qos.v)                               \
+    X(depends, DEPENDS, terms)                       \
+    X(begin_ms, TERM, begin_ms)                      \
+    X(deadline_ms, TERM, deadline_ms)                \
+    X(array_limit, TERM, array_limit)                \
+    X(cancel_if_never, TERM, cancel_if_never)        \
+    X(array_begun, I64, array_begun)                 \
+    X(begun, I64, begun)                             \
+    X(name_key, I64, name_key)

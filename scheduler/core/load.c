@@ -121,7 +121,10 @@ int cluster_load_job(struct cluster *c, const struct job *row, struct err *err)
         (row->req.prefer.v && !selector_find(c, row->req.prefer)))
         return fail(err, E_CORRUPT, "job %" PRIu64 " names a selector that is not there",
                     row->id.v);
-    rejoin(c, job_add(c, row));
+    struct job *j = job_add(c, row);
+    while (PLANTED(DEPENDENCY_FORGOTTEN) && j->terms && !TAILQ_EMPTY(&j->terms->depends))
+        depend_drop(c, TAILQ_FIRST(&j->terms->depends));
+    rejoin(c, j);
     placing_count(c, &row->req, 1);
     return 0;
 }
@@ -168,6 +171,7 @@ void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t no
     for (size_t i = 0; i < c->nodes_count; i++)
         start_node(c, c->nodes[i], same_boot);
     drop_lost_waits(c);
+    terms_start(c);
     preempt_load(c);
     struct job *j, *next;
     TAILQ_FOREACH(j, &c->jobs, live_link)
@@ -181,5 +185,7 @@ void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t no
         if (j->state != JOB_PENDING && !j->array_count)
             attempt_settle(c, j);
     }
+    terms_due(c);
+    terms_settle(c);
     c->pass_wanted = true;
 }

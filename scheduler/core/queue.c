@@ -1,5 +1,5 @@
 // The queue: pending jobs in their classes, the classes by the rank of their first jobs; and beside
-// them the delayed, which may not be placed before a time.
+// them the delayed, which may not be placed before a time, and those whose terms keep them waiting.
 #include "scheduler/core/state.h"
 
 static int compare(int64_t a, int64_t b)
@@ -29,6 +29,8 @@ void queue_insert(struct cluster *c, struct job *j)
     CHECK(!j->queued && !j->cancelled &&
           (j->array_count ? j->array_next < j->array_count : j->state == JOB_PENDING));
     j->queued = true;
+    if (terms_keep(c, j))
+        return;
     if (j->not_before_ms > c->now.boot_ms) {
         RB_INSERT(job_delayed, &c->delayed, j);
         wake_by(c, j->not_before_ms);
@@ -45,6 +47,8 @@ void queue_remove(struct cluster *c, struct job *j)
     pass_forget(c, j);
     if (j->in_class)
         class_leave(c, j);
+    else if (terms_wait(j))
+        terms_release(c, j);
     else
         RB_REMOVE(job_delayed, &c->delayed, j);
     j->queued = false;

@@ -39,6 +39,8 @@ void job_end(struct cluster *c, struct job *j, enum job_state state, struct reas
         j->exit_code = 0;
     emit(c, EVENT_JOB_ENDED, j, NULL, "job %s %s%s%s", job_label(c, j), job_state_word(state),
          r.code ? ": " : "", r.code ? reason_say(c, &r, detail) : "");
+    terms_leave(c, j);
+    depend_tell(c, j);
     if (j->array.v)
         array_element_ended(c, j);
     forget_if_done(c, j);
@@ -77,7 +79,8 @@ static enum job_state end_state(const struct reason *verdict)
 {
     if (verdict->code == REASON_CANCELLED || verdict->code == REASON_PREEMPTED)
         return JOB_CANCELLED;
-    if (verdict->code == REASON_TIME_LIMIT || verdict->code == REASON_RESERVATION_ENDED)
+    if (verdict->code == REASON_TIME_LIMIT || verdict->code == REASON_DEADLINE ||
+        verdict->code == REASON_RESERVATION_ENDED)
         return JOB_TIMED_OUT;
     return is_loss(verdict->code) ? JOB_LOST : JOB_FAILED;
 }

@@ -33,6 +33,12 @@ enum {
 };
 
 TAILQ_HEAD(job_list, job);
+RB_HEAD(terms_begins, job_terms);
+RB_HEAD(terms_deadlines, job_terms);
+int terms_begin_order(const struct job_terms *a, const struct job_terms *b);
+int terms_deadline_order(const struct job_terms *a, const struct job_terms *b);
+RB_PROTOTYPE(terms_begins, job_terms, begin_link, terms_begin_order)
+RB_PROTOTYPE(terms_deadlines, job_terms, deadline_link, terms_deadline_order)
 RB_HEAD(job_delayed, job);
 RB_PROTOTYPE(job_delayed, job, queue_link, job_delayed_order)
 RB_HEAD(placement_ends, placement);
@@ -115,6 +121,17 @@ struct cluster {
     struct preempting preempt;  // who is stopped for whom: preempt.c
     struct windows windows;     // reservations of the operators: window.c
     struct selector *selectors_by_id, *selectors_by_text;
+
+    // What jobs wait for beside room: terms.h.
+    struct {
+        struct awaited *awaited;          // who waits for whom: depend.c
+        struct same_name *names;          // of singletons: singleton.c
+        struct terms_begins begins;       // those that wait for their begin, by it
+        struct terms_deadlines deadlines; // by when something is to be done
+        struct pointers changed;          // jobs to be looked at when the step ends
+        bool started;
+        uint64_t searches; // for cycles
+    } terms;
 
     // Which nodes gained room: grown.c.
     struct {
@@ -299,6 +316,7 @@ int32_t port_find(const struct cluster *c, const struct node *n);
 // The job machine: attempt.c, settle.c.
 void job_move(struct cluster *c, struct job *j, enum job_state to);
 void job_set_reason(struct cluster *c, struct job *j, struct reason r, const char *detail);
+void job_set_verdict(struct job *j, struct reason r, const char *detail);
 void attempt_place(struct cluster *c, struct job *j, const struct fit_node *nodes, size_t count,
                    int32_t port);
 void attempt_launch_part(struct cluster *c, struct job *j, struct placement *p);
@@ -320,7 +338,63 @@ struct job *array_next_element(struct cluster *c, struct job *array);
 void array_element_started(struct cluster *c, struct job *element);
 void array_element_ended(struct cluster *c, struct job *element);
 void array_cancel(struct cluster *c, struct job *array, struct reason r);
+// One more of it has started, or ended without.
+void array_element_begun(struct cluster *c, struct job *array);
+bool array_at_limit(const struct job *array); // as many of it live as may at once
+// No more of it is started; what runs goes on.
+void array_cut(struct cluster *c, struct job *array, struct reason r, const char *detail);
 void array_settle(struct cluster *c, struct job *array);
+
+// Terms: terms.c.
+void terms_enter(struct cluster *c, struct job *j); // it lives, and is in the tables
+void terms_leave(struct cluster *c, struct job *j); // it has ended
+// The terms alone, of a job that goes on.
+void terms_attach(struct cluster *c, struct job *j);
+void terms_detach(struct cluster *c, struct job *j);
+// Do its terms keep it out of its class? Then it waits with them until terms_release().
+bool terms_keep(struct cluster *c, struct job *j);
+void terms_release(struct cluster *c, struct job *j);
+bool terms_wait(const struct job *j);
+bool terms_never(const struct job *j); // it waits for what can never hold
+// It is looked at when the step ends.
+void terms_changed(struct cluster *c, struct job *j);
+// At the begin and at the end of each step.
+void terms_due(struct cluster *c);
+void terms_settle(struct cluster *c);
+// Boot clock: when the next time of a job's terms comes; INT64_MAX: never.
+int64_t terms_wake_ms(const struct cluster *c);
+void terms_start(struct cluster *c);
+void terms_fini(struct cluster *c);
+// depend.c
+void depend_link(struct cluster *c, struct job *j);
+void depend_unlink(struct cluster *c, struct job *j);
+void depend_drop(struct cluster *c, struct depend *d); // it holds
+// It has started or ended: those that wait for it hear of it.
+void depend_tell(struct cluster *c, const struct job *j);
+// "job 12 did not complete"
+void depend_add_never(const struct depend *d, struct text *ret);
+// What of this does not hold yet, appended; what is wrong with it otherwise.
+enum reason_code depend_judge(struct cluster *c, const struct depend_asked *asked, size_t count,
+                              bool allow_never, struct depend_list *ret, struct text *wrong);
+void depend_start(struct cluster *c);
+// singleton.c: the first job of its owner's and name that lives, if it was submitted before it.
+const struct job *singleton_before(const struct cluster *c, const struct job *j);
+void singleton_enter(struct cluster *c, struct job *j);
+void singleton_leave(struct cluster *c, struct job *j);
+void singleton_changed(struct cluster *c, struct job *j); // it may wait so now, or not any more
+void singleton_start(struct cluster *c);
+void singleton_fini(struct cluster *c);
+// job_set.c
+void job_set(struct cluster *c, const struct caller *who, struct job *j,
+             const struct input_job_set *in);
+// deadline.c: after each change of what waits or runs of it.
+void deadline_watch(struct cluster *c, struct job *j);
+void deadline_unwatch(struct cluster *c, struct job *j);
+void deadline_due(struct cluster *c);
+int64_t deadline_next_ms(const struct cluster *c); // wall clock; INT64_MAX: never
+// Could it, begun at its begin or now, not be over by then?
+bool deadline_missed(const struct cluster *c, int64_t begin_ms, int64_t time_limit_ms,
+                     int64_t deadline_ms);
 
 // Requests: command.c. Nodes by operators: node_command.c.
 void job_command(struct cluster *c, const struct input *in);

@@ -21,6 +21,8 @@ static const char *malformed(const struct cluster *c, const struct input_submit 
         return "nice must be -1000000 to 1000000";
     if (in->array_count < 0 || in->array_count > JOB_ARRAY_MAX || in->array_first < 0)
         return "an array has at most 1000000 elements";
+    if (in->array_limit && !in->array_count)
+        return "a limit of elements is for arrays";
     if (in->uid.v == 0 || job_find_uid(c, in->uid))
         return "the uid is taken";
     return NULL;
@@ -48,6 +50,7 @@ static struct job row_of(const struct cluster *c, const struct input_submit *in,
         .held = in->held,
         .allow_unsatisfiable = in->allow_unsatisfiable,
         .submitted_at_ms = c->now.wall_ms,
+        .name_key = in->name_key,
         .array_first = in->array_first,
         .array_count = (int32_t)in->array_count,
         .reason = {.code = in->held ? REASON_HELD : REASON_PRIORITY},
@@ -86,6 +89,35 @@ static void narrate(struct cluster *c, const struct job *j)
          j->held ? ", held" : "");
 }
 
+// Its terms; false: they have been refused.
+static bool terms_take(struct cluster *c, const struct caller *who, const struct input_submit *in,
+                       const struct request *req, struct job_terms **ret)
+{
+    AUTO(text) struct text wrong = {0};
+    struct job_terms *t = terms_new();
+    struct reason r = {.a = in->deadline_ms};
+    t->begin_ms = in->begin_ms;
+    t->deadline_ms = in->deadline_ms;
+    t->array_limit = in->array_limit;
+    t->cancel_if_never = in->cancel_if_never;
+    r.code = depend_judge(c, in->depends, in->depends_count, in->allow_unsatisfiable, &t->depends,
+                          &wrong);
+    if (terms_wrong(t)) {
+        r.code = REASON_BAD_REQUEST;
+        text_clear(&wrong);
+        text_add(&wrong, terms_wrong(t));
+    }
+    if (!r.code && deadline_missed(c, in->begin_ms, req->time_limit_ms, in->deadline_ms))
+        r.code = REASON_DEADLINE_MISSED;
+    bool any = !TAILQ_EMPTY(&t->depends) || t->begin_ms || t->deadline_ms || t->array_limit;
+    if (!any || r.code)
+        terms_free(TAKE(t));
+    *ret = t;
+    if (r.code)
+        reply_refuse(c, who, r, text_str(&wrong));
+    return !r.code;
+}
+
 void submit(struct cluster *c, const struct caller *who, const struct input_submit *in)
 {
     if (c->meta.recovery_hold) {
@@ -113,6 +145,9 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
     struct member *m;
     if (!admit(c, who, in, &req, &m))
         return;
+    struct job_terms *terms;
+    if (!terms_take(c, who, in, &req, &terms))
+        return;
     wrong = selector_get(c, in->need, &req.need);
     if (!wrong)
         wrong = selector_prefer(c, in->prefer, &req.prefer);
@@ -130,11 +165,14 @@ void submit(struct cluster *c, const struct caller *who, const struct input_subm
         selector_forget_unused(c, req.need);
         selector_forget_unused(c, req.prefer);
         reply_refuse(c, who, r, wrong);
+        terms_free(terms);
         return;
     }
+    row.terms = terms;
     row.id.v = c->meta.next_job++;
     meta_mark(c);
     struct job *j = job_add(c, &row);
+    terms_free(terms);
     tally_job(c, j);
     job_mark(c, j);
     placing_count(c, &j->req, j->array_count ? j->array_count : 1);

@@ -72,6 +72,7 @@ struct job *job_add(struct cluster *c, const struct job *row)
     struct job *j = xmemdup(row, sizeof *row);
     j->detail = row->detail ? xstrdup(row->detail) : NULL;
     j->verdict_detail = row->verdict_detail ? xstrdup(row->verdict_detail) : NULL;
+    j->terms = terms_copy(row->terms, NULL);
     TAILQ_INIT(&j->parts);
     j->queued = j->dirty = j->tallied_running = false;
     j->tallied_submitted = 0;
@@ -91,12 +92,15 @@ struct job *job_add(struct cluster *c, const struct job *row)
         index_add(&c->jobs_by_request, j, hash_request);
     selector_hold(c, j->req.need);
     selector_hold(c, j->req.prefer);
+    terms_enter(c, j);
     return j;
 }
 
 static void job_free(struct cluster *c, struct job *j)
 {
     CHECK(TAILQ_EMPTY(&j->parts) && !j->queued);
+    if (!job_state_ended(j->state)) // the cluster goes
+        terms_leave(c, j);
     TAILQ_REMOVE(&c->jobs, j, live_link);
     index_remove(&c->jobs_by_id, j, hash_id);
     index_remove(&c->jobs_by_uid, j, hash_uid);
@@ -104,6 +108,7 @@ static void job_free(struct cluster *c, struct job *j)
         index_remove(&c->jobs_by_request, j, hash_request);
     free(j->detail);
     free(j->verdict_detail);
+    terms_free(j->terms);
     free(j);
 }
 
@@ -209,6 +214,8 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
     TAILQ_INIT(&c->jobs);
     RB_INIT(&c->queue);
     RB_INIT(&c->delayed);
+    RB_INIT(&c->terms.begins);
+    RB_INIT(&c->terms.deadlines);
     RB_INIT(&c->ends);
     TAILQ_INIT(&c->told);
     TAILQ_INIT(&c->classes);
@@ -247,6 +254,7 @@ void cluster_free(struct cluster *c)
     index_free(&c->jobs_by_id);
     index_free(&c->jobs_by_uid);
     index_free(&c->jobs_by_request);
+    terms_fini(c);
     rules_fini(c);
     free(c->nodes);
     free(c->fit_scratch);

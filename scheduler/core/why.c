@@ -303,6 +303,8 @@ void cluster_why(struct cluster *c, struct now now, const struct job *j, struct 
         find_holders(c, &j->req, ret);
     if (ret->verdict != WHY_NEVER)
         look_at_limits(c, j, ret);
+    if (terms_never(j))
+        ret->verdict = WHY_NEVER;
     if (j->held && ret->verdict != WHY_NEVER)
         ret->verdict = WHY_HELD;
 }

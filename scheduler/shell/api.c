@@ -150,23 +150,49 @@ static bool has_room(struct server *s, const struct http_req *r)
     return false;
 }
 
-// The job that an earlier submission with this request id made, ended ones too; 0: none. The answer
-// "none" must be sure: without it nothing is made.
-static int find_request(struct server *s, struct request_id id, struct job_id *ret, struct err *err)
+// What a submission asks of the tables must be sure: without it nothing is made.
+static int main_reader(struct server *s, struct store_reader **ret, struct err *err)
 {
     static struct store_reader *reader;
+    int rc = reader ? 0 : store_reader_open(s->dir, &reader, err);
+    *ret = reader;
+    return rc;
+}
+
+// The job that an earlier submission with this request id made, ended ones too; 0: none.
+static int find_request(struct server *s, struct request_id id, struct job_id *ret, struct err *err)
+{
+    struct store_reader *reader;
     *ret = (struct job_id){0};
     if (!id.hi && !id.lo)
         return 0;
-    int rc = reader ? 0 : store_reader_open(s->dir, &reader, err);
+    int rc = main_reader(s, &reader, err);
     return rc ? rc : store_find_request(reader, id, ret, err);
+}
+
+int api_fates(struct server *s, struct depend_asked *asked, size_t count, struct err *err)
+{
+    struct store_reader *reader;
+    int rc = count ? main_reader(s, &reader, err) : 0;
+    for (size_t i = 0; !rc && i < count; i++) {
+        struct depend_asked *a = &asked[i];
+        struct job_fate array;
+        if (a->kind == DEPEND_SINGLETON || turn_fate(s, a->job, a->element, &a->fate))
+            continue;
+        rc = store_find_fate(reader, a->job, a->element, &a->fate, err);
+        // An element that has not been placed never is if its array has ended.
+        if (!rc && !a->fate.known && turn_fate(s, a->job, ELEMENT_NONE, &array) && array.ended)
+            a->fate = (struct job_fate){.known = true, .begun = true, .ended = true};
+    }
+    return rc;
 }
 
 void api_admit(struct server *s, struct http_req *r, struct submission *sub)
 {
     struct err err;
     struct job_id known;
-    if (find_request(s, sub->submit.request_id, &known, &err)) {
+    if (find_request(s, sub->submit.request_id, &known, &err) ||
+        api_fates(s, sub->terms.depends, sub->terms.depends_count, &err)) {
         log_error("store", "question", "%s", err.message);
         api_error(s, r->handle, 500, errcode_word(err.code), err.message, "");
         return;
@@ -229,6 +255,27 @@ static void list_jobs(struct server *s, struct http_req *r)
     read_start(q);
 }
 
+static void job_change(struct server *s, const struct http_req *r, struct job_id job)
+{
+    struct err err = {0};
+    struct asked_change change;
+    json_t *body = api_body(s, r);
+    if (!body)
+        return;
+    int rc = translate_change(body, &change, &err);
+    json_decref(body);
+    if (!rc)
+        rc = api_fates(s, change.terms.depends, change.terms.depends_count, &err);
+    struct input in = {.kind = INPUT_JOB_SET, .caller = api_caller(r), .set = change.set};
+    in.set.job = job;
+    if (rc)
+        api_error(s, r->handle, rc == E_INVALID ? 400 : 500, errcode_word(err.code), err.message,
+                  "");
+    else
+        turn_input(s, &in);
+    free(change.terms.depends);
+}
+
 // A verb on a job whose number has been found.
 static void job_verb(struct read *q)
 {
@@ -239,6 +286,8 @@ static void job_verb(struct read *q)
                   "Act on the whole array.");
     } else if (r && q->ended && !cluster_job(s->cluster, q->job)) {
         api_error(s, q->handle, 409, "job_ended", "the job has already ended", "");
+    } else if (r && q->verb == INPUT_JOB_SET) {
+        job_change(s, r, q->job);
     } else if (r) {
         struct input in = {
             .kind = (enum input_kind)q->verb, .caller = api_caller(r), .job = q->job};
@@ -292,6 +341,7 @@ static void job_question(struct server *s, struct http_req *r, const char *name,
         {"cancel", "POST", READ_RESOLVE, INPUT_CANCEL},
         {"hold", "POST", READ_RESOLVE, INPUT_HOLD},
         {"release", "POST", READ_RESOLVE, INPUT_RELEASE},
+        {"set", "POST", READ_RESOLVE, INPUT_JOB_SET},
     };
     struct err err;
     struct metrics_question metrics = {.task = -1};

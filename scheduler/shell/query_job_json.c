@@ -150,6 +150,7 @@ static void add_array(const struct job *j, struct text *t)
         put_int(t, "next", j->array_next);
         put_int(t, "live", j->array_live);
         put_int(t, "failed", j->array_failed);
+        put_int_or_null(t, "limit", j->terms ? j->terms->array_limit : 0);
         text_addc(t, '}');
     } else {
         put_null(t, "array");
@@ -169,6 +170,15 @@ static void add_shape(const struct job *j, sqlite3_stmt *row, struct text *t)
     put_bool(t, "spread", j->req.spread);
     put_str(t, "constraint", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + NEED));
     put_str(t, "prefer", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + PREFER));
+}
+
+static void add_terms(const struct job *j, struct text *t)
+{
+    AUTO(text) struct text list = {0};
+    terms_depends_text(j, &list);
+    put_str(t, "dependency", list.len ? text_str(&list) : NULL);
+    put_int_or_null(t, "begin_at", j->terms ? j->terms->begin_ms : 0);
+    put_int_or_null(t, "deadline_at", j->terms ? j->terms->deadline_ms : 0);
 }
 
 static void add_request(const struct job *j, struct text *t)
@@ -215,6 +225,7 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
         goto out;
     add_request(&j, t);
     add_shape(&j, row, t);
+    add_terms(&j, t);
     query_why_json(r, row, &j, t);
     add_array(&j, t);
     put_str(t, "cwd", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + CWD));

@@ -89,7 +89,8 @@ static bool waits_in_class(const struct found *job)
 static bool is_pending(enum event_kind kind)
 {
     return kind == EVENT_JOB_SUBMITTED || kind == EVENT_JOB_RELEASED || kind == EVENT_JOB_HELD ||
-           kind == EVENT_JOB_REQUEUED || kind == EVENT_JOB_DUE;
+           kind == EVENT_JOB_REQUEUED || kind == EVENT_JOB_DUE || kind == EVENT_JOB_READY ||
+           kind == EVENT_JOB_CHANGED;
 }
 
 // What an element's array did before the element had a record of its own; 0: it is of none.
@@ -150,6 +151,8 @@ static int answer(struct store_reader *r, struct job_id id, int64_t at_ms, struc
         put_answer(t, id, "not_submitted", &job, "it had not been submitted");
     else if (!rc && waits_in_class(&job))
         rc = answer_waiting(r, id, at_ms, &job, t, err);
+    else if (!rc && job.kind == EVENT_JOB_KEPT)
+        put_answer(t, id, "pending", &job, sentence(text_str(&job.text)));
     else if (!rc)
         put_answer(t, id,
                    is_pending(job.kind)          ? "pending"

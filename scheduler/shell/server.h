@@ -63,6 +63,9 @@ struct store_batch *turn_batch(struct server *s);
 // Did this request make a job of which the row is not durable yet? The core may have forgotten it
 // by then: it may have ended. It is answered with that job when the row is durable.
 bool turn_asked_before(struct server *s, struct request_id request, uint64_t reply_to);
+// The newest that is known of the job from turns whose rows are not durable yet; element
+// ELEMENT_NONE: the job itself. False: nothing.
+bool turn_fate(struct server *s, struct job_id job, int64_t element, struct job_fate *ret);
 void turn_stop(struct server *s);
 
 // ---- http.c: requests and links ----
@@ -89,8 +92,25 @@ void link_frame(struct server *s, uint64_t link, const uint8_t *bytes, size_t le
 void link_close(struct server *s, uint64_t link);
 
 // ---- translate.c ----
+// What a request says of terms; `depends` is owned.
+struct asked_terms {
+    struct depend_asked *depends;
+    size_t depends_count;
+    int64_t begin_ms, deadline_ms;
+    bool cancel_if_never;
+};
+int translate_terms(const json_t *body, struct asked_terms *ret, struct err *err);
+
+// A change of a pending job, POST /v1/jobs/ID/set; `terms.depends` is owned.
+struct asked_change {
+    struct asked_terms terms;
+    struct input_job_set set;
+};
+int translate_change(const json_t *body, struct asked_change *ret, struct err *err);
+
 struct submission {
     struct input_submit submit;
+    struct asked_terms terms;
     char *queue, *account, *qos, *reservation; // of submit, owned
     char *need, *prefer;                       // the selectors that `submit` points to; owned
     uint8_t *spec;                             // packed JobSpec, owned
@@ -129,6 +149,8 @@ int rule_order_input(const struct cluster *c, const struct rule_order *o, struct
 bool api_is_admin(const struct http_req *r);
 // The refusal as an error object; returns its HTTP status.
 int api_refusal(const struct cluster *c, const struct effect *reply, struct text *ret);
+// What the tables and the turns on their way to them say of the jobs that these wait for.
+int api_fates(struct server *s, struct depend_asked *asked, size_t count, struct err *err);
 // Makes the job of a submission, once for its request id, and answers.
 void api_admit(struct server *s, struct http_req *r, struct submission *sub);
 // Answers a request for output; job: the durable answer about it.

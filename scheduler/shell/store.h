@@ -96,6 +96,11 @@ int store_find_request(struct store_reader *r, struct request_id id, struct job_
 int store_find_job(struct store_reader *r, const char *name, struct job_id *ret,
                    bool *ret_element_pending, struct err *err);
 
+// What has become of a job, or of an array's element; ret->known false: there is no such job, or
+// the element has not been placed.
+int store_find_fate(struct store_reader *r, struct job_id job, int64_t element,
+                    struct job_fate *ret, struct err *err);
+
 struct job_filter {
     int64_t uid;         // -1: any
     const char *state;   // "pending", ... or "live" or "ended" or NULL: all

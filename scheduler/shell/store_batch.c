@@ -56,6 +56,7 @@ static void add_job(struct store_batch *b, const struct job *from)
     struct job *row = slot_row(b, &b->jobs, from->id.v, sizeof *row);
     *row = *from;
     row->detail = arena_strdup(&b->arena, from->detail);
+    row->terms = terms_copy(from->terms, &b->arena);
     row->verdict_detail = arena_strdup(&b->arena, from->verdict_detail);
 }
 

@@ -234,6 +234,8 @@ static const char *job_wrong(const struct load *l, const struct job *j)
         return wrong;
     if (r->lease_ms < 0)
         return "lease_ms";
+    if (terms_wrong(j->terms))
+        return terms_wrong(j->terms);
     if (j->array_count < 0 || j->array_count > JOB_ARRAY_MAX || j->array_next < 0 ||
         j->array_next > j->array_count || j->array_live < 0)
         return "array_count";

@@ -180,3 +180,49 @@ int store_find_job(struct store_reader *r, const char *name, struct job_id *ret,
     *ret_element_pending = false;
     return 0;
 }
+
+// An element that has not been placed never is if its array has ended.
+static int find_unplaced(struct store_reader *r, struct job_id array, int64_t element,
+                         struct job_fate *ret, struct err *err)
+{
+    static const char sql[] = "SELECT id FROM job WHERE id = ?1 AND NOT" SQL_LIVE
+                              "AND ?2 >= array_first AND ?2 < array_first + array_count";
+    int64_t id;
+    int rc = look_up(r, sql, (int64_t)array.v, element, &id, err);
+    if (rc > 0)
+        *ret = (struct job_fate){.known = true, .begun = true, .ended = true};
+    return rc < 0 ? rc : 0;
+}
+
+int store_find_fate(struct store_reader *r, struct job_id job, int64_t element,
+                    struct job_fate *ret, struct err *err)
+{
+#define FATE "SELECT state, begun, array_count, array_begun FROM job WHERE "
+    static const char whole[] = FATE "id = ?1";
+    static const char one[] = FATE "array = ?1 AND element = ?2 AND array <> 0"
+                                   " ORDER BY id DESC LIMIT 1";
+#undef FATE
+    sqlite3_stmt *stmt;
+    struct job row = {0};
+    int rc = db_stmt(&r->db, element == ELEMENT_NONE ? whole : one, &stmt, err);
+    *ret = (struct job_fate){0};
+    if (rc)
+        return rc;
+    sqlite3_bind_int64(stmt, 1, (int64_t)job.v);
+    if (element != ELEMENT_NONE)
+        sqlite3_bind_int64(stmt, 2, element);
+    if ((rc = db_step(&r->db, stmt, err)) < 0)
+        return rc;
+    if (!rc)
+        return element == ELEMENT_NONE ? 0 : find_unplaced(r, job, element, ret, err);
+    const char *state = (const char *)sqlite3_column_text(stmt, 0);
+    bool good = state && job_state_parse(state, &row.state);
+    row.begun = sqlite3_column_int64(stmt, 1);
+    row.array_count = (int32_t)sqlite3_column_int64(stmt, 2);
+    row.array_begun = (int32_t)sqlite3_column_int64(stmt, 3);
+    sqlite3_reset(stmt);
+    if (!good)
+        return fail(err, E_CORRUPT, "the record of job %" PRIu64 " is damaged: state", job.v);
+    *ret = job_fate(&row);
+    return 0;
+}

@@ -49,6 +49,14 @@ static void bind_cores(sqlite3_stmt *s, int i, const struct coreset *cores)
     text_free(&t);
 }
 
+static void bind_depends(sqlite3_stmt *s, int i, const struct job *row)
+{
+    struct text t = {0};
+    terms_depends_text(row, &t);
+    sqlite3_bind_text(s, i, text_str(&t), -1, SQLITE_TRANSIENT);
+    text_free(&t);
+}
+
 static void bind_shares(sqlite3_stmt *s, int i, const struct gpu_shares *shares)
 {
     struct text t = {0};
@@ -72,6 +80,8 @@ static void bind_known(sqlite3_stmt *s, int i, int64_t v)
              : event_kind_word)(state)
 
 #define BIND_I64(member) sqlite3_bind_int64(s, i, (int64_t)row->member);
+#define BIND_TERM(member) sqlite3_bind_int64(s, i, row->terms ? (int64_t)row->terms->member : 0);
+#define BIND_DEPENDS(member) bind_depends(s, i, row);
 #define BIND_OPT(member) bind_known(s, i, row->member);
 #define BIND_STR(member) bind_text(s, i, row->member);
 #define BIND_TEXT(member) bind_text(s, i, row->member);
@@ -193,6 +203,15 @@ static bool read_reason(sqlite3_stmt *s, int i, enum reason_code *ret)
         ret->member = member_;                                         \
         (int64_t) member_ == v_;                                       \
     })
+#define READ_TERM(member)                                                 \
+    ({                                                                    \
+        int64_t v_ = sqlite3_column_int64(s, i);                          \
+        __typeof__(ret->terms->member) member_ = (__typeof__(member_))v_; \
+        if (v_)                                                           \
+            terms_of_row(ret)->member = member_;                          \
+        (int64_t) member_ == v_;                                          \
+    })
+#define READ_DEPENDS(member) terms_read_depends(ret, column_text(s, i))
 #define READ_STR(member) read_string(s, i, &ret->member)
 #define READ_TEXT(member) read_fixed(s, i, ret->member, sizeof ret->member)
 #define READ_HASH(member) read_hash(s, i, &ret->member)
@@ -268,5 +287,7 @@ void job_row_clear(struct job *j)
 {
     free(j->detail);
     free(j->verdict_detail);
+    terms_free(j->terms);
     j->detail = j->verdict_detail = NULL;
+    j->terms = NULL;
 }

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #define TYPE_I64 "INTEGER NOT NULL"
+#define TYPE_TERM "INTEGER NOT NULL"
+#define TYPE_DEPENDS "TEXT NOT NULL"
 #define TYPE_OPT "INTEGER"
 #define TYPE_STR "TEXT"
 #define TYPE_TEXT "TEXT NOT NULL"
@@ -187,13 +189,25 @@ static int upgrade_rules(struct db *db, struct err *err)
     "ALTER TABLE node ADD COLUMN gpu_numa TEXT NOT NULL DEFAULT '';"         \
     "CREATE TABLE selector (\"id\" INTEGER PRIMARY KEY, \"text\" TEXT NOT NULL) STRICT;"
 
+// What jobs wait for beside resources, and until when they may run.
+#define VERSION_4_TERMS                                                      \
+    "ALTER TABLE job ADD COLUMN depends TEXT NOT NULL DEFAULT '';"           \
+    "ALTER TABLE job ADD COLUMN begin_ms INTEGER NOT NULL DEFAULT 0;"        \
+    "ALTER TABLE job ADD COLUMN deadline_ms INTEGER NOT NULL DEFAULT 0;"     \
+    "ALTER TABLE job ADD COLUMN array_limit INTEGER NOT NULL DEFAULT 0;"     \
+    "ALTER TABLE job ADD COLUMN cancel_if_never INTEGER NOT NULL DEFAULT 0;" \
+    "ALTER TABLE job ADD COLUMN array_begun INTEGER NOT NULL DEFAULT 0;"     \
+    "ALTER TABLE job ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;"           \
+    "UPDATE job SET begun = attempts_used > 0;"                              \
+    "ALTER TABLE job ADD COLUMN name_key INTEGER NOT NULL DEFAULT 0;"
+
 static const struct store_upgrade upgrades[] = {
     {1, "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0", NULL},
     {2,
      "ALTER TABLE meta ADD COLUMN next_port INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE placement ADD COLUMN port INTEGER NOT NULL DEFAULT 0",
      NULL},
-    {3, VERSION_4_QUEUE VERSION_4_PLACING, upgrade_rules},
+    {3, VERSION_4_QUEUE VERSION_4_PLACING VERSION_4_TERMS, upgrade_rules},
 };
 
 const struct store_schema store_schema = {

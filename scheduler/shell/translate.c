@@ -122,7 +122,11 @@ static int check_keys(const json_t *body, struct err *err)
                                         "exclusive",
                                         "spread",
                                         "constraint",
-                                        "prefer"};
+                                        "prefer",
+                                        "dependency",
+                                        "begin_at",
+                                        "deadline_at",
+                                        "cancel_if_never"};
     const char *key;
     json_t *v;
     json_object_foreach((json_t *)body, key, v)
@@ -256,6 +260,18 @@ static void spec_clear(Muster__JobSpec *spec)
         free(spec->queue);
 }
 
+// Of owner and name: whom singletons tell apart. Never 0.
+static uint64_t name_key(uint32_t uid, const char *name)
+{
+    AUTO_FREE char *named = xasprintf("%u/%s", uid, name);
+    uint8_t out[EVP_MAX_MD_SIZE];
+    uint64_t key;
+    unsigned len;
+    EVP_Digest(named, strlen(named), out, &len, EVP_sha256(), NULL);
+    memcpy(&key, out, sizeof key);
+    return key ? key : 1;
+}
+
 static int pack_spec(const json_t *body, uint32_t uid, struct submission *ret, struct err *err)
 {
     Muster__JobSpec spec = MUSTER__JOB_SPEC__INIT;
@@ -271,6 +287,7 @@ static int pack_spec(const json_t *body, uint32_t uid, struct submission *ret, s
         ret->spec = xmalloc(ret->spec_len);
         muster__job_spec__pack(&spec, ret->spec);
         EVP_Digest(ret->spec, ret->spec_len, ret->submit.spec.b, &len, EVP_sha256(), NULL);
+        ret->submit.name_key = name_key(uid, spec.name);
     }
     spec_clear(&spec);
     return rc;
@@ -315,19 +332,26 @@ static int take_mpi(const json_t *body, struct request *req, struct err *err)
 static int take_array(const json_t *body, struct input_submit *in, struct err *err)
 {
     const char *range = NULL;
-    long long first, last;
-    int end = 0;
+    long long first, last, limit = 0;
+    int end = 0, more = 0;
     int rc = get_text(body, "array", &range, err);
     if (rc || !range)
         return rc;
-    if (sscanf(range, "%9lld-%9lld%n", &first, &last, &end) != 2 || range[end] || first < 0 ||
-        last < first)
-        return fail(err, E_INVALID, "array \"%.64s\" is not a range. Write it as 0-9999.", range);
+    bool good =
+        sscanf(range, "%9lld-%9lld%n", &first, &last, &end) == 2 && first >= 0 && last >= first;
+    if (good && range[end] == '%')
+        good = sscanf(range + end, "%%%9lld%n", &limit, &more) == 1 && limit > 0;
+    if (!good || range[end + more])
+        return fail(err, E_INVALID,
+                    "array \"%.64s\" is not a range. Write it as 0-9999, or 0-9999%%5 for five at "
+                    "once.",
+                    range);
     if (last - first >= JOB_ARRAY_MAX)
         return fail(err, E_INVALID, "array \"%.64s\" has %lld elements; at most %d", range,
                     last - first + 1, JOB_ARRAY_MAX);
     in->array_first = first;
     in->array_count = last - first + 1;
+    in->array_limit = (int32_t)(limit < in->array_count ? limit : 0);
     return 0;
 }
 
@@ -472,6 +496,8 @@ int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct 
     if (rc == 0)
         rc = take_array(body, in, err);
     if (rc == 0)
+        rc = translate_terms(body, &ret->terms, err);
+    if (rc == 0)
         rc = take_request_id(body, uid, in, err);
     if (rc == 0)
         rc = get_bool(body, "hold", &in->held, err);
@@ -481,6 +507,11 @@ int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct 
         rc = take_names(body, ret, err);
     if (rc == 0)
         rc = pack_spec(body, uid, ret, err);
+    in->depends = ret->terms.depends;
+    in->depends_count = ret->terms.depends_count;
+    in->begin_ms = ret->terms.begin_ms;
+    in->deadline_ms = ret->terms.deadline_ms;
+    in->cancel_if_never = ret->terms.cancel_if_never;
     if (rc)
         submission_free(ret);
     return rc;
@@ -495,5 +526,6 @@ void submission_free(struct submission *s)
     free(s->reservation);
     free(s->need);
     free(s->prefer);
+    free(s->terms.depends);
     *s = (struct submission){0};
 }

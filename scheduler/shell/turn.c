@@ -26,6 +26,12 @@ struct held_effects {
         struct job_id job;
     } * asked;
     size_t asked_count;
+    struct row_fate { // of the job rows of the turn
+        struct job_id job, array;
+        int64_t element;
+        struct job_fate fate;
+    } * fates;
+    size_t fates_count;
     uint64_t term; // to be written beside the database; 0: none
     void **owned;
     size_t owned_count, owned_cap;
@@ -74,6 +80,7 @@ static void held_free(struct held_effects *h)
     free(h->effects);
     free(h->ended);
     free(h->asked);
+    free(h->fates);
     free(h);
 }
 
@@ -155,8 +162,10 @@ static void keep_words(struct held_effects *h, const struct outcome *o)
     }
     h->ended = xcalloc(o->jobs_count + 1, sizeof *h->ended);
     h->asked = xcalloc(o->jobs_count + 1, sizeof *h->asked);
+    h->fates = xcalloc(o->jobs_count + 1, sizeof *h->fates);
     for (size_t i = 0; i < o->jobs_count; i++) {
         const struct job *j = &o->jobs[i];
+        h->fates[h->fates_count++] = (struct row_fate){j->id, j->array, j->element, job_fate(j)};
         if (job_state_ended(j->state))
             h->ended[h->ended_count++] = j->id;
         if (j->request_id.hi || j->request_id.lo)
@@ -189,6 +198,25 @@ bool turn_asked_before(struct server *s, struct request_id request, uint64_t rep
         return true;
     }
     return false;
+}
+
+static bool is_of(const struct row_fate *f, struct job_id job, int64_t element)
+{
+    return element == ELEMENT_NONE ? f->job.v == job.v
+                                   : f->array.v == job.v && f->element == element;
+}
+
+bool turn_fate(struct server *s, struct job_id job, int64_t element, struct job_fate *ret)
+{
+    struct held_effects *h;
+    bool found = false;
+    TAILQ_FOREACH(h, &s->turn.held, link)
+    for (size_t i = 0; i < h->fates_count; i++)
+        if (is_of(&h->fates[i], job, element)) {
+            *ret = h->fates[i].fate;
+            found = true;
+        }
+    return found;
 }
 
 static void arm(struct server *s, int64_t at_ms)

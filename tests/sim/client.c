@@ -47,10 +47,12 @@ static void submit(struct sim *s, int wish)
 static void wish_again(struct world *w, void *arg, uint64_t n)
 {
     struct sim *s = sim_of(w);
-    const struct wish *x = &s->client->wishes[n];
+    struct wish *x = &s->client->wishes[n];
     (void)arg;
     if (x->answered || x->given_up)
         return;
+    if (!x->tries)
+        wish_terms(s, x);
     submit(s, (int)n);
     s->client->wishes[n].tries++;
     int64_t delay_ms = spread(w, RETRY_LEAST_MS, RETRY_MOST_MS) * s->client->wishes[n].tries;
@@ -103,7 +105,9 @@ static void answer_heard(struct world *w, void *arg, uint64_t n)
     } else if (of->of == ASK_WISH && !a->ok && is_of_reservation(a->why)) {
         x->in.reservation = NULL; // then without it
     } else if (of->of == ASK_WISH && !a->ok && is_unsatisfiable(a->why)) {
-        x->given_up = s->calm && s->world.now_ms > s->faults_until_ms + PATIENCE_MS;
+        x->given_up |= s->calm && s->world.now_ms > s->faults_until_ms + PATIENCE_MS;
+    } else if (of->of == ASK_WISH && !a->ok && is_of_terms(s, a->why)) {
+        x->given_up = !x->answered;
     } else if (of->of == ASK_WISH && !a->ok && !is_not_now(s, a->why)) {
         broken(s, "a submission was refused: %s", reason_word(a->why));
     } else if (of->of == ASK_FENCE) {

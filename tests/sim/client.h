@@ -7,10 +7,13 @@
 
 #include "tests/sim/sim.h"
 
-enum { CLIENT_JOBS_MAX = 120, CLIENT_ASKS_MAX = 8192, PATIENCE_MS = 90000 };
+enum { CLIENT_JOBS_MAX = 120, CLIENT_ASKS_MAX = 8192, PATIENCE_MS = 90000, WISH_DEPENDS_MAX = 3 };
 
 struct wish { // a job that somebody wants
     struct input_submit in;
+    struct depend_asked depends[WISH_DEPENDS_MAX]; // of in
+    struct depend_asked change[WISH_DEPENDS_MAX];  // of the newest change
+    bool changed;                                  // what it waits for now is not known
     bool answered, given_up;
     int tries;
     struct job_id job;
@@ -43,6 +46,12 @@ void operator_says(struct sim *s, const struct keeper *k, enum input_kind kind);
 // A row for an operator to send, as new; lives as long as the clients.
 struct rule *client_row(struct client *c, enum rule_kind kind);
 struct input_submit any_job(struct sim *s);
+// What it waits for (client_terms.c): named when it is submitted first.
+int64_t wish_wall_ms(const struct sim *s); // of the scheduler
+bool wish_any_other(struct sim *s, struct depend_asked *ret);
+void wish_terms(struct sim *s, struct wish *x);
+// Is it a refusal that terms may bring?
+bool is_of_terms(const struct sim *s, enum reason_code why);
 // A QoS that preempts or is preempted, or NULL: users' jobs in worlds with preemption.
 const char *preempt_any_qos(struct sim *s);
 // Whose it is, and the queue, account and QoS that it names.

@@ -9,6 +9,8 @@
 #define KEEP_VALUE(member) to->member = from->member;
 #define KEEP_STR(member) to->member = from->member ? xstrdup(from->member) : NULL;
 #define KEEP_TEXT(member) memcpy(to->member, from->member, sizeof to->member);
+#define KEEP_TERM(member)
+#define KEEP_DEPENDS(member) to->member = terms_copy(from->member, NULL);
 #define KEEP_I64(member) KEEP_VALUE(member)
 #define KEEP_HASH(member) KEEP_VALUE(member)
 #define KEEP_CORES(member) KEEP_VALUE(member)
@@ -21,6 +23,7 @@ static void keep_job(struct job *to, const struct job *from)
 {
     free(to->detail);
     free(to->verdict_detail);
+    terms_free(to->terms);
     *to = (struct job){0};
     JOB_COLUMNS(KEEP)
 }
@@ -210,6 +213,7 @@ static void tables_fini(struct tables *t)
     for (size_t i = 0; i < t->jobs_count; i++) {
         free(t->jobs[i].detail);
         free(t->jobs[i].verdict_detail);
+        terms_free(t->jobs[i].terms);
     }
     free(t->jobs);
     free(t->parts);

@@ -279,6 +279,8 @@ static void strike(struct sim *s, enum fault_kind kind)
         strike_sheep(s, kind);
     else if (kind < FAULT_SHEPHERD_KILL)
         strike_agent(s, kind);
+    else if (kind == FAULT_WALL_JUMP && chance(&s->world, 200))
+        s->scheduler.machine.clock.wall_offset_ms = between(&s->world, -100000, 100000);
     else if (kind == FAULT_WALL_JUMP)
         any_keeper(s)->machine->clock.wall_offset_ms = between(&s->world, -1000000000, 1000000000);
     else if (kind == FAULT_CLONE)

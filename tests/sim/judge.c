@@ -19,6 +19,7 @@ void judge_fini(struct sim *s)
         HASH_DEL(s->judge->truths, t);
         free(t);
     }
+    judge_terms_fini(s);
     free(s->judge->promises);
     free(s->judge->cancelled);
     free(s->judge->stops);

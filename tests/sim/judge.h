@@ -41,10 +41,16 @@ struct judge {
     size_t promises_count, promises_cap;
     struct cancelled *cancelled;
     size_t cancelled_count, cancelled_cap;
-    struct stops *stops; // jobs that have others stopped
+    int64_t wall_most_ms; // the latest that the scheduler's wall clock has shown
+    struct stuck *stuck;  // judge_terms.c
+    struct stops *stops;  // jobs that have others stopped
     size_t stops_count, stops_cap;
 };
 
+// judge_terms.c
+void judge_terms_committed(struct sim *s, const struct store_batch *b);
+void judge_terms_look(struct sim *s);
+void judge_terms_fini(struct sim *s);
 // A row that is durable from now on: what became of a job that was preempted.
 void judge_preempted(struct sim *s, const struct job *j);
 struct truth *truth_of(struct sim *s, struct job_uid uid);

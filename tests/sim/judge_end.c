@@ -56,6 +56,7 @@ static void look_at_fence(struct sim *s, struct sheep *p)
 
 void judge_looks(struct sim *s)
 {
+    judge_terms_look(s);
     for (int i = 0; i < s->keepers_count; i++) {
         struct keeper *k = &s->keepers[i];
         struct held *h;
@@ -156,7 +157,7 @@ void judge_end(struct sim *s, bool in_time)
         const struct job *j = disk_job(s, t->job);
         if (t->waits && t->parts && t->succeeded == t->parts && !t->forgiven && !t->cancelled &&
             (!j ||
-             (j->state != JOB_COMPLETED && !j->cancelled &&
+             (j->state != JOB_COMPLETED && !j->cancelled && j->reason.code != REASON_DEADLINE &&
               j->reason.code != REASON_RESERVATION_ENDED))) // decided before its end was heard
             broken(s, "every part of job %" PRIu64 " has succeeded, and it is %s", t->job.v,
                    j ? job_state_word(j->state) : "gone");

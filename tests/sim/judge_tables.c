@@ -47,6 +47,7 @@ static const struct group *live_group(struct sim *s, struct job_uid uid, struct 
 void judge_committed(struct sim *s, const struct store_batch *b)
 {
     recount(s, b);
+    judge_terms_committed(s, b);
     for (const struct store_slot *slot = b->jobs; slot; slot = slot->hh.next) {
         const struct job *j = slot->row;
         judge_preempted(s, j);

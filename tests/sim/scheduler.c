@@ -227,6 +227,7 @@ static void want_round(struct sim *s, int64_t delay_ms)
 
 static void step(struct sim *s, const struct input *in)
 {
+    judge_clock(s, now_of(s).wall_ms);
     struct cluster *c = s->scheduler.cluster;
     bool reserved = s->reserved && in->kind == INPUT_CONTINUE;
     size_t before = reserved ? cluster_outcome(c)->events_count : 0;
@@ -400,6 +401,46 @@ static bool asked_before(struct sim *s, const struct ask *a)
     return false;
 }
 
+static bool is_meant(const struct job *row, const struct depend_asked *d)
+{
+    return d->element == ELEMENT_NONE ? row->id.v == d->job.v
+                                      : row->array.v == d->job.v && row->element == d->element;
+}
+
+// The newest row of a job, in the tables or in the turns on their way to them.
+static const struct job *newest_row(struct sim *s, const struct depend_asked *d)
+{
+    const struct tables *t = &s->disk.now;
+    const struct job *newest = NULL;
+    struct held_turn *h;
+    for (size_t i = 0; i < t->jobs_count; i++)
+        newest = is_meant(&t->jobs[i], d) ? &t->jobs[i] : newest;
+    if (PLANTED(FATE_NOT_DURABLE))
+        return newest;
+    TAILQ_FOREACH(h, &s->scheduler.held, link)
+    for (size_t i = 0; i < h->jobs_count; i++)
+        newest = is_meant(&h->jobs[i], d) ? &h->jobs[i] : newest;
+    return newest;
+}
+
+static struct job_fate fate_of(struct sim *s, const struct depend_asked *d)
+{
+    const struct job *j = newest_row(s, d);
+    if (j)
+        return job_fate(j);
+    const struct depend_asked whole = {.job = d->job, .element = ELEMENT_NONE};
+    const struct job *array = newest_row(s, &whole);
+    bool over = array && job_state_ended(array->state);
+    return (struct job_fate){.known = over, .begun = over, .ended = over};
+}
+
+static void ask_fates(struct sim *s, const struct depend_asked *of, size_t count)
+{
+    struct depend_asked *d = (struct depend_asked *)of;
+    for (size_t i = 0; i < count; i++)
+        d[i].fate = fate_of(s, &d[i]);
+}
+
 // What the shell answers by itself, from the tables.
 static bool answered(struct sim *s, struct ask *a)
 {
@@ -413,10 +454,14 @@ static bool answered(struct sim *s, struct ask *a)
             return true;
         else if (!disk_has_room(s))
             return refuse(s, a, REASON_TOO_MANY);
+        ask_fates(s, a->in.submit.depends, a->in.submit.depends_count);
         a->in.submit.uid.v = rng_next(&s->world.rng) | 1;
         return known.v;
     }
-    if (a->in.kind == INPUT_CANCEL || a->in.kind == INPUT_HOLD || a->in.kind == INPUT_RELEASE) {
+    if (a->in.kind == INPUT_JOB_SET)
+        ask_fates(s, a->in.set.depends, a->in.set.depends_count);
+    if (a->in.kind == INPUT_JOB_SET || a->in.kind == INPUT_CANCEL || a->in.kind == INPUT_HOLD ||
+        a->in.kind == INPUT_RELEASE) {
         const struct job *j = disk_job(s, a->in.job);
         if (!j)
             return refuse(s, a, REASON_NO_SUCH_JOB);

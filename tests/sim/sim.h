@@ -487,6 +487,8 @@ void judge_fini(struct sim *s);
 _Noreturn void broken(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void judge_output(struct sim *s, const struct effect *e, uint64_t term);
 void judge_event(struct sim *s, uint64_t event_id);
+// What the scheduler's wall clock shows at a step.
+void judge_clock(struct sim *s, int64_t wall_ms);
 // What the core decided in a turn, at its time; and that it has nothing left to decide.
 void judge_decided(struct sim *s, const struct outcome *o, int64_t wall_ms);
 void judge_rested(struct sim *s);

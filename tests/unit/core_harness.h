@@ -53,7 +53,9 @@ static inline void harness_store_job(struct harness *h, const struct job *j)
     struct job *row = &h->jobs[j->id.v - 1];
     free(row->detail);
     free(row->verdict_detail);
+    terms_free(row->terms);
     *row = *j;
+    row->terms = terms_copy(j->terms, NULL);
     row->detail = j->detail ? xstrdup(j->detail) : NULL;
     row->verdict_detail = j->verdict_detail ? xstrdup(j->verdict_detail) : NULL;
 }
@@ -368,6 +370,7 @@ static inline void harness_fini(struct harness *h)
     for (size_t i = 0; i < h->jobs_cap; i++) {
         free(h->jobs[i].detail);
         free(h->jobs[i].verdict_detail);
+        terms_free(h->jobs[i].terms);
     }
     free(h->jobs);
     free(h->nodes);

@@ -176,6 +176,14 @@ static inline struct job any_job(struct rng *r, uint64_t id)
         j.array_live = (int32_t)rng_below(r, 100);
         j.array_failed = (int32_t)any_int(r);
     }
+    if (chance(r, 3)) {
+        struct job_terms *t = terms_of_row(&j);
+        t->begin_ms = (int64_t)rng_below(r, INT64_C(1) << 44);
+        t->deadline_ms = (int64_t)rng_below(r, INT64_C(1) << 44);
+        t->array_limit = chance(r, 2) ? j.array_count : 0;
+        t->cancel_if_never = chance(r, 2);
+        MUST(!terms_read_depends(&j, chance(r, 2) ? "afterok:3:4_2!,afterany:9,singleton" : ""));
+    }
     return j;
 }
 

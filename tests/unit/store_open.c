@@ -320,7 +320,11 @@ static void test_older_versions_are_brought_up(void **state)
     "ALTER TABLE node DROP COLUMN gpu_model; ALTER TABLE node DROP COLUMN gpu_memory_mib;" \
     "ALTER TABLE node DROP COLUMN switch_path; ALTER TABLE node DROP COLUMN numa_cores;"   \
     "ALTER TABLE node DROP COLUMN gpu_numa; ALTER TABLE node DROP COLUMN told_labels;"     \
-    "ALTER TABLE node DROP COLUMN set_labels;"
+    "ALTER TABLE node DROP COLUMN set_labels; ALTER TABLE job DROP COLUMN depends;"        \
+    "ALTER TABLE job DROP COLUMN begin_ms; ALTER TABLE job DROP COLUMN deadline_ms;"       \
+    "ALTER TABLE job DROP COLUMN array_limit; ALTER TABLE job DROP COLUMN array_begun;"    \
+    "ALTER TABLE job DROP COLUMN cancel_if_never; ALTER TABLE job DROP COLUMN name_key;"   \
+    "ALTER TABLE job DROP COLUMN begun;"
 
 static void test_version_1_is_brought_up(void **state)
 {

@@ -352,7 +352,9 @@ static void test_arrays_and_reasons(void **state)
 {
     struct fixture *f = *state;
     json_t *v = get_job(f, 4);
-    assert_member(v, "array", "{\"first\":100,\"count\":10,\"next\":2,\"live\":1,\"failed\":1}");
+    assert_member(v, "array",
+                  "{\"first\":100,\"count\":10,\"next\":2,\"live\":1,"
+                  "\"failed\":1,\"limit\":null}");
     assert_member(v, "element", "null");
     json_decref(v);
     v = get_job(f, 6);
