@@ -80,6 +80,10 @@ void backfill_lengthen(struct request *r);
 // At the begin and at the end of a pass.
 void backfill_begin(struct cluster *c);
 void backfill_end(struct cluster *c);
+// Of all that is promised, as it binds jobs now: equal after a pass that changed nothing.
+uint64_t backfill_hash(const struct cluster *c);
+// Has the time of a promise come since then?
+bool backfill_due_since(const struct cluster *c, int64_t ms);
 void backfill_drop(struct cluster *c, struct job *j);
 void backfill_clear(struct cluster *c);
 void backfill_free(struct cluster *c);
