@@ -571,7 +571,9 @@ bool backfill_add(struct cluster *c, struct job *j, int64_t *cost)
         plan->items[i] = plan->items[i - 1];
     plan->items[plan->visited++] = r;
     j->reserved = true;
+    uint64_t changes = plan->changes;
     show(c, r);
+    plan->changes = changes; // nobody has more room by a promise that was not there
     note_start(c, r);
     say_start(c, j, r->starts_wall_ms);
     sort_class(c, plan->visited - 1);

@@ -1,7 +1,7 @@
 // What the judge's files share: judge.c (what leaves the scheduler, and what was promised),
-// judge_tables.c (commits), judge_tasks.c (the kernel's processes), judge_end.c (what must not
-// last, and what must be so when all is over). A rule of a new noun gets a file, called from one of
-// these.
+// judge_tables.c and judge_limits.c (commits), judge_tasks.c (the kernel's processes), judge_end.c
+// (what must not last, and what must be so when all is over). A rule of a new noun gets a file,
+// called from one of these.
 #pragma once
 
 #include "tests/sim/sim.h"
@@ -41,4 +41,6 @@ struct judge {
     size_t cancelled_count, cancelled_cap;
 };
 
+// A commit against limits: judge_limits.c.
+void judge_limits(struct sim *s, const struct store_batch *b);
 struct truth *truth_of(struct sim *s, struct job_uid uid);
