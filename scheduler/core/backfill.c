@@ -29,6 +29,7 @@ struct reservation {
     int64_t starts_wall_ms;
     uint64_t mark;       // placements from this id on came after it
     uint64_t planned_at; // growth then
+    int64_t planned_ms;
     int64_t again_at_ms; // not planned anew before
     bool hidden;
     bool late; // its time has come without room: hidden until it is planned anew
@@ -410,6 +411,7 @@ static struct reservation *search(struct cluster *c, struct job *j, int64_t *cos
                               .until_ms = end_of(s.at_ms, &j->req),
                               .mark = c->meta.next_placement,
                               .planned_at = grown_end(c),
+                              .planned_ms = c->now.boot_ms,
                               .again_at_ms = c->now.boot_ms + s.cost / COST_A_MS,
                               .hidden = true,
                               .count = count};
@@ -531,11 +533,16 @@ void backfill_free(struct cluster *c)
     free(c->backfill.left);
 }
 
-// A job that could start now has to be looked at again.
+// A job that could start now has to be looked at again; not one that waits for what should have
+// ended by now and has not.
 static void note_start(struct cluster *c, const struct reservation *r)
 {
-    if (r->from_ms <= c->now.boot_ms)
-        c->pass.again = true;
+    bool room = r->from_ms <= c->now.boot_ms;
+    for (size_t i = 0; room && i < r->count; i++) {
+        struct room_view v = rooms_view(&c->rooms, c->nodes[r->shares[i].node]);
+        room = room_capacity(&v, &r->job->req) >= r->shares[i].tasks;
+    }
+    c->pass.again |= room;
 }
 
 // Inside a class the oldest starts first: its jobs are alike, so they change places. Nobody's start
@@ -669,7 +676,8 @@ void backfill_end(struct cluster *c)
     plan->wake_ms = plan->overdue_ms;
     for (size_t i = 0; i < plan->count; i++) {
         int64_t from_ms = plan->items[i]->from_ms;
-        c->pass.again |= from_ms > c->pass.began_ms && from_ms <= c->now.boot_ms; // due meanwhile
+        bool was_ahead = from_ms > c->pass.began_ms && from_ms > plan->items[i]->planned_ms;
+        c->pass.again |= was_ahead && from_ms <= c->now.boot_ms; // due meanwhile
         if (from_ms <= c->now.boot_ms)
             from_ms = c->now.boot_ms + LATE_MS;
         plan->wake_ms = from_ms < plan->wake_ms ? from_ms : plan->wake_ms;
