@@ -506,15 +506,50 @@ void backfill_inherit(struct cluster *c, struct job *j)
     c->backfill.changes++; // who was refused for it was not asked about it as its own
 }
 
+static uint64_t nodes_hash(const struct reservation *r)
+{
+    uint64_t h = 0;
+    for (size_t i = 0; i < r->count; i++)
+        h = index_mix(h ^ (r->shares[i].node << 20 ^ (uint64_t)r->shares[i].tasks));
+    return h;
+}
+
 bool backfill_outrank(struct cluster *c, const struct job *j)
 {
-    bool any = false;
-    for (size_t i = c->backfill.count; i-- > c->backfill.visited;)
-        if (c->backfill.items[i]->job->id.v < j->id.v) {
-            drop_at(c, i);
-            any = true;
-        }
-    return any;
+    struct backfill *plan = &c->backfill;
+    size_t before = plan->away_count;
+    uint64_t changes = plan->changes;
+    for (size_t i = plan->count; i-- > plan->visited;) {
+        const struct reservation *r = plan->items[i];
+        if (r->job->id.v >= j->id.v)
+            continue;
+        VEC_RESERVE(plan->away, plan->away_count, plan->away_cap);
+        plan->away[plan->away_count++] = (struct sent_away){r->job->id, r->from_ms, nodes_hash(r)};
+        drop_at(c, i);
+    }
+    if (c->pass.refused)
+        plan->away_changes += plan->changes - changes;
+    return plan->away_count > before;
+}
+
+static bool came_back(const struct cluster *c, const struct sent_away *a)
+{
+    for (size_t i = 0; i < c->backfill.count; i++) {
+        const struct reservation *r = c->backfill.items[i];
+        bool same_time = r->from_ms == a->from_ms ||
+                         (r->from_ms <= c->now.boot_ms && a->from_ms <= c->now.boot_ms);
+        if (r->job->id.v == a->job.v)
+            return same_time && nodes_hash(r) == a->nodes;
+    }
+    return false;
+}
+
+uint64_t backfill_vain_changes(const struct cluster *c)
+{
+    for (size_t i = 0; i < c->backfill.away_count; i++)
+        if (!came_back(c, &c->backfill.away[i]))
+            return 0;
+    return c->backfill.away_changes;
 }
 
 void backfill_clear(struct cluster *c)
@@ -528,6 +563,7 @@ void backfill_free(struct cluster *c)
     for (size_t i = 0; i < c->backfill.count; i++)
         reservation_free(c->backfill.items[i]);
     free(c->backfill.items);
+    free(c->backfill.away);
     rooms_fini(&c->backfill.rooms);
     rooms_fini(&c->backfill.saved);
     free(c->backfill.left);
@@ -651,6 +687,8 @@ void backfill_begin(struct cluster *c)
 {
     c->backfill.visited = 0;
     c->backfill.spent = 0;
+    c->backfill.away_count = 0;
+    c->backfill.away_changes = 0;
     // Promises of the past would bind each other for ever.
     for (size_t i = 0; i < c->backfill.count; i++) {
         struct reservation *r = c->backfill.items[i];

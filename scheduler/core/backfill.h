@@ -16,6 +16,7 @@
 // overstay.
 #pragma once
 
+#include "common/ids.h"
 #include "scheduler/core/room.h"
 
 #include <stdbool.h>
@@ -28,6 +29,14 @@ struct node;
 struct placement;
 struct reservation;
 
+// A promise that a job of higher rank sent away in this pass; behind it the same one may be made
+// again.
+struct sent_away {
+    struct job_id job;
+    int64_t from_ms;
+    uint64_t nodes; // a hash of them
+};
+
 // Reservations in order of rank; the pass has come to the first `visited`.
 struct backfill {
     struct reservation **items;
@@ -37,8 +46,11 @@ struct backfill {
     int64_t overdue_ms; // when the next placement will have overstayed, as of the last pass
     int64_t spent;      // of this pass, on looking for earlier starts
     uint64_t changes;   // rises when promises may have become weaker
-    struct rooms rooms; // scratch: the cluster at a time
-    struct left *left;  // scratch: nodes with promises
+    struct sent_away *away;
+    size_t away_count, away_cap;
+    uint64_t away_changes; // of `changes`, by these, since the pass's first refusal
+    struct rooms rooms;    // scratch: the cluster at a time
+    struct left *left;     // scratch: nodes with promises
     size_t left_count, left_cap;
     struct rooms saved; // scratch
 };
@@ -70,6 +82,9 @@ void backfill_inherit(struct cluster *c, struct job *j);
 // The job has none and outranks those that the pass has not come to: of these, the ones that were
 // promised before it was submitted do not bind it and are dropped. False: there was none.
 bool backfill_outrank(struct cluster *c, const struct job *j);
+// Of the pass's changes, those of promises that were sent away and were all made again as they
+// were: whoever was refused for them would be refused again, and so in each pass.
+uint64_t backfill_vain_changes(const struct cluster *c);
 // At the begin and at the end of a pass.
 void backfill_begin(struct cluster *c);
 void backfill_end(struct cluster *c);

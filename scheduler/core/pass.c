@@ -278,7 +278,7 @@ static void pass_end(struct cluster *c)
     if (c->backfill.count)
         wake_by(c, c->backfill.wake_ms);
     // A promise that became weaker after somebody was refused for it.
-    c->pass.again |= c->pass.refused && c->pass.refused != stamp(c);
+    c->pass.again |= c->pass.refused && c->pass.refused + backfill_vain_changes(c) != stamp(c);
     grown_cut(c);
 }
 
