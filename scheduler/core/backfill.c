@@ -30,6 +30,7 @@ struct reservation {
     uint64_t mark;       // placements from this id on came after it
     uint64_t planned_at; // growth then
     int64_t planned_ms;
+    uint64_t number;     // rising
     int64_t again_at_ms; // not planned anew before
     bool hidden;
     bool late; // its time has come without room: hidden until it is planned anew
@@ -104,9 +105,12 @@ static bool take_share(struct cluster *c, const struct share *s)
 
 // c->backfill.rooms gets the node's room when what ends by then has ended (or, for an unknown
 // start, all that was there when it was planned) and the others' promises that are active then are
-// kept.
-static void room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of)
+// kept; its own too, in the order in which they were made: each was made around those before it.
+// False: there is not enough for its own.
+static bool room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of,
+                      struct share *own)
 {
+    bool enough = true;
     struct rooms *rs = &c->backfill.rooms;
     struct node_room now;
     const struct placement *p;
@@ -116,8 +120,11 @@ static void room_then(struct cluster *c, size_t node, int64_t at_ms, const struc
     if (of && unknown(of) ? p->id < of->mark : ends_by(c, p, at_ms))
         rooms_give(rs, c, p);
     for (const struct share *s = first_on(c, node); s; s = next_on(s))
-        if (s->of != of && active(s->of, at_ms))
+        if (s == own)
+            enough = take_share(c, s);
+        else if (s->of != of && active(s->of, at_ms))
             take_share(c, s);
+    return enough;
 }
 
 // Is there more of something?
@@ -142,8 +149,7 @@ static void reckon(struct cluster *c, struct share *s)
 {
     struct node_room spare = {0};
     bool held = s->enough;
-    room_then(c, s->node, s->of->from_ms, s->of);
-    s->enough = take_share(c, s);
+    s->enough = room_then(c, s->node, s->of->from_ms, s->of, s);
     c->pass.again |= held && !s->enough; // it must be planned anew, and binds nobody until then
     get(&c->backfill.rooms, s->node, &spare);
     c->backfill.changes += exceeds(&spare, s);
@@ -170,10 +176,16 @@ static void touch_by(struct cluster *c, size_t node, const struct reservation *r
             reckon(c, s);
 }
 
+static bool comes_before(const struct share *a, const struct share *b)
+{
+    return a->kept.from_ms != b->kept.from_ms ? a->kept.from_ms < b->kept.from_ms
+                                              : a->of->number < b->of->number;
+}
+
 static void link_share(struct cluster *c, struct share *s)
 {
     const struct kept **at = &c->kept[s->node];
-    while (*at && (*at)->from_ms <= s->kept.from_ms)
+    while (*at && comes_before((const struct share *)*at, s))
         at = (const struct kept **)&((struct kept *)*at)->next;
     s->kept.next = *at;
     *at = &s->kept;
@@ -269,7 +281,7 @@ static void room_during(struct search *s, size_t node, int64_t until_ms, struct 
         struct node_room then = {0};
         struct kept least = o->kept;
         if (!unknown(o->of)) {
-            room_then(c, node, o->of->from_ms, NULL);
+            room_then(c, node, o->of->from_ms, NULL, NULL);
             get(rs, node, &then);
             least = (struct kept){.spare = then.room, .gpu_milli = then.gpu_milli};
         }
@@ -412,6 +424,7 @@ static struct reservation *search(struct cluster *c, struct job *j, int64_t *cos
                               .mark = c->meta.next_placement,
                               .planned_at = grown_end(c),
                               .planned_ms = c->now.boot_ms,
+                              .number = ++c->backfill.made,
                               .again_at_ms = c->now.boot_ms + s.cost / COST_A_MS,
                               .hidden = true,
                               .count = count};
@@ -550,6 +563,16 @@ uint64_t backfill_vain_changes(const struct cluster *c)
         if (!came_back(c, &c->backfill.away[i]))
             return 0;
     return c->backfill.away_changes;
+}
+
+bool backfill_is_limited(struct cluster *c)
+{
+    bool limited = false;
+    for (size_t i = 0; i < c->backfill.count && !limited; i++) {
+        struct job *j = c->backfill.items[i]->job;
+        limited = j->in_class && j->in_class->first == j && limit_reached(c, j);
+    }
+    return limited;
 }
 
 void backfill_clear(struct cluster *c)

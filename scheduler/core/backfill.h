@@ -46,6 +46,7 @@ struct backfill {
     int64_t overdue_ms; // when the next placement will have overstayed, as of the last pass
     int64_t spent;      // of this pass, on looking for earlier starts
     uint64_t changes;   // rises when promises may have become weaker
+    uint64_t made;      // reservations so far
     struct sent_away *away;
     size_t away_count, away_cap;
     uint64_t away_changes; // of `changes`, by these, since the pass's first refusal
@@ -85,6 +86,8 @@ bool backfill_outrank(struct cluster *c, const struct job *j);
 // Of the pass's changes, those of promises that were sent away and were all made again as they
 // were: whoever was refused for them would be refused again, and so in each pass.
 uint64_t backfill_vain_changes(const struct cluster *c);
+// Is room kept for the first of a class that a limit keeps now?
+bool backfill_is_limited(struct cluster *c);
 // At the begin and at the end of a pass.
 void backfill_begin(struct cluster *c);
 void backfill_end(struct cluster *c);

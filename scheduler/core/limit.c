@@ -377,6 +377,17 @@ bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, siz
     return true;
 }
 
+bool limit_reached(struct cluster *c, struct job *j)
+{
+    const struct levels *ls = &member_of(c, j)->levels;
+    struct need n = need_of(&j->req, 0);
+    enum limit_kind k;
+    bool reached = false;
+    for (int i = 0; i < ls->count && !reached; i++)
+        reached = over_now(c, &ls->items[i], &n, &k);
+    return reached;
+}
+
 // ---- for `limit show` ----
 
 struct limit_rows {

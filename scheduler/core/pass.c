@@ -80,6 +80,7 @@ static enum considered place(struct cluster *c, struct job_class *k, const struc
     if (placed->queued)
         queue_remove(c, placed);
     attempt_place(c, placed, f, count, port);
+    c->pass.placed = true;
     return CONSIDERED_PLACED;
 }
 
@@ -259,6 +260,7 @@ static void pass_begin(struct cluster *c)
     c->pass.blocked = c->pass.depth = 0;
     c->pass.seconds_count = 0;
     c->pass.refused = 0;
+    c->pass.placed = false;
     backfill_begin(c);
     c->pass.again = false;
     c->pass.began_ms = c->now.boot_ms;
@@ -279,6 +281,8 @@ static void pass_end(struct cluster *c)
         wake_by(c, c->backfill.wake_ms);
     // A promise that became weaker after somebody was refused for it.
     c->pass.again |= c->pass.refused && c->pass.refused + backfill_vain_changes(c) != stamp(c);
+    // What started has filled a limit under which room was kept: that room is for others.
+    c->pass.again |= c->pass.placed && backfill_is_limited(c);
     grown_cut(c);
 }
 

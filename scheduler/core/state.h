@@ -121,6 +121,7 @@ struct cluster {
     struct {
         uint64_t number;
         bool running;
+        bool placed;      // something was, in this pass
         uint64_t refused; // stamp of the first refusal of a job for which there was room; 0: none
         int64_t began_ms; // boot clock: it may take several steps
         bool again;       // something can start that the pass had passed
@@ -443,3 +444,5 @@ void limit_pass_begin(struct cluster *c);
 // pass come in the order of the queue.
 bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, size_t count,
                  struct reason *ret);
+// Does a limit that is reached now keep it, wherever it would run?
+bool limit_reached(struct cluster *c, struct job *j);
