@@ -658,9 +658,13 @@ static bool holds(const struct cluster *c, const struct reservation *r)
 static void replace(struct cluster *c, size_t at, struct reservation *r)
 {
     struct reservation *old = c->backfill.items[at];
+    uint64_t changes = c->backfill.changes;
     c->backfill.items[at] = r;
-    c->backfill.changes++;
     show(c, r);
+    if (old->late) // it stood for nothing in this pass: nobody has more room now
+        c->backfill.changes = changes;
+    else
+        c->backfill.changes++;
     note_start(c, r);
     say_start(c, r->job, r->starts_wall_ms);
     reservation_free(old);
