@@ -30,6 +30,7 @@ struct reservation {
     int64_t starts_wall_ms;
     uint64_t mark;       // placements from this id on came after it
     uint64_t planned_at; // growth then
+    uint64_t number;     // rising
     int64_t again_at_ms; // not planned anew before
     bool hidden;
     bool late; // its time has come without room: hidden until it is planned anew
@@ -118,13 +119,20 @@ static void give_ended(struct cluster *c, size_t node, int64_t at_ms, const stru
         rooms_give(rs, c, p);
 }
 
-// The same, and the others' promises that are active then are kept.
-static void room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of)
+// The same, and the others' promises that are active then are kept; its own too, in the order in
+// which they were made: each was made around those before it. False: there is not enough for its
+// own.
+static bool room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of,
+                      const struct share *own)
 {
+    bool enough = true;
     give_ended(c, node, at_ms, of);
     for (const struct share *s = first_on(c, node); s; s = next_on(s))
-        if (s->of != of && active(s->of, at_ms))
+        if (s == own)
+            enough = take_share(c, s);
+        else if (s->of != of && active(s->of, at_ms))
             take_share(c, s);
+    return enough;
 }
 
 // Is there more of something?
@@ -148,8 +156,8 @@ static void widen(struct cluster *c)
 static void reckon(struct cluster *c, struct share *s)
 {
     struct node_room spare = {0};
-    room_then(c, s->node, s->of->from_ms, s->of);
-    s->enough = take_share(c, s); // if not it must be planned anew, and binds nobody until then
+    // If not it must be planned anew, and binds nobody until then.
+    s->enough = room_then(c, s->node, s->of->from_ms, s->of, s);
     get(&c->backfill.rooms, s->node, &spare);
     c->backfill.changes += exceeds(&spare, s);
     s->kept.spare = spare.room;
@@ -175,10 +183,16 @@ static void touch_by(struct cluster *c, size_t node, const struct reservation *r
             reckon(c, s);
 }
 
+static bool comes_before(const struct share *a, const struct share *b)
+{
+    return a->kept.from_ms != b->kept.from_ms ? a->kept.from_ms < b->kept.from_ms
+                                              : a->of->number < b->of->number;
+}
+
 static void link_share(struct cluster *c, struct share *s)
 {
     const struct kept **at = &c->kept[s->node];
-    while (*at && (*at)->from_ms <= s->kept.from_ms)
+    while (*at && comes_before((const struct share *)*at, s))
         at = (const struct kept **)&((struct kept *)*at)->next;
     s->kept.next = *at;
     *at = &s->kept;
@@ -275,7 +289,7 @@ static void room_during(struct search *s, size_t node, int64_t until_ms, struct 
         struct node_room then = {0};
         struct kept least = o->kept;
         if (!unknown(o->of)) {
-            room_then(c, node, o->of->from_ms, NULL);
+            room_then(c, node, o->of->from_ms, NULL, NULL);
             get(rs, node, &then);
             least = (struct kept){.spare = then.room, .gpu_milli = then.gpu_milli};
         }
@@ -496,6 +510,7 @@ static struct reservation *search(struct cluster *c, struct job *j, int64_t *cos
                               .owed = owed,
                               .mark = c->meta.next_placement,
                               .planned_at = grown_end(c),
+                              .number = ++c->backfill.made,
                               .again_at_ms = c->now.boot_ms + s.cost / COST_A_MS,
                               .hidden = true,
                               .count = count};

@@ -39,6 +39,7 @@ struct backfill {
     int64_t overdue_ms; // when the next placement will have overstayed, as of the last pass
     int64_t spent;      // of this pass, on looking for earlier starts
     uint64_t changes;   // rises when promises may have become weaker
+    uint64_t made;      // reservations so far
     struct rooms rooms; // scratch: the cluster at a time
     struct left *left;  // scratch: nodes with promises
     size_t left_count, left_cap;

@@ -270,10 +270,22 @@ static void arm(struct sim *s, int64_t at_ms)
     after(&s->world, delay, &sc->process, on_timer, NULL, sc->timer);
 }
 
+// Passes without an end: each asks for another one, and nothing comes of them.
+static void look_whether_it_rests(struct sim *s, const struct outcome *o)
+{
+    enum { PASSES_MAX = 3000 };
+    struct scheduler *sc = &s->scheduler;
+    bool idle = o->continue_wanted && !o->placements_count && !o->placements_gone_count;
+    sc->idle_rounds = idle ? sc->idle_rounds + 1 : 0;
+    if (sc->idle_rounds > PASSES_MAX)
+        broken(s, "the scheduler does not come to rest, and places nothing");
+}
+
 static void collect(struct sim *s)
 {
     struct scheduler *sc = &s->scheduler;
     const struct outcome *o = cluster_outcome(sc->cluster);
+    look_whether_it_rests(s, o);
     struct held_turn *h = xcalloc(1, sizeof *h);
     judge_decided(s, o, now_of(s).wall_ms);
     if (changed(o)) {
