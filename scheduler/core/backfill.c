@@ -30,6 +30,7 @@ struct reservation {
     int64_t starts_wall_ms;
     uint64_t mark;       // placements from this id on came after it
     uint64_t planned_at; // growth then
+    uint64_t number;     // rising
     int64_t again_at_ms; // not planned anew before
     bool hidden;
     bool late; // its time has come without room: hidden until it is planned anew
@@ -118,13 +119,20 @@ static void give_ended(struct cluster *c, size_t node, int64_t at_ms, const stru
         rooms_give(rs, c, p);
 }
 
-// The same, and the others' promises that are active then are kept.
-static void room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of)
+// The same, and the others' promises that are active then are kept; its own too, in the order in
+// which they were made: each was made around those before it. False: there is not enough for its
+// own.
+static bool room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of,
+                      const struct share *own)
 {
+    bool enough = true;
     give_ended(c, node, at_ms, of);
     for (const struct share *s = first_on(c, node); s; s = next_on(s))
-        if (s->of != of && active(s->of, at_ms))
+        if (s == own)
+            enough = take_share(c, s);
+        else if (s->of != of && active(s->of, at_ms))
             take_share(c, s);
+    return enough;
 }
 
 // Is there more of something?
@@ -148,10 +156,8 @@ static void widen(struct cluster *c)
 static void reckon(struct cluster *c, struct share *s)
 {
     struct node_room spare = {0};
-    bool held = s->enough;
-    room_then(c, s->node, s->of->from_ms, s->of);
-    s->enough = take_share(c, s);
-    c->pass.again |= held && !s->enough; // it must be planned anew, and binds nobody until then
+    // If not it must be planned anew, and binds nobody until then.
+    s->enough = room_then(c, s->node, s->of->from_ms, s->of, s);
     get(&c->backfill.rooms, s->node, &spare);
     c->backfill.changes += exceeds(&spare, s);
     s->kept.spare = spare.room;
@@ -177,10 +183,16 @@ static void touch_by(struct cluster *c, size_t node, const struct reservation *r
             reckon(c, s);
 }
 
+static bool comes_before(const struct share *a, const struct share *b)
+{
+    return a->kept.from_ms != b->kept.from_ms ? a->kept.from_ms < b->kept.from_ms
+                                              : a->of->number < b->of->number;
+}
+
 static void link_share(struct cluster *c, struct share *s)
 {
     const struct kept **at = &c->kept[s->node];
-    while (*at && (*at)->from_ms <= s->kept.from_ms)
+    while (*at && comes_before((const struct share *)*at, s))
         at = (const struct kept **)&((struct kept *)*at)->next;
     s->kept.next = *at;
     *at = &s->kept;
@@ -277,7 +289,7 @@ static void room_during(struct search *s, size_t node, int64_t until_ms, struct 
         struct node_room then = {0};
         struct kept least = o->kept;
         if (!unknown(o->of)) {
-            room_then(c, node, o->of->from_ms, NULL);
+            room_then(c, node, o->of->from_ms, NULL, NULL);
             get(rs, node, &then);
             least = (struct kept){.spare = then.room, .gpu_milli = then.gpu_milli};
         }
@@ -498,6 +510,7 @@ static struct reservation *search(struct cluster *c, struct job *j, int64_t *cos
                               .owed = owed,
                               .mark = c->meta.next_placement,
                               .planned_at = grown_end(c),
+                              .number = ++c->backfill.made,
                               .again_at_ms = c->now.boot_ms + s.cost / COST_A_MS,
                               .hidden = true,
                               .count = count};
@@ -635,13 +648,6 @@ void backfill_free(struct cluster *c)
     free(c->backfill.left);
 }
 
-// A job that could start now has to be looked at again.
-static void note_start(struct cluster *c, const struct reservation *r)
-{
-    if (r->from_ms <= c->now.boot_ms)
-        c->pass.again = true;
-}
-
 // Inside a class the oldest starts first: its jobs are alike, so they change places. Nobody's start
 // becomes later by it.
 static void sort_class(struct cluster *c, size_t at)
@@ -676,7 +682,6 @@ bool backfill_add(struct cluster *c, struct job *j, int64_t *cost)
     plan->items[plan->visited++] = r;
     set_reserved(j, true);
     show(c, r);
-    note_start(c, r);
     say_start(c, j, r->starts_wall_ms);
     sort_class(c, plan->visited - 1);
     return true;
@@ -698,7 +703,6 @@ static void replace(struct cluster *c, size_t at, struct reservation *r)
     c->backfill.changes++;
     r->owed |= old->owed;
     show(c, r);
-    note_start(c, r);
     say_start(c, r->job, r->starts_wall_ms);
     reservation_free(old);
     sort_class(c, at);
@@ -773,13 +777,42 @@ void backfill_end(struct cluster *c)
     plan->wake_ms = plan->overdue_ms;
     for (size_t i = 0; i < plan->count; i++) {
         int64_t from_ms = plan->items[i]->from_ms;
-        // Due meanwhile, or late since the pass began just when it was due.
-        c->pass.again |= from_ms <= c->now.boot_ms && from_ms >= c->pass.began_ms &&
-                         c->now.boot_ms > c->pass.began_ms;
         if (from_ms <= c->now.boot_ms)
             from_ms = c->now.boot_ms + LATE_MS;
         plan->wake_ms = from_ms < plan->wake_ms ? from_ms : plan->wake_ms;
     }
+}
+
+bool backfill_due_since(const struct cluster *c, int64_t ms)
+{
+    for (size_t i = 0; i < c->backfill.count; i++) {
+        int64_t from_ms = c->backfill.items[i]->from_ms;
+        if (from_ms >= ms && from_ms <= c->now.boot_ms && c->now.boot_ms > ms)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t hash_share(const struct share *s)
+{
+    const struct share *next = s->of->hidden ? NULL : next_on(s);
+    uint64_t behind = next ? next->of->job->id.v : 0;
+    return index_mix(s->node << 33 ^ (uint64_t)s->tasks << 1 ^ s->enough) ^ behind;
+}
+
+uint64_t backfill_hash(const struct cluster *c)
+{
+    uint64_t h = c->backfill.count;
+    for (size_t i = 0; i < c->backfill.count; i++) {
+        const struct reservation *r = c->backfill.items[i];
+        bool due = r->from_ms <= c->now.boot_ms;
+        h = index_mix(h ^ r->job->id.v);
+        h = index_mix(h ^ (uint64_t)(due ? 0 : r->from_ms));
+        h = index_mix(h ^ (unknown(r) ? r->mark : r->owed));
+        for (size_t k = 0; k < r->count; k++)
+            h = index_mix(h ^ hash_share(&r->shares[k]));
+    }
+    return h;
 }
 
 void backfill_hide(struct cluster *c, struct job *j)

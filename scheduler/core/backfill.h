@@ -39,6 +39,7 @@ struct backfill {
     int64_t overdue_ms; // when the next placement will have overstayed, as of the last pass
     int64_t spent;      // of this pass, on looking for earlier starts
     uint64_t changes;   // rises when promises may have become weaker
+    uint64_t made;      // reservations so far
     struct rooms rooms; // scratch: the cluster at a time
     struct left *left;  // scratch: nodes with promises
     size_t left_count, left_cap;
@@ -80,6 +81,10 @@ void backfill_lengthen(struct request *r);
 // At the begin and at the end of a pass.
 void backfill_begin(struct cluster *c);
 void backfill_end(struct cluster *c);
+// Of all that is promised, as it binds jobs now: equal after a pass that changed nothing.
+uint64_t backfill_hash(const struct cluster *c);
+// Has the time of a promise come since then?
+bool backfill_due_since(const struct cluster *c, int64_t ms);
 void backfill_drop(struct cluster *c, struct job *j);
 void backfill_clear(struct cluster *c);
 void backfill_free(struct cluster *c);

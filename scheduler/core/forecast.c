@@ -285,6 +285,7 @@ static int64_t next_event_ms(struct run *r, bool wakes)
         wakes && !RB_EMPTY(&c->queue) ? windows_wake_ms(c) : INT64_MAX,
         wakes && c->backfill.count ? c->backfill.wake_ms : INT64_MAX,
         terms_wake_ms(c),
+        wakes ? c->pass.settle_ms : INT64_MAX,
         r->leases ? lease_end_ms(c, r->now.boot_ms) : INT64_MAX,
     };
     int64_t least = INT64_MAX;

@@ -4,7 +4,11 @@
 // continued, and goes on where it was.
 #include "scheduler/core/state.h"
 
-enum { NODES_AN_EVALUATION = 64 }; // so many nodes looked at cost as much as a candidate
+enum {
+    NODES_AN_EVALUATION = 64, // so many nodes looked at cost as much as a candidate
+    VAIN_MAX = 8,             // passes in a row that only change promises
+    SETTLE_MS = 1000,         // from the last of them to the next one
+};
 
 // Names the first resource of which there is too little altogether.
 static void explain_blocked(struct cluster *c, struct job_class *k)
@@ -93,7 +97,7 @@ static enum considered place(struct cluster *c, struct job_class *k, const struc
     if (placed->queued)
         queue_remove(c, placed);
     attempt_place(c, placed, f, count, port);
-    c->pass.again |= c->pass.unpromised; // what others hold and promise is another now
+    c->pass.placed = true;
     return CONSIDERED_PLACED;
 }
 
@@ -177,22 +181,15 @@ static bool kept_by_windows(struct cluster *c, struct job *j, struct reason *ret
     return kept;
 }
 
-// What was refused may not be any more if something that was promised gives way in this pass.
-static void note_refusal(struct cluster *c)
-{
-    if (!c->pass.refused)
-        c->pass.refused = stamp(c);
-}
-
 // The job waits for room: some is kept for it, if it is among the first to wait or will have what
 // others are stopped for. True: they are.
 static bool reserve(struct cluster *c, struct job *j)
 {
     enum preemption how = preempt(c, j, &c->pass.cost);
-    if (how == PREEMPT_NOT)
-        note_refusal(c);
-    if (how == PREEMPT_STOPS)
+    if (how == PREEMPT_STOPS) {
         backfill_drop(c, j); // it starts earlier than that
+        c->pass.placed = true;
+    }
     if (how == PREEMPT_STOPS || how == PREEMPT_WAITS)
         limit_hold(c, j);
     if (j->reserved) {
@@ -200,10 +197,7 @@ static bool reserve(struct cluster *c, struct job *j)
     } else if (how > PREEMPT_NOT ||
                (int64_t)c->backfill.visited < rule_settings(c)->backfill_reservations) {
         backfill_outrank(c, j);
-        if (!backfill_add(c, j, &c->pass.cost)) {
-            note_refusal(c); // other promises left none
-            c->pass.unpromised = true;
-        }
+        backfill_add(c, j, &c->pass.cost);
     }
     return how == PREEMPT_STOPS || how == PREEMPT_WAITS;
 }
@@ -285,10 +279,8 @@ static enum considered consider(struct cluster *c, struct job_class *k)
     k->pass = c->pass.number;
     if (!limit_start(c, j, NULL, 0, &limit))
         return stand_aside(c, k, limit);
-    if (j->req.reservation.v && !window_admits(c, j, &limit)) {
-        c->pass.again |= j->reserved; // what was kept for it may be for those before it
+    if (j->req.reservation.v && !window_admits(c, j, &limit))
         return stand_aside(c, k, limit);
-    }
     if (!j->reserved)
         backfill_inherit(c, j);
     bool room = class_may_fit(c, k, &c->pass.cost);
@@ -302,10 +294,7 @@ static enum considered consider(struct cluster *c, struct job_class *k)
         k->refused_at = stamp(c);
         k->windowed = kept_by_windows(c, j, &limit);
     }
-    if (room) // now or, with nothing changed since, before
-        note_refusal(c);
     if (!fits_usable(c, k)) {
-        c->pass.again |= j->reserved; // what was kept for it may be for those before it
         backfill_drop(c, j);
         return CONSIDERED_ASIDE;
     }
@@ -328,12 +317,29 @@ static void pass_begin(struct cluster *c)
     c->pass.at = RB_MIN(class_order, &c->queue);
     c->pass.blocked = c->pass.depth = 0;
     c->pass.seconds_count = 0;
-    c->pass.refused = 0;
-    c->preempt.wake_ms = INT64_MAX;
-    c->pass.unpromised = false;
-    backfill_begin(c);
-    c->pass.again = false;
+    c->pass.placed = false;
+    c->preempt.wake_ms = c->pass.settle_ms = INT64_MAX;
     c->pass.began_ms = c->now.boot_ms;
+    c->pass.plan = backfill_hash(c);
+    backfill_begin(c);
+}
+
+// What was refused may be possible now if the pass has placed something or has changed promises:
+// then another one follows. A pass that has done neither would do the same again: the queue rests.
+// Passes that do nothing but change promises are bounded: after so many in a row the next one comes
+// a little later.
+static void look_again(struct cluster *c)
+{
+    bool waits = c->pass.blocked || c->backfill.count;
+    bool changed = (c->pass.placed && waits) || backfill_due_since(c, c->pass.began_ms) ||
+                   backfill_hash(c) != c->pass.plan;
+    c->pass.vain = !changed || c->pass.placed ? 0 : c->pass.vain + 1;
+    c->pass.again = changed && c->pass.vain < VAIN_MAX;
+    if (changed && !c->pass.again) {
+        c->pass.vain = 0;
+        c->pass.settle_ms = c->now.boot_ms + SETTLE_MS;
+        wake_by(c, c->pass.settle_ms);
+    }
 }
 
 // Those that this pass did not come to wait for their turn.
@@ -349,8 +355,7 @@ static void pass_end(struct cluster *c)
     backfill_end(c);
     if (c->backfill.count)
         wake_by(c, c->backfill.wake_ms);
-    // A promise that became weaker after somebody was refused for it.
-    c->pass.again |= c->pass.refused && c->pass.refused != stamp(c);
+    look_again(c);
     grown_cut(c);
 }
 

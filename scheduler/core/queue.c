@@ -69,6 +69,10 @@ void queue_due(struct cluster *c)
         wake_by(c, j->not_before_ms);
     if (!RB_EMPTY(&c->queue) && ranks_due(c))
         c->pass_wanted = true;
+    if (c->pass.settle_ms <= c->now.boot_ms)
+        c->pass_wanted = true;
+    else
+        wake_by(c, c->pass.settle_ms);
     if (c->preempt.wake_ms <= c->now.boot_ms)
         c->pass_wanted = true;
     else

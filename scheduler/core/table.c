@@ -210,7 +210,7 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
     c->placing.counts = limits->policy == POLICY_FGD;
     c->placing.seed = limits->policy_seed;
     c->whole = xcalloc(WHOLE_MAX, sizeof *c->whole);
-    c->tick_at_ms = c->preempt.wake_ms = INT64_MAX;
+    c->tick_at_ms = c->preempt.wake_ms = c->pass.settle_ms = INT64_MAX;
     TAILQ_INIT(&c->jobs);
     RB_INIT(&c->queue);
     RB_INIT(&c->delayed);

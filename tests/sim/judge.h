@@ -1,7 +1,8 @@
 // What the judge's files share: judge.c (what leaves the scheduler, and what was promised),
-// judge_tables.c (commits), judge_tasks.c (the kernel's processes), judge_preempt.c (who is stopped
-// for whom), judge_reserve.c (reservations), judge_end.c (what must not last, and what must be so
-// when all is over). A rule of a new noun gets a file, called from one of these.
+// judge_tables.c and judge_limits.c (commits), judge_tasks.c (the kernel's processes),
+// judge_preempt.c (who is stopped for whom), judge_reserve.c (reservations), judge_end.c (what must
+// not last, and what must be so when all is over). A rule of a new noun gets a file, called from one
+// of these.
 #pragma once
 
 #include "tests/sim/sim.h"
@@ -53,4 +54,6 @@ void judge_terms_look(struct sim *s);
 void judge_terms_fini(struct sim *s);
 // A row that is durable from now on: what became of a job that was preempted.
 void judge_preempted(struct sim *s, const struct job *j);
+// A commit against limits: judge_limits.c.
+void judge_limits(struct sim *s, const struct store_batch *b);
 struct truth *truth_of(struct sim *s, struct job_uid uid);

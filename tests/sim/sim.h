@@ -178,6 +178,7 @@ struct scheduler {
     struct machine machine;
     struct cluster *cluster;
     bool stepped, round_wanted;
+    int idle_rounds;           // one after the other that ask for another and place nothing
     struct store_batch *batch; // being filled
     struct store_batch *committing;
     uint64_t submitted, durable;

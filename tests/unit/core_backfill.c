@@ -144,6 +144,26 @@ static void what_starts_is_not_in_the_way_of_a_look(void **state)
     yard_fini(&y);
 }
 
+// A job of higher rank that no nodes can hold sends the promise of an older one away in each pass,
+// which is made anew behind it: a new promise is no reason for one more pass.
+static void a_promise_that_comes_again_lets_the_scheduler_rest(void **state)
+{
+    (void)state;
+    struct yard y;
+    yard_init(&y, 2, 4);
+    yard_submit(&y, ask(1, 1, 0), 60 * SECOND);
+    uint64_t b = yard_submit(&y, (struct request){.tasks = 2, .nodes = 2, .cpus = 4}, SECOND);
+    struct input_submit x = {
+        .req = {.tasks = 3, .nodes = 2, .cpus = 3}, .priority = 1, .allow_unsatisfiable = true};
+    uint64_t never = yard_submit_as(&y, x, SECOND);
+    assert_int_equal(harness_why(&y.h, never), REASON_UNSATISFIABLE_WAIT);
+    assert_int_equal(harness_why(&y.h, b), REASON_RESOURCES);
+    assert_false(cluster_outcome(y.h.c)->continue_wanted);
+    yard_run(&y, 61 * SECOND);
+    assert_int_equal(started(&y, b), 60);
+    yard_fini(&y);
+}
+
 // Without reservations the order is strict.
 static void none_is_strict_order(void **state)
 {
@@ -303,6 +323,7 @@ int main(void)
         cmocka_unit_test(an_early_end_moves_the_start_forward),
         cmocka_unit_test(every_reservation_holds),
         cmocka_unit_test(what_starts_is_not_in_the_way_of_a_look),
+        cmocka_unit_test(a_promise_that_comes_again_lets_the_scheduler_rest),
         cmocka_unit_test(none_is_strict_order),
         cmocka_unit_test(a_job_whose_start_is_not_known_does_not_starve),
         cmocka_unit_test(a_lost_node_makes_a_new_plan),
