@@ -22,14 +22,14 @@
     /* why a job waits */                                                                         \
     X(PRIORITY, "priority", "waits for its turn: jobs before it in the queue wait too", "")       \
     X(RESOURCES, "resources",                                                                     \
-      "waits for free resources: it needs %a core(s) on %b node(s); %c are free "                 \
-      "on usable nodes",                                                                          \
+      "waits for free resources: it needs %a core(s) on %b node(s); free on "                     \
+      "usable nodes: %c",                                                                         \
       "")                                                                                         \
     X(RESOURCES_GPUS, "resources_gpus",                                                           \
-      "waits for free GPUs: it needs %a on %b node(s); %c are free on usable nodes", "")          \
+      "waits for free GPUs: it needs %a on %b node(s); free on usable nodes: %c", "")             \
     X(RESOURCES_MEMORY, "resources_memory",                                                       \
-      "waits for free memory: it needs %a MiB on %b node(s); %c MiB are free on "                 \
-      "usable nodes",                                                                             \
+      "waits for free memory: it needs %a MiB on %b node(s); free on usable "                     \
+      "nodes: %c MiB",                                                                            \
       "")                                                                                         \
     X(RESOURCES_SCATTERED, "resources_scattered",                                                 \
       "waits: enough is free altogether (%c cores for its %a), but not as it needs "              \
@@ -69,6 +69,22 @@
       "`schedctl job set ID dependency=...` names other jobs to wait for.")                       \
     X(BEGIN_TIME, "begin_time", "waits for its begin time, %w", "")                               \
     X(ARRAY_LIMIT, "array_limit", "waits: %a of its elements live, as many as may at once", "")   \
+    X(UNSATISFIABLE_WAIT_GPUS, "unsatisfiable_wait_gpus",                                         \
+      "waits for nodes that do not exist yet: needs %a node(s) with %b GPU(s); the cluster has "  \
+      "%c",                                                                                       \
+      "Add nodes, or cancel it.")                                                                 \
+    X(UNSATISFIABLE_WAIT_MEMORY, "unsatisfiable_wait_memory",                                     \
+      "waits for nodes that do not exist yet: needs %a node(s) with %b MiB of memory; the "       \
+      "cluster has %c",                                                                           \
+      "Add nodes, or cancel it.")                                                                 \
+    X(UNSATISFIABLE_WAIT_CONSTRAINT, "unsatisfiable_wait_constraint",                             \
+      "waits for nodes that do not exist yet: needs %a node(s) of this size for which its "       \
+      "constraint holds; the cluster has %b",                                                     \
+      "Add nodes or labels, or cancel it.")                                                       \
+    X(UNSATISFIABLE_WAIT_TASKS, "unsatisfiable_wait_tasks",                                       \
+      "waits for nodes that do not exist yet: needs %a task(s) of %b core(s) each; the cluster "  \
+      "has room for %c",                                                                          \
+      "Add nodes, or cancel it.")                                                                 \
     X(LIMIT_WAIT, "limit_wait", "waits at a limit: %d",                                           \
       "`schedctl limit show` lists what bounds a user, and who uses it.")                         \
     X(LIMIT_TURN, "limit_turn", "waits for its turn: a job before it waits at %d", "")            \
@@ -207,6 +223,12 @@ static inline bool reason_is_limit(enum reason_code code)
 {
     return code == REASON_LIMIT_WAIT || code == REASON_LIMIT_TURN ||
            code == REASON_QUEUE_DRAINING || reason_is_reservation(code);
+}
+
+// Does it wait for nodes that the cluster does not have?
+static inline bool reason_wants_new_nodes(enum reason_code code)
+{
+    return code >= REASON_UNSATISFIABLE_WAIT && code <= REASON_UNSATISFIABLE_WAIT_TASKS;
 }
 
 const char *reason_word(enum reason_code code);

@@ -301,12 +301,32 @@ static int64_t none_of(const struct rule_field *f)
     return is_limit(f) ? RULE_NONE : 0;
 }
 
+// A duration that there must be.
+static bool is_bounded(const struct rule_field *f)
+{
+    return f->type == RULE_TYPE_DURATION && f->most;
+}
+
+static int out_of_time(const struct rule_field *f, struct err *err)
+{
+    AUTO(text) struct text t = {0};
+    rule_field_key(f, &t);
+    text_add(&t, " must be ");
+    text_add_duration_ms(&t, f->least);
+    text_add(&t, " to ");
+    text_add_duration_ms(&t, f->most);
+    return fail(err, E_INVALID, "%s", text_str(&t));
+}
+
 int rule_set_number(struct rule *r, const struct rule_field *f, int64_t v, struct err *err)
 {
     int64_t *member = rule_number(r, f), least = f->least, most = f->most;
     if (!member)
         return fail(err, E_INVALID, "%s is not a number", f->name);
-    if (f->type == RULE_TYPE_DURATION || f->type == RULE_TYPE_AT || f->type == RULE_TYPE_HIDDEN)
+    if (is_bounded(f) && (v < least || v > most))
+        return out_of_time(f, err);
+    if (!is_bounded(f) &&
+        (f->type == RULE_TYPE_DURATION || f->type == RULE_TYPE_AT || f->type == RULE_TYPE_HIDDEN))
         most = INT64_C(1) << 50;
     if (v == none_of(f) && f->type != RULE_TYPE_INT && f->type != RULE_TYPE_FLAG)
         ;

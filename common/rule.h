@@ -93,19 +93,41 @@ enum {
 #undef X
 };
 
-// Member, type, initial value as people write it, least, most (of INT) or words (of WORD), help.
-#define SETTINGS_FIELDS(X)                                                             \
-    X(enforce_accounts, FLAG, "false", 0, 1, NULL,                                     \
-      "refuse users without an account, instead of putting them into \"default\"")     \
-    X(half_life_ms, DURATION, "14d", 0, 0, NULL,                                       \
-      "time after which usage counts half; none: it never fades")                      \
-    X(usage_period_ms, DURATION, "none", 0, 0, NULL,                                   \
-      "usage begins at 0 again at each multiple of this time since 1970 (UTC)")        \
-    X(core_weight, INT, "8", 0, 1000000, NULL, "weight of a core in usage")            \
-    X(gpu_weight, INT, "128", 0, 1000000, NULL, "weight of a GPU in usage")            \
-    X(memory_weight, INT, "1", 0, 1000000, NULL, "weight of a GiB of memory in usage") \
-    X(next_rule, HIDDEN, "1", 0, 0, NULL, "")                                          \
-    X(usage_offset_ms, HIDDEN, "0", 0, 0, NULL, "")                                    \
+// Member, type, initial value as people write it, least and most (of INT; of a DURATION that may
+// not be "none") or words (of WORD), help. A job's priority is a sum of parts, each a weight times
+// a factor (scheduler/core/priority.h). By default a higher number goes first, of queues, QoS and
+// submissions, and among equals the one that has waited longest; all of age is worth less than one
+// of priority.
+#define SETTINGS_FIELDS(X)                                                                         \
+    X(enforce_accounts, FLAG, "false", 0, 1, NULL,                                                 \
+      "refuse users without an account, instead of putting them into \"default\"")                 \
+    X(half_life_ms, DURATION, "14d", 0, 0, NULL,                                                   \
+      "time after which usage counts half; none: it never fades")                                  \
+    X(usage_period_ms, DURATION, "none", 0, 0, NULL,                                               \
+      "usage begins at 0 again at each multiple of this time since 1970 (UTC)")                    \
+    X(core_weight, INT, "8", 0, 1000000, NULL, "weight of a core in usage")                        \
+    X(gpu_weight, INT, "128", 0, 1000000, NULL, "weight of a GPU in usage")                        \
+    X(memory_weight, INT, "1", 0, 1000000, NULL, "weight of a GiB of memory in usage")             \
+    X(weight_priority, INT, "1048576", 0, 1 << 30, NULL,                                           \
+      "priority: weight of the number that a submission names")                                    \
+    X(weight_age, INT, "1048512", 0, 1 << 30, NULL,                                                \
+      "priority: weight of the time waited, full after age_full")                                  \
+    X(weight_size, INT, "0", 0, 1 << 30, NULL,                                                     \
+      "priority: weight of the part of the cluster's cores that is asked for")                     \
+    X(weight_nice, INT, "1024", 0, 1 << 30, NULL,                                                  \
+      "priority: weight of the nice value, which is subtracted")                                   \
+    X(weight_queue, INT, "1048576", 0, 1 << 30, NULL,                                              \
+      "priority: weight of the priority of its queue")                                             \
+    X(weight_qos, INT, "1048576", 0, 1 << 30, NULL, "priority: weight of the priority of its QoS") \
+    X(weight_fair_share, INT, "0", 0, 1 << 30, NULL, "priority: weight of fair share")             \
+    X(age_full_ms, DURATION, "7d", 60000, INT64_C(90) * 86400000, NULL,                            \
+      "a job that has waited so long becomes no more urgent")                                      \
+    X(backfill_reservations, INT, "1", 0, 10000, NULL,                                             \
+      "first jobs that wait whose start others must not delay; 0: strict order")                   \
+    X(backfill_depth, INT, "2000", 1, 10000000, NULL,                                              \
+      "kinds of jobs behind the first that waits which may start before it")                       \
+    X(next_rule, HIDDEN, "1", 0, 0, NULL, "")                                                      \
+    X(usage_offset_ms, HIDDEN, "0", 0, 0, NULL, "")                                                \
     X(usage_epoch_ms, HIDDEN, "0", 0, 0, NULL, "")
 
 #define QOS_FIELDS(X)                                                                              \

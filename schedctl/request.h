@@ -43,6 +43,8 @@
       "time from SIGTERM to SIGKILL when it is ended (10s)")                                       \
     X("priority", "priority", INTEGER, -1000000, 1000000, 'p', "priority", "N",                    \
       "higher goes first (0)")                                                                     \
+    X("nice", "nice", INTEGER, 0, 1000000, 0, "nice", "N",                                         \
+      "give way: less urgent by so much, and by far less than one of --priority (0)")              \
     X("queue", "queue", STRING, 0, 0, 0, "queue", "NAME", "queue (default)")                       \
     X("account", "account", STRING, 0, 0, 0, "account", "NAME",                                    \
       "account that it counts for (the user's default one)")                                       \

@@ -5,17 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SIM_ALL = 10000 }; // the most that may be kept
+
 const struct queue_word queue_words[] = {
     {"fcfs", "strict order: the first job that does not fit holds back all that follow", 0},
     {"easy", "backfill that never delays the first job that waits", 1},
-    {"conservative", "backfill that never delays any job that waits", RESERVATIONS_MAX},
+    {"conservative", "backfill that never delays any job that waits", SIM_ALL},
     {NULL, NULL, 0},
 };
 
 struct sim_policy policy_default(void)
 {
-    return (struct sim_policy){
-        .name = "default", .limits = CLUSTER_LIMITS_DEFAULT, .queueing = QUEUEING_DEFAULT};
+    struct sim_policy p = {.name = "default", .limits = CLUSTER_LIMITS_DEFAULT};
+    rule_init(&p.settings, RULE_SETTINGS);
+    return p;
 }
 
 // False: it is none.
@@ -25,7 +28,7 @@ static bool apply(const char *word, struct sim_policy *p)
         return true;
     for (const struct queue_word *w = queue_words; w->word; w++)
         if (strcmp(w->word, word) == 0) {
-            p->queueing.reservations = w->reservations;
+            p->settings.settings.backfill_reservations = w->reservations;
             return true;
         }
     enum policy placing = policy_of_word(word);

@@ -9,14 +9,14 @@
 struct sim_policy {
     char name[64]; // as asked for
     struct cluster_limits limits;
-    struct queueing queueing;
+    struct rule settings; // of kind RULE_SETTINGS, without an id
 };
 
 // The order of the queue, of which there is one row for each, in policy.c; where a job goes is the
 // core's own table (scheduler/core/policy.h).
 struct queue_word {
     const char *word, *summary;
-    int64_t reservations; // as in struct queueing
+    int64_t reservations; // backfill_reservations
 };
 // Ends with a NULL word.
 extern const struct queue_word queue_words[];

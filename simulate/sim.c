@@ -142,9 +142,13 @@ static void begin(struct world *w)
     limits.policy_seed = w->options->seed;
     w->cluster = cluster_new(&limits);
     cluster_load_meta(w->cluster, &meta);
-    CHECK(cluster_load_queueing(w->cluster, &w->options->policy.queueing, NULL) == 0);
     arrive_typical(w);
     cluster_start(w->cluster, w->now, 1, 1, false, false, 0);
+    struct input set = {.kind = INPUT_RULE_SET, .caller = {.admin = true}};
+    set.rule.row = &w->options->policy.settings;
+    set.rule.mode = RULE_PUT;
+    cluster_turn_begin(w->cluster);
+    cluster_step(w->cluster, w->now, &set);
     for (size_t i = 0; i < w->nodes->count; i++)
         agents_link(w, (uint32_t)i);
     while (w->answers_count) {

@@ -40,6 +40,16 @@ static void explain_blocked(struct cluster *c, struct job_class *k)
     class_say(c, k, r);
 }
 
+// How a shortage is said of a job that was let in nevertheless.
+static enum reason_code wait_of(enum reason_code shortage)
+{
+    return shortage == REASON_UNSATISFIABLE_GPUS         ? REASON_UNSATISFIABLE_WAIT_GPUS
+           : shortage == REASON_UNSATISFIABLE_MEMORY     ? REASON_UNSATISFIABLE_WAIT_MEMORY
+           : shortage == REASON_UNSATISFIABLE_CONSTRAINT ? REASON_UNSATISFIABLE_WAIT_CONSTRAINT
+           : shortage == REASON_UNSATISFIABLE_TASKS      ? REASON_UNSATISFIABLE_WAIT_TASKS
+                                                         : REASON_UNSATISFIABLE_WAIT;
+}
+
 static void explain_aside(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
@@ -53,7 +63,7 @@ static void explain_aside(struct cluster *c, struct job_class *k)
     } else {
         r = fit_shortage(c, &k->first->req);
         if (r.code != REASON_UNSATISFIABLE_RESERVED && r.code != REASON_UNSATISFIABLE_OUTSIDE)
-            r.code = REASON_UNSATISFIABLE_WAIT;
+            r.code = wait_of(r.code);
     }
     class_say(c, k, r);
 }
@@ -187,7 +197,8 @@ static bool reserve(struct cluster *c, struct job *j)
         limit_hold(c, j);
     if (j->reserved) {
         backfill_visit(c, j, &c->pass.cost);
-    } else if (how > PREEMPT_NOT || (int64_t)c->backfill.visited < c->queueing.reservations) {
+    } else if (how > PREEMPT_NOT ||
+               (int64_t)c->backfill.visited < rule_settings(c)->backfill_reservations) {
         backfill_outrank(c, j);
         if (!backfill_add(c, j, &c->pass.cost)) {
             note_refusal(c); // other promises left none
@@ -197,22 +208,17 @@ static bool reserve(struct cluster *c, struct job *j)
     return how == PREEMPT_STOPS || how == PREEMPT_WAITS;
 }
 
-static bool comes_before(const struct cluster *c, const struct job *a, const struct job *b)
-{
-    int64_t x = rank_of(c, a), y = rank_of(c, b);
-    return x != y ? x > y : job_age_order(a, b) < 0;
-}
-
 // The next of its class may be among the first to wait as well, or have others stopped.
 static void add_second(struct cluster *c, struct job *j, bool stops)
 {
     struct job *next = RB_NEXT(job_queue, &j->in_class->jobs, j);
-    bool among = j->reserved && (int64_t)c->backfill.visited < c->queueing.reservations;
+    bool among =
+        j->reserved && (int64_t)c->backfill.visited < rule_settings(c)->backfill_reservations;
     if (!next || (!next->reserved && !among && !stops))
         return;
     VEC_RESERVE(c->pass.seconds, c->pass.seconds_count, c->pass.seconds_cap);
     size_t i = c->pass.seconds_count++;
-    for (; i && comes_before(c, c->pass.seconds[i - 1], next); i--)
+    for (; i && goes_before(c, c->pass.seconds[i - 1], next); i--)
         c->pass.seconds[i] = c->pass.seconds[i - 1];
     c->pass.seconds[i] = next;
 }
@@ -367,9 +373,10 @@ static bool walk_class(struct cluster *c)
     struct class_id id = k->wait.id;
     c->pass.at = next;
     enum considered what = consider(c, k);
-    if (what == CONSIDERED_BLOCKED && !c->queueing.reservations)
+    if (what == CONSIDERED_BLOCKED && !rule_settings(c)->backfill_reservations)
         return false;
-    if (c->pass.blocked && what != CONSIDERED_PLACED && c->pass.depth++ >= c->queueing.depth)
+    if (c->pass.blocked && what != CONSIDERED_PLACED &&
+        c->pass.depth++ >= rule_settings(c)->backfill_depth)
         return false;
     // If its class has more, the next of them comes before or after the first of the next class.
     k = what == CONSIDERED_PLACED ? class_find(c, id) : NULL;
@@ -384,9 +391,9 @@ static bool step_over(struct cluster *c)
 {
     if (c->pass.seconds_count)
         return true;
-    if (c->pass.blocked && (int64_t)c->backfill.visited >= c->queueing.reservations)
+    if (c->pass.blocked && (int64_t)c->backfill.visited >= rule_settings(c)->backfill_reservations)
         c->pass.at = class_awake(c, c->pass.at, &c->pass.depth);
-    return c->pass.at && c->pass.depth <= c->queueing.depth;
+    return c->pass.at && c->pass.depth <= rule_settings(c)->backfill_depth;
 }
 
 // Goes on until the end of the queue, a class that blocks it, or the budget.
@@ -399,7 +406,7 @@ static void walk(struct cluster *c)
             return;
         const struct job *second =
             c->pass.seconds_count ? c->pass.seconds[c->pass.seconds_count - 1] : NULL;
-        if (second && (!c->pass.at || comes_before(c, second, c->pass.at->first)))
+        if (second && (!c->pass.at || goes_before(c, second, c->pass.at->first)))
             walk_second(c);
         else if (!walk_class(c))
             break;

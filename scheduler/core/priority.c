@@ -3,19 +3,16 @@
 #include "scheduler/core/state.h"
 
 enum {
-    FACTOR_BITS = 20,
     RANK_PERIOD_MS = 60000,
     CLASSES_A_STEP = 4096,
 };
-
-static const int64_t FACTOR_ONE = INT64_C(1) << FACTOR_BITS;
 
 static int64_t clamp(int64_t v, int64_t low, int64_t high)
 {
     return v < low ? low : v > high ? high : v;
 }
 
-static int64_t grown(const struct queueing *q, int64_t at_ms)
+static int64_t grown(const struct settings_rule *q, int64_t at_ms)
 {
     enum { MOMENT_BITS = 44 }; // 557 years: with the greatest weight that is below 2^59
     return (int64_t)((__int128)q->weight_age * clamp(at_ms, 0, INT64_C(1) << MOMENT_BITS) /
@@ -23,7 +20,7 @@ static int64_t grown(const struct queueing *q, int64_t at_ms)
 }
 
 // How long a job that was submitted then has waited, not more than that it is full.
-static int64_t waited(const struct queueing *q, int64_t submitted_ms, int64_t at_ms)
+static int64_t waited(const struct settings_rule *q, int64_t submitted_ms, int64_t at_ms)
 {
     int64_t full = q->age_full_ms, age;
     if (__builtin_sub_overflow(at_ms, submitted_ms, &age)) // a damaged row
@@ -31,7 +28,7 @@ static int64_t waited(const struct queueing *q, int64_t submitted_ms, int64_t at
     return clamp(age, -full, full);
 }
 
-static int64_t age_part(const struct queueing *q, int64_t submitted_ms, int64_t at_ms)
+static int64_t age_part(const struct settings_rule *q, int64_t submitted_ms, int64_t at_ms)
 {
     int64_t age = waited(q, submitted_ms, at_ms);
     if (age == q->age_full_ms || age == -q->age_full_ms)
@@ -39,10 +36,15 @@ static int64_t age_part(const struct queueing *q, int64_t submitted_ms, int64_t 
     return grown(q, at_ms) - grown(q, submitted_ms);
 }
 
+static int64_t age_factor(const struct settings_rule *s, int64_t submitted_ms, int64_t at_ms)
+{
+    return (int64_t)((__int128)waited(s, submitted_ms, at_ms) * PRIORITY_ONE / s->age_full_ms);
+}
+
 static int64_t size_factor(const struct cluster *c, const struct job *j)
 {
     int64_t asked = (int64_t)j->req.tasks * j->req.cpus;
-    return c->cores_count ? clamp(asked, 0, c->cores_count) * FACTOR_ONE / c->cores_count : 0;
+    return c->cores_count ? clamp(asked, 0, c->cores_count) * PRIORITY_ONE / c->cores_count : 0;
 }
 
 // Rows that are not there, or are of another kind, are mended at the start.
@@ -52,32 +54,40 @@ static int64_t qos_priority(const struct cluster *c, const struct job *j)
     return e && e->row->kind == RULE_QOS ? e->row->qos.priority : 0;
 }
 
-// All but the order of submission and the queue.
-static void add_wishes(const struct cluster *c, const struct job *j, struct priority_parts *ret)
+// The factors as they are multiplied with the weights. In a queue that is not by priority, the
+// order of submission and the queue alone count.
+static void factors_at(const struct cluster *c, const struct job *j, int64_t wall_ms,
+                       struct priority_parts *ret)
 {
-    const struct queueing *q = &c->queueing;
-    _Static_assert(FAIR_SHARE_ONE == 1 << FACTOR_BITS, "both are factors");
-    ret->priority = q->weight_priority * j->priority;
-    ret->size = q->weight_size * size_factor(c, j) / FACTOR_ONE;
-    ret->nice = -q->weight_nice * j->nice;
-    ret->qos = q->weight_qos * qos_priority(c, j);
-    ret->fair_share = q->weight_fair_share * fair_share(c, j->user) / FACTOR_ONE;
+    const struct rule_entry *queue = queue_of(c, j);
+    _Static_assert(FAIR_SHARE_ONE == (int)PRIORITY_ONE, "both are factors");
+    *ret = (struct priority_parts){
+        .age = age_factor(rule_settings(c), j->submitted_at_ms, wall_ms),
+        .queue = queue ? queue->row->queue.priority : 0,
+    };
+    if (queue && queue->order != ORDER_PRIORITY)
+        return;
+    ret->priority = j->priority;
+    ret->size = size_factor(c, j);
+    ret->nice = -(int64_t)j->nice;
+    ret->qos = qos_priority(c, j);
+    ret->fair_share = fair_share(c, j->user);
 }
 
 static void parts_at(const struct cluster *c, const struct job *j, int64_t wall_ms,
                      struct priority_parts *ret)
 {
-    const struct queueing *q = &c->queueing;
-    const struct rule_entry *queue = queue_of(c, j);
-    *ret = (struct priority_parts){
-        .age = age_part(q, j->submitted_at_ms, wall_ms),
-        .queue = queue ? q->weight_queue * queue->row->queue.priority : 0,
-    };
-    if (!queue || queue->order == ORDER_PRIORITY)
-        add_wishes(c, j, ret);
-#define X(name, doc) ret->total += ret->name;
+    const struct settings_rule *s = rule_settings(c);
+    factors_at(c, j, wall_ms, ret);
+    ret->total = 0;
+#define X(name, one, doc)                             \
+    ret->name = s->weight_##name * ret->name / (one); \
+    ret->total += ret->name;
     PRIORITY_PARTS(X)
 #undef X
+    ret->total -= ret->age;
+    ret->age = age_part(s, j->submitted_at_ms, wall_ms);
+    ret->total += ret->age;
 }
 
 void cluster_priority(const struct cluster *c, const struct job *j, struct priority_parts *ret)
@@ -85,11 +95,60 @@ void cluster_priority(const struct cluster *c, const struct job *j, struct prior
     parts_at(c, j, c->now.wall_ms, ret);
 }
 
+int64_t cluster_factors(const struct cluster *c, const struct job *j,
+                        struct priority_factor ret[PRIORITY_PARTS_COUNT])
+{
+    struct priority_parts factors, parts;
+    const struct settings_rule *s = rule_settings(c);
+    factors_at(c, j, c->ranked.wall_ms, &factors);
+    parts_at(c, j, c->ranked.wall_ms, &parts);
+    int i = 0;
+#define X(name, one, doc) \
+    ret[i++] =            \
+        (struct priority_factor){#name, doc, s->weight_##name, factors.name, (one), parts.name};
+    PRIORITY_PARTS(X)
+#undef X
+    return parts.total;
+}
+
 int64_t rank_of(const struct cluster *c, const struct job *j)
 {
     struct priority_parts p;
+    if (!c->rules.settings)
+        return 0; // while jobs are loaded: the start ranks them
+    if (c->supposed_first.v && c->supposed_first.v == j->id.v)
+        return INT64_MAX;
     parts_at(c, j, c->ranked.wall_ms, &p);
-    return p.total - grown(&c->queueing, c->ranked.wall_ms);
+    return p.total - grown(rule_settings(c), c->ranked.wall_ms);
+}
+
+bool goes_before(const struct cluster *c, const struct job *a, const struct job *b)
+{
+    int64_t x = rank_of(c, a), y = rank_of(c, b);
+    return x != y ? x > y : job_age_order(a, b) < 0;
+}
+
+static int64_t starts_left(const struct job *j)
+{
+    return j->array_count ? j->array_count - j->array_next : 1;
+}
+
+bool cluster_position(const struct cluster *c, const struct job *j, int64_t *ret_ahead,
+                      int64_t *ret_all)
+{
+    const struct job_class *k;
+    struct job *o;
+    if (!j->in_class)
+        return false;
+    *ret_ahead = *ret_all = 0;
+    TAILQ_FOREACH(k, &c->classes, all_link)
+    RB_FOREACH(o, job_queue, (struct job_queue *)&k->jobs)
+    {
+        *ret_all += starts_left(o);
+        if (o != j && goes_before(c, o, j))
+            *ret_ahead += starts_left(o);
+    }
+    return true;
 }
 
 void ranks_stale(struct cluster *c)
@@ -101,7 +160,7 @@ void ranks_stale(struct cluster *c)
 // Are there other cores than the ranks know of, and do they count?
 static bool cores_changed(const struct cluster *c)
 {
-    return c->queueing.weight_size && c->ranked.hardware != c->hardware_gen;
+    return rule_settings(c)->weight_size && c->ranked.hardware != c->hardware_gen;
 }
 
 bool ranks_due(struct cluster *c)
@@ -138,7 +197,7 @@ static bool orders_move(const struct cluster *c)
 static int64_t full_from_ms(const struct cluster *c, int64_t last_ms)
 {
     int64_t later = c->ranked.wall_ms > last_ms ? c->ranked.wall_ms : last_ms, from;
-    return __builtin_sub_overflow(later, c->queueing.age_full_ms, &from) ? INT64_MIN : from;
+    return __builtin_sub_overflow(later, rule_settings(c)->age_full_ms, &from) ? INT64_MIN : from;
 }
 
 // A job that is said to be submitted so much later than it is gains nothing yet.
@@ -146,7 +205,8 @@ static bool any_too_new(struct cluster *c, int64_t last_ms)
 {
     const struct job_class *newest = RB_MAX(class_ages, &c->ages);
     int64_t earlier = c->ranked.wall_ms < last_ms ? c->ranked.wall_ms : last_ms;
-    return newest && waited(&c->queueing, newest->first_ms, earlier) == -c->queueing.age_full_ms;
+    return newest &&
+           waited(rule_settings(c), newest->first_ms, earlier) == -rule_settings(c)->age_full_ms;
 }
 
 static void moment_begin(struct cluster *c)
@@ -157,7 +217,7 @@ static void moment_begin(struct cluster *c)
     c->ranked.wall_ms = c->now.wall_ms;
     c->ranked.stale = false;
     if (fair_share_refresh(c))
-        all |= c->queueing.weight_fair_share != 0;
+        all |= rule_settings(c)->weight_fair_share != 0;
     if (cores_changed(c))
         count_cores(c);
     all |= any_too_new(c, last_ms);

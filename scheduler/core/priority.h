@@ -20,27 +20,47 @@
 // full, and they alone are ranked anew: ranks are kept less grown(moment).
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cluster;
 struct job;
 
-// name, what it says
-#define PRIORITY_PARTS(X)                          \
-    X(priority, "what the submission asked for")   \
-    X(age, "how long it has waited")               \
-    X(size, "how much of the cluster it asks for") \
-    X(nice, "what its owner gave away")            \
-    X(queue, "the priority of its queue")          \
-    X(qos, "the priority of its QoS")              \
-    X(fair_share, "how little was used for its share")
+enum { PRIORITY_ONE = 1 << 20 };
+
+// name (its weight is the setting weight_NAME), what is 1 of its factor, what it says
+#define PRIORITY_PARTS(X)                                        \
+    X(priority, 1, "the number that the submission names")       \
+    X(age, PRIORITY_ONE, "how long it has waited")               \
+    X(size, PRIORITY_ONE, "how much of the cluster it asks for") \
+    X(nice, 1, "what its owner gave away")                       \
+    X(queue, 1, "the priority of its queue")                     \
+    X(qos, 1, "the priority of its QoS")                         \
+    X(fair_share, PRIORITY_ONE, "how little was used for its share")
 
 struct priority_parts {
-#define X(name, doc) int64_t name;
+#define X(name, one, doc) int64_t name;
     PRIORITY_PARTS(X)
 #undef X
     int64_t total; // exactly their sum
 };
 
+// A part with what it is made of: part = weight * factor / one, rounded towards zero.
+struct priority_factor {
+    const char *name, *doc;
+    int64_t weight, factor, one, part;
+};
+#define X(name, one, doc) +1
+enum { PRIORITY_PARTS_COUNT = 0 PRIORITY_PARTS(X) };
+#undef X
+
 // Of a job that waits, as of now.
 void cluster_priority(const struct cluster *c, const struct job *j, struct priority_parts *ret);
+// As of the moment up to which ages are reckoned, so as the queue is ordered now. Returns the sum
+// of the parts.
+int64_t cluster_factors(const struct cluster *c, const struct job *j,
+                        struct priority_factor ret[PRIORITY_PARTS_COUNT]);
+// Its place among the jobs, and elements of arrays, that wait for their turn: so many go before it,
+// out of so many with it. False: it is not among them (held, or it may not start yet).
+bool cluster_position(const struct cluster *c, const struct job *j, int64_t *ret_ahead,
+                      int64_t *ret_all);

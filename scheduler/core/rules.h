@@ -95,6 +95,14 @@ bool qos_may_preempt(const struct cluster *c, struct qos_id a, struct qos_id b);
 
 // 0 (has used most for its share) .. FAIR_SHARE_ONE, by the Fair Tree: docs/scheduling.md.
 uint32_t fair_share(const struct cluster *c, struct user_id u);
+// Would the job be kept even if nobody else used anything: by its queue, which starts nothing, or
+// by a limit that it alone is over? Then *ret says why.
+bool limit_never(struct cluster *c, struct job *j, struct reason *ret);
+// The least change of a row that does away with such a reason (queue_draining, limit_wait), as
+// things are now. False: there is none. *ret_field: the member that differs from the row that
+// stands.
+bool limit_lift(struct cluster *c, const struct reason *r, struct rule *ret,
+                const struct rule_field **ret_field);
 // Ranks all users anew if the last time is FAIR_SHARE_MS ago or the tree has changed; true: it did.
 enum { FAIR_SHARE_MS = 10000 };
 bool fair_share_refresh(struct cluster *c);

@@ -79,6 +79,20 @@ static void check_references(const struct cluster *c, const struct rule *row, st
     }
 }
 
+// Numbers out of the bounds of their table.
+static void check_numbers(const struct rule *row, struct text *wrong)
+{
+    struct err err;
+    struct rule scratch;
+    size_t count;
+    const struct rule_field *f = rule_fields(row->kind, &count);
+    rule_init(&scratch, row->kind);
+    for (size_t i = 0; i < count && !wrong->len; i++)
+        if (f[i].type != RULE_TYPE_HIDDEN && !rule_field_is_text(&f[i]) &&
+            rule_set_number(&scratch, &f[i], rule_number_of(row, &f[i]), &err))
+            text_add(wrong, err.message);
+}
+
 static void settings_check(const struct rule *row, struct text *wrong)
 {
     static const int64_t least_ms = 10000, most_ms = INT64_C(100) * 86400000;
@@ -99,6 +113,8 @@ static void check(const struct cluster *c, const struct rule *row, const struct 
         return;
     }
     check_references(c, row, wrong);
+    if (!wrong->len)
+        check_numbers(row, wrong);
     if (wrong->len)
         return;
     switch (row->kind) {
@@ -178,6 +194,19 @@ static void create(struct cluster *c, const struct input *in)
     tell(c, EVENT_RULE_CREATED, in, p->row, &initial);
 }
 
+// Is the queue ordered or filled in another way from now on?
+static bool reorders(const struct rule *from, const struct rule *to)
+{
+    static const char *const fields[] = {
+        "weight_priority",       "weight_age",    "weight_size",       "weight_nice",
+        "weight_queue",          "weight_qos",    "weight_fair_share", "age_full",
+        "backfill_reservations", "backfill_depth"};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (!rule_field_equal(from, to, rule_field(RULE_SETTINGS, fields[i])))
+            return true;
+    return false;
+}
+
 static void change(struct cluster *c, const struct input *in, struct rule_entry *p)
 {
     struct rule from, to = *in->rule.row;
@@ -190,6 +219,8 @@ static void change(struct cluster *c, const struct input *in, struct rule_entry 
             to.settings.usage_period_ms != from.settings.usage_period_ms)
             usage_rebase(c, usage_clock(c), false);
         to.settings.usage_epoch_ms = p->row->settings.usage_epoch_ms;
+        if (reorders(&from, &to))
+            backfill_clear(c);
         c->rules.span_known = false;
     }
     memcpy(p->row, &to, rule_size(to.kind));

@@ -87,9 +87,8 @@ struct cluster {
     struct class_list told;          // classes that wait for something else than their turn
     struct wait queue_wait;          // row 0
     bool queue_wait_dirty;
-    struct queueing queueing;
-    int64_t cores_count; // of all nodes, as of the ranks
-    bool queueing_dirty;
+    struct job_id supposed_first; // before all others, on a copy (why.h); 0: none
+    int64_t cores_count;          // of all nodes, as of the ranks
     struct {
         int64_t boot_ms, wall_ms; // the moment up to which ages are reckoned
         bool stale;               // weights have changed
@@ -245,14 +244,15 @@ void pass(struct cluster *c); // pass.c
 // The job leaves the queue while a pass may be under way.
 void pass_forget(struct cluster *c, const struct job *j);
 
-// Priority: priority.c, queueing.c.
+// Priority: priority.c.
 int64_t rank_of(const struct cluster *c, const struct job *j);
+// Is a considered before b?
+bool goes_before(const struct cluster *c, const struct job *a, const struct job *b);
 void ranks_stale(struct cluster *c);
 // Have the ranks to be reckoned anew? If not, wakes when they have.
 bool ranks_due(struct cluster *c);
 // Does it, in steps; false: not done yet.
 bool ranks_refresh(struct cluster *c);
-void queueing_set(struct cluster *c, const struct caller *who, const struct queueing *to);
 
 // Which nodes gained room: grown.c. The log's numbers rise for ever; those below grown.base are
 // gone.

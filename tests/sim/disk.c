@@ -179,11 +179,6 @@ static void apply_rules(struct tables *t, const struct store_batch *b)
     }
 }
 
-static void keep_queueing(struct queueing *to, const struct queueing *from)
-{
-    QUEUEING_COLUMNS(KEEP)
-}
-
 static void apply(struct tables *t, const struct store_batch *b)
 {
     const struct store_slot *slot;
@@ -209,8 +204,6 @@ static void apply(struct tables *t, const struct store_batch *b)
         selector_set(t, &b->selectors[i]);
     t->tasks += b->tasks_count;
     t->events += b->events_count;
-    if (b->queueing_changed)
-        keep_queueing(&t->queueing, &b->queueing);
     if (b->meta_changed)
         keep_meta(&t->meta, &b->meta);
 }
@@ -372,8 +365,6 @@ struct cluster *disk_load(struct sim *s)
     struct err err;
     struct cluster *c = cluster_new(&s->limits);
     cluster_load_meta(c, &t->meta);
-    if (t->queueing.id)
-        CHECKF(cluster_load_queueing(c, &t->queueing, &err) == 0, "%s", err.message);
     for (size_t i = 0; i < t->rules_count; i++)
         if (t->rules[i].id && !t->rules[i].removed)
             CHECKF(cluster_load_rule(c, &t->rules[i], &err) == 0, "%s", err.message);

@@ -117,7 +117,7 @@ static void operator_looks(struct world *w, void *arg, uint64_t n)
     for (size_t i = 0; i < s->disk.now.jobs_count; i++) {
         const struct job *j = &s->disk.now.jobs[i];
         enum reason_code why = disk_why(s, j);
-        bool never = (why == REASON_UNSATISFIABLE_WAIT || why == REASON_DEPENDENCY_NEVER) &&
+        bool never = (reason_wants_new_nodes(why) || why == REASON_DEPENDENCY_NEVER) &&
                      w->now_ms > s->faults_until_ms + PATIENCE_MS;
         if (job_state_ended(j->state) || (!j->held && !never))
             continue;

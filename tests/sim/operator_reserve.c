@@ -94,7 +94,7 @@ void reservations_clear(struct sim *s)
         if (!j->req.reservation.v || !waits || job_state_ended(j->state))
             continue;
         any = true;
-        struct ask ask = {.in = {.kind = INPUT_CANCEL, .caller = {.uid = 7}, .job = j->id}};
+        struct ask ask = {.in = {.kind = INPUT_CANCEL, .caller = {.admin = true}, .job = j->id}};
         send_ask(s, (struct asked){.of = ASK_OPERATOR}, ask);
     }
     for (size_t i = 0; i < s->disk.now.rules_count && !any; i++) {

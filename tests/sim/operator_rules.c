@@ -163,18 +163,20 @@ static void change_row(struct world *w, struct rule *r)
 static void change_queueing(struct sim *s)
 {
     struct world *w = &s->world;
-    struct ask ask = {.in = {.kind = INPUT_QUEUEING, .caller = {.admin = true}}};
-    struct queueing q = QUEUEING_DEFAULT;
-    q.reservations = chance(w, 300) ? 0 : spread(w, 1, 30);
-    q.weight_size = chance(w, 300) ? between(w, 0, 1 << 20) : 0;
-    q.weight_fair_share = chance(w, 500) ? between(w, 0, 1 << 22) : 0;
-    if (chance(w, 300)) { // age alone
-        q.weight_priority = q.weight_nice = q.weight_queue = q.weight_qos = 0;
-        q.age_full_ms = 60000;
-    }
-    q.depth = chance(w, 300) ? between(w, 1, 5) : q.depth;
-    ask.in.queueing = q;
-    send_ask(s, (struct asked){.of = ASK_OPERATOR}, ask);
+    struct rule *row = row_of(s, RULE_SETTINGS, ""), first;
+    rule_init(&first, RULE_SETTINGS);
+    struct settings_rule *q = &row->settings, usual = first.settings;
+    q->backfill_reservations = chance(w, 300) ? 0 : spread(w, 1, 30);
+    q->weight_size = chance(w, 300) ? between(w, 0, 1 << 20) : 0;
+    q->weight_fair_share = chance(w, 500) ? between(w, 0, 1 << 22) : 0;
+    bool age_alone = chance(w, 300);
+    q->weight_priority = age_alone ? 0 : usual.weight_priority;
+    q->weight_nice = age_alone ? 0 : usual.weight_nice;
+    q->weight_queue = age_alone ? 0 : usual.weight_queue;
+    q->weight_qos = age_alone ? 0 : usual.weight_qos;
+    q->age_full_ms = age_alone ? 60000 : usual.age_full_ms;
+    q->backfill_depth = chance(w, 300) ? between(w, 1, 5) : usual.backfill_depth;
+    put(s, row);
 }
 
 // ---- now and then ----

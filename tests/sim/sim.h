@@ -109,8 +109,7 @@ struct tables {
     size_t nodes_count;
     struct placement *parts; // unordered
     size_t parts_count, parts_cap;
-    struct queueing queueing; // id 0: no row
-    struct rule *rules;       // by id - 1; id 0: no row
+    struct rule *rules; // by id - 1; id 0: no row
     size_t rules_count;
     struct tally *tallies; // unordered
     size_t tallies_count, tallies_cap;

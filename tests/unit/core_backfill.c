@@ -14,9 +14,9 @@ static struct request ask(int32_t tasks, int32_t cpus, int64_t limit_s)
 
 static void reserve(struct yard *y, int64_t reservations)
 {
-    struct queueing q = QUEUEING_DEFAULT;
-    q.reservations = reservations;
-    yard_queueing(y, q);
+    struct settings_rule q = harness_settings();
+    q.backfill_reservations = reservations;
+    yard_set(y, q);
 }
 
 // When the job started, in seconds from the yard's beginning; -1: it has not.
@@ -128,9 +128,9 @@ static void what_starts_is_not_in_the_way_of_a_look(void **state)
     (void)state;
     struct yard y;
     yard_init(&y, 2, 4);
-    struct queueing q = QUEUEING_DEFAULT;
-    q.depth = 1;
-    yard_queueing(&y, q);
+    struct settings_rule q = harness_settings();
+    q.backfill_depth = 1;
+    yard_set(&y, q);
     yard_submit(&y, ask(1, 4, 60), 30 * SECOND);
     yard_submit(&y, ask(1, 4, 200), 200 * SECOND);
     yard_submit(&y, (struct request){.tasks = 2, .nodes = 2, .cpus = 4}, SECOND); // at 200
@@ -222,7 +222,7 @@ static void note_promises(struct yard *y, struct promises *p)
         p->first_ms[j->id.v] = start_ms;
         p->made++;
     }
-    CHECK(plan->count <= RESERVATIONS_MAX);
+    CHECK(plan->count <= 10000);
 }
 
 static void check_promises(const struct yard *y, struct promises *p)

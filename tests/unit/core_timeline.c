@@ -61,15 +61,15 @@ static void make_qos(struct example *e, const char *line)
 
 static void begin(struct example *e, const char *line)
 {
-    struct queueing q = QUEUEING_DEFAULT;
+    struct settings_rule q = harness_settings();
     yard_init(&e->y, (size_t)number(line, "nodes", 1), (int32_t)number(line, "cores", 4));
-    q.reservations = number(line, "reservations", q.reservations);
+    q.backfill_reservations = number(line, "reservations", q.backfill_reservations);
     q.weight_priority = number(line, "weight_priority", q.weight_priority);
     q.weight_age = number(line, "weight_age", q.weight_age);
     q.weight_size = number(line, "weight_size", q.weight_size);
     q.weight_nice = number(line, "weight_nice", q.weight_nice);
     q.age_full_ms = number(line, "age_full", q.age_full_ms / SECOND) * SECOND;
-    yard_queueing(&e->y, q);
+    yard_set(&e->y, q);
     e->steps = number(line, "preempting", 0);
     if (e->steps)
         make_qos(e, line);

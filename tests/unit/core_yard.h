@@ -218,10 +218,9 @@ static inline enum job_state yard_state(const struct yard *y, uint64_t id)
     return y->h.jobs[id - 1].state;
 }
 
-static inline void yard_queueing(struct yard *y, struct queueing q)
+static inline void yard_set(struct yard *y, struct settings_rule s)
 {
-    struct input in = {.kind = INPUT_QUEUEING, .caller = {.admin = true}, .queueing = q};
-    harness_step(&y->h, &in);
+    harness_set(&y->h, s);
     yard_settle(y);
 }
 

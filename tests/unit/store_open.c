@@ -304,7 +304,7 @@ static void test_older_versions_are_brought_up(void **state)
     "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;"                      \
     "ALTER TABLE meta DROP COLUMN next_class; ALTER TABLE job DROP COLUMN class;"          \
     "DROP INDEX event_wait; ALTER TABLE event DROP COLUMN class; DROP TABLE wait;"         \
-    "DROP TABLE queueing; ALTER TABLE job DROP COLUMN nice; DROP TABLE tally;"             \
+    "ALTER TABLE job DROP COLUMN nice; DROP TABLE tally;"                                  \
     "ALTER TABLE job DROP COLUMN queue; ALTER TABLE job DROP COLUMN account;"              \
     "ALTER TABLE job DROP COLUMN user; ALTER TABLE job DROP COLUMN qos;"                   \
     "DROP TABLE settings; DROP TABLE qos; DROP TABLE account; DROP TABLE user;"            \
