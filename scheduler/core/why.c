@@ -301,10 +301,10 @@ void cluster_why(struct cluster *c, struct now now, const struct job *j, struct 
         ret->verdict = fit(c, &j->req, FIT_ALL, &f, &count) ? WHY_NOT_NOW : WHY_NEVER;
     if (ret->verdict == WHY_RESOURCES)
         find_holders(c, &j->req, ret);
-    if (ret->verdict != WHY_NEVER)
-        look_at_limits(c, j, ret);
     if (terms_never(j))
         ret->verdict = WHY_NEVER;
+    if (ret->verdict != WHY_NEVER)
+        look_at_limits(c, j, ret);
     if (j->held && ret->verdict != WHY_NEVER)
         ret->verdict = WHY_HELD;
 }

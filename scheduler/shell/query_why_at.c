@@ -89,8 +89,8 @@ static bool waits_in_class(const struct found *job)
 static bool is_pending(enum event_kind kind)
 {
     return kind == EVENT_JOB_SUBMITTED || kind == EVENT_JOB_RELEASED || kind == EVENT_JOB_HELD ||
-           kind == EVENT_JOB_REQUEUED || kind == EVENT_JOB_DUE || kind == EVENT_JOB_READY ||
-           kind == EVENT_JOB_CHANGED;
+           kind == EVENT_JOB_REQUEUED || kind == EVENT_JOB_DUE || kind == EVENT_JOB_KEPT ||
+           kind == EVENT_JOB_READY || kind == EVENT_JOB_CHANGED;
 }
 
 // What an element's array did before the element had a record of its own; 0: it is of none.
@@ -249,7 +249,8 @@ static int walk_job(struct store_reader *r, const struct job *j, int64_t until_m
         class = sqlite3_column_int64(stmt, 2);
         from_ms = at_ms;
         bool holds = kind && strcmp(kind, event_kind_word(EVENT_JOB_HELD)) == 0;
-        bool again = kind && strcmp(kind, event_kind_word(EVENT_JOB_REQUEUED)) == 0;
+        bool again = kind && (strcmp(kind, event_kind_word(EVENT_JOB_REQUEUED)) == 0 ||
+                              strcmp(kind, event_kind_word(EVENT_JOB_KEPT)) == 0);
         const char *text = (const char *)sqlite3_column_text(stmt, 3);
         if (!class)
             turn_to(h, at_ms, holds ? "is held" : again && text ? sentence(text) : "");
