@@ -273,7 +273,7 @@ static void arm(struct sim *s, int64_t at_ms)
 // Passes without an end: each asks for another one, and nothing comes of them.
 static void look_whether_it_rests(struct sim *s, const struct outcome *o)
 {
-    enum { PASSES_MAX = 3000 };
+    enum { PASSES_MAX = 20000 }; // rounds: a pass may take one for each class
     struct scheduler *sc = &s->scheduler;
     bool idle = o->continue_wanted && !o->placements_count && !o->placements_gone_count;
     sc->idle_rounds = idle ? sc->idle_rounds + 1 : 0;
