@@ -1,8 +1,8 @@
 // What the files of users and operators share: client.c (asking and being answered), client_job.c
 // (what jobs ask for), client_mind.c (users change their minds), operator.c (nodes, and what is put
-// right in the end), operator_rules.c (queues, accounts, users, QoS, limits), operator_preempt.c (QoS
-// that preempt others), operator_reserve.c (reservations). A noun more is a file more, with a start
-// function called in clients_start().
+// right in the end), operator_rules.c (queues, accounts, users, QoS, limits), operator_preempt.c
+// (QoS that preempt others), operator_reserve.c (reservations). A noun more is a file more, with a
+// start function called in clients_start().
 #pragma once
 
 #include "tests/sim/sim.h"
@@ -53,7 +53,7 @@ void rules_lift(struct sim *s);
 // Each goes on until faults are over, or for ever.
 void minds_start(struct sim *s);
 void operators_start(struct sim *s);
-void operator_rules_start(struct sim *s); // before the first any_job()
+void operator_rules_start(struct sim *s);   // before the first any_job()
 void operator_preempt_start(struct sim *s); // before the first any_job()
 void reservations_start(struct sim *s);
 
