@@ -30,6 +30,7 @@ struct reservation {
     int64_t starts_wall_ms;
     uint64_t mark;       // placements from this id on came after it
     uint64_t planned_at; // growth then
+    int64_t planned_ms;
     uint64_t number;     // rising
     int64_t again_at_ms; // not planned anew before
     bool hidden;
@@ -510,6 +511,7 @@ static struct reservation *search(struct cluster *c, struct job *j, int64_t *cos
                               .owed = owed,
                               .mark = c->meta.next_placement,
                               .planned_at = grown_end(c),
+                              .planned_ms = c->now.boot_ms,
                               .number = ++c->backfill.made,
                               .again_at_ms = c->now.boot_ms + s.cost / COST_A_MS,
                               .hidden = true,
@@ -786,8 +788,9 @@ void backfill_end(struct cluster *c)
 bool backfill_due_since(const struct cluster *c, int64_t ms)
 {
     for (size_t i = 0; i < c->backfill.count; i++) {
-        int64_t from_ms = c->backfill.items[i]->from_ms;
-        if (from_ms >= ms && from_ms <= c->now.boot_ms && c->now.boot_ms > ms)
+        const struct reservation *r = c->backfill.items[i];
+        bool ahead = r->from_ms >= ms && r->from_ms > r->planned_ms;
+        if (ahead && r->from_ms <= c->now.boot_ms && c->now.boot_ms > ms)
             return true;
     }
     return false;

@@ -83,7 +83,7 @@ void backfill_begin(struct cluster *c);
 void backfill_end(struct cluster *c);
 // Of all that is promised, as it binds jobs now: equal after a pass that changed nothing.
 uint64_t backfill_hash(const struct cluster *c);
-// Has the time of a promise come since then?
+// Has the time of a promise come since then? Not of one that waits for what should have ended.
 bool backfill_due_since(const struct cluster *c, int64_t ms);
 void backfill_drop(struct cluster *c, struct job *j);
 void backfill_clear(struct cluster *c);

@@ -317,7 +317,7 @@ static void pass_begin(struct cluster *c)
     c->pass.at = RB_MIN(class_order, &c->queue);
     c->pass.blocked = c->pass.depth = 0;
     c->pass.seconds_count = 0;
-    c->pass.placed = false;
+    c->pass.placed = c->pass.again = false;
     c->preempt.wake_ms = c->pass.settle_ms = INT64_MAX;
     c->pass.began_ms = c->now.boot_ms;
     c->pass.plan = backfill_hash(c);

@@ -144,12 +144,12 @@ struct cluster {
     struct {
         uint64_t number;
         bool running;
-        int64_t began_ms;  // boot clock: it may take several steps
-        uint64_t plan;     // backfill_hash() when it began
-        bool placed;       // it has placed a job, or had others stopped for one
-        bool again;        // another one follows, as this one has changed something
-        int vain;          // passes in a row that placed nothing and changed what is promised
-        int64_t settle_ms; // after too many of them: when the next comes; INT64_MAX: none has to
+        int64_t began_ms;     // boot clock: it may take several steps
+        uint64_t plan;        // backfill_hash() when it began
+        bool placed;          // it has placed a job, or had others stopped for one
+        bool again;           // another one follows, as this one has changed something
+        int vain;             // passes in a row that placed nothing and changed what is promised
+        int64_t settle_ms;    // after too many of them: when the next comes; INT64_MAX: none has to
         struct job_class *at; // where it goes on; NULL: it is over
         int64_t cost;         // of this step, in nodes looked at
         int64_t blocked;      // jobs that found too little room

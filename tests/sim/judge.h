@@ -1,8 +1,8 @@
 // What the judge's files share: judge.c (what leaves the scheduler, and what was promised),
 // judge_tables.c and judge_limits.c (commits), judge_tasks.c (the kernel's processes),
 // judge_preempt.c (who is stopped for whom), judge_reserve.c (reservations), judge_end.c (what must
-// not last, and what must be so when all is over). A rule of a new noun gets a file, called from one
-// of these.
+// not last, and what must be so when all is over). A rule of a new noun gets a file, called from
+// one of these.
 #pragma once
 
 #include "tests/sim/sim.h"
@@ -42,16 +42,10 @@ struct judge {
     size_t promises_count, promises_cap;
     struct cancelled *cancelled;
     size_t cancelled_count, cancelled_cap;
-    int64_t wall_most_ms; // the latest that the scheduler's wall clock has shown
-    struct stuck *stuck;  // judge_terms.c
-    struct stops *stops;  // jobs that have others stopped
+    struct stops *stops; // jobs that have others stopped
     size_t stops_count, stops_cap;
 };
 
-// judge_terms.c
-void judge_terms_committed(struct sim *s, const struct store_batch *b);
-void judge_terms_look(struct sim *s);
-void judge_terms_fini(struct sim *s);
 // A row that is durable from now on: what became of a job that was preempted.
 void judge_preempted(struct sim *s, const struct job *j);
 // A commit against limits: judge_limits.c.

@@ -148,7 +148,8 @@ static bool excuses(struct sim *s, const struct event *e, const struct stops *t)
     if (!j || j == by)
         return false;
     bool comes = e->kind == EVENT_JOB_SUBMITTED || e->kind == EVENT_JOB_RELEASED ||
-                 e->kind == EVENT_JOB_REQUEUED || e->kind == EVENT_JOB_PLACED;
+                 e->kind == EVENT_JOB_REQUEUED || e->kind == EVENT_JOB_DUE ||
+                 e->kind == EVENT_JOB_PLACED;
     // A short job fills in and may stay longer than it said.
     return (comes && outranks(s, j, by)) || (e->kind == EVENT_JOB_PLACED && j->req.time_limit_ms);
 }
