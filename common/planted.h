@@ -39,6 +39,7 @@
     X(REQUEST_NOT_DURABLE, "a request id is forgotten until its job is durable")     \
     X(FENCE_NOT_REPEATED, "a fence is told once")                                    \
     X(FENCE_OWES_NOTHING, "a part ends though another one still needs its fence")    \
+    X(ATTAINED_FORGOTTEN, "what an attempt has had of the cluster is forgotten")     \
     X(OUTPUT_BEFORE_SYNC, "what an agent says does not wait for its journal")
 
 #ifdef MUSTER_PLANTED

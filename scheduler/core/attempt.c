@@ -244,6 +244,7 @@ void attempt_started(struct cluster *c, struct job *j, struct placement *p)
     TAILQ_FOREACH(p, &j->parts, job_link)
     if (p->attempt == j->attempt && !p->kill)
         ends_reckon(c, p);
+    las_watch(c, j);
     if (j->array.v)
         array_element_started(c, j);
 }

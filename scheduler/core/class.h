@@ -36,7 +36,8 @@ struct cluster;
     X(user.v)             \
     X(qos.v)              \
     X(priority)           \
-    X(nice)
+    X(nice)               \
+    X(level)
 // Whoever adds to a request adds to the key.
 _Static_assert(sizeof(struct request) == 72, "CLASS_KEY names every member of a request");
 

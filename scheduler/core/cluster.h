@@ -287,6 +287,7 @@ struct effect {
     X(JOB_CANCEL, "job_cancel")             \
     X(JOB_REQUEUED, "job_requeued")         \
     X(JOB_WAITS, "job_waits")               \
+    X(JOB_LEVEL, "job_level")               \
     X(JOB_HELD, "job_held")                 \
     X(JOB_RELEASED, "job_released")         \
     X(JOB_ENDED, "job_ended")               \

@@ -102,6 +102,7 @@ struct job {
     bool held;
     bool allow_unsatisfiable;
     bool cancelled; // durable wish: beats any requeue
+    int8_t level;   // not stored: in a queue that goes by attained service, while it waits
 
     enum job_state state;
     uint32_t attempt;      // number of the newest attempt; 0: none yet
@@ -112,6 +113,10 @@ struct job {
     struct reason verdict; // why the present attempt must end; NONE while it may go on
     char *verdict_detail;  // owned
     int64_t submitted_at_ms, started_at_ms, ended_at_ms; // wall clock; 0: not yet
+
+    int64_t attained_ms;    // devices x time of the attempts that are over (las.h)
+    int64_t promoted_ms;    // of these, what counts no more for its level
+    int64_t waits_since_ms; // wall clock: when its last attempt that started something was over
 
     struct class_id class_id; // whose reason is its own while it waits; 0: it is not in the queue
 
@@ -131,10 +136,10 @@ struct job {
     struct placement_list parts; // placements that exist, of any attempt
     bool queued;                 // is in the queue, in a class or delayed
     bool dirty;
-    struct member *member;      // queue, user and QoS with where it counts; NULL: not looked up
+    bool reserved;              // room is kept for it (backfill.h)
     bool tallied_running;       // as counted by tally_job()
     int32_t tallied_submitted;  //
-    bool reserved;              // room is kept for it (backfill.h)
+    struct member *member;      // queue, user and QoS with where it counts; NULL: not looked up
     struct job_class *in_class; // NULL: delayed, or not queued
     RB_ENTRY(job) queue_link;   // in its class, or among the delayed
     TAILQ_ENTRY(job) live_link; // in order of ids
@@ -205,4 +210,7 @@ int job_age_order(const struct job *a, const struct job *b);
     X(queue, I64, queue.v)                           \
     X(account, I64, account.v)                       \
     X(user, I64, user.v)                             \
-    X(qos, I64, qos.v)
+    X(qos, I64, qos.v)                               \
+    X(attained_ms, I64, attained_ms)                 \
+    X(promoted_ms, I64, promoted_ms)                 \
+    X(waits_since_ms, I64, waits_since_ms)

@@ -59,6 +59,10 @@ static void parts_at(const struct cluster *c, const struct job *j, int64_t wall_
     };
     if (!queue || queue->order == ORDER_PRIORITY)
         add_wishes(c, j, ret);
+    else if (ret->age < 0) // the wall clock has gone back
+        ret->age = 0;
+    if (queue && queue->order == ORDER_LAS)
+        ret->level = -j->level * (q->weight_age + 1);
 #define X(name, doc) ret->total += ret->name;
     PRIORITY_PARTS(X)
 #undef X

@@ -23,3 +23,10 @@ void queue_resolve(struct cluster *c, struct rule_entry *p)
     p->order = order_of_word(p->row->queue.order);
     placing_count_for(c, p->policy);
 }
+
+void queue_check(const struct rule *row, struct text *wrong)
+{
+    enum { LEAST_MS = 1000 };
+    if (row->queue.las_first_ms < LEAST_MS)
+        text_add(wrong, "las_first must be at least 1s");
+}

@@ -86,6 +86,7 @@ static struct input_submit any_job(struct sim *s)
         .allow_unsatisfiable = chance(w, 300),
         .array_count = chance(w, 60) ? between(w, 1, 8) : 0,
         .max_attempts = (int32_t)between(w, 0, 6),
+        .queue = queues_any(s),
     };
     return in;
 }
@@ -142,7 +143,7 @@ static void answer_heard(struct world *w, void *arg, uint64_t n)
     } else if (of->of == ASK_WISH && !a->ok && is_unsatisfiable(a->why)) {
         x->given_up = s->calm && s->world.now_ms > s->faults_until_ms + PATIENCE_MS;
     } else if (of->of == ASK_WISH && !a->ok && a->why != REASON_IN_RECOVERY &&
-               a->why != REASON_TOO_MANY) {
+               a->why != REASON_TOO_MANY && a->why != REASON_NO_SUCH_RULE) {
         broken(s, "a submission was refused: %s", reason_word(a->why));
     } else if (of->of == ASK_FENCE) {
         of->machine->fence_heard = true;
@@ -189,6 +190,11 @@ static void node_command(struct sim *s, const struct keeper *k, enum input_kind 
 {
     struct ask ask = {.in = {.kind = kind, .caller = {.admin = true}}};
     memcpy(ask.name, k->name, sizeof ask.name);
+    send_ask(s, (struct asked){.of = ASK_OPERATOR}, ask);
+}
+
+void client_operates(struct sim *s, struct ask ask)
+{
     send_ask(s, (struct asked){.of = ASK_OPERATOR}, ask);
 }
 
@@ -292,6 +298,7 @@ void clients_start(struct sim *s)
 {
     struct world *w = &s->world;
     struct client *c = s->client = xcalloc(1, sizeof *c);
+    queues_start(s);
     c->wishes_count = (int)between(w, 20, JOBS_MAX);
     for (int i = 0; i < c->wishes_count; i++) {
         c->wishes[i].in = any_job(s);
@@ -312,5 +319,6 @@ bool clients_done(const struct sim *s)
 
 void clients_fini(struct sim *s)
 {
+    queues_fini(s);
     free(s->client);
 }

@@ -24,6 +24,9 @@ struct truth {
     uint32_t parts;     // all of them
     bool waits;         // only END, a reboot or a fence ends it
     bool forgiven;      // a restored backup knows less of it
+    // Its row as it was: when the attempt started (0: it does not run), and what it has had.
+    int64_t started_at_ms, attained_ms;
+    uint32_t row_attempt;
     UT_hash_handle hh;
 };
 
@@ -244,9 +247,44 @@ static const struct group *live_group(struct sim *s, struct job_uid uid, struct 
     return NULL;
 }
 
+// When its newest attempt was over, as the events tell; INT64_MIN: they do not.
+static int64_t over_at_ms(const struct store_batch *b, const struct job *j)
+{
+    for (size_t i = 0; i < b->events_count; i++) {
+        const struct event *e = &b->events[i];
+        if ((e->kind == EVENT_JOB_REQUEUED || e->kind == EVENT_JOB_ENDED) && e->job.v == j->id.v &&
+            e->attempt == j->attempt)
+            return e->at_ms;
+    }
+    return INT64_MIN;
+}
+
+// What an attempt has had of the cluster is added to what its job has attained, exactly.
+static void check_attained(struct sim *s, const struct store_batch *b, const struct job *j)
+{
+    struct truth *t = truth_of(s, j->uid);
+    bool over = job_state_ended(j->state) || j->state == JOB_PENDING;
+    int64_t at_ms = over_at_ms(b, j), had = 0, devices = j->req.gpus ? j->req.gpus : j->req.cpus;
+    if (over && t->started_at_ms && t->row_attempt == j->attempt && at_ms != INT64_MIN &&
+        !t->forgiven) {
+        if (at_ms > t->started_at_ms)
+            had = (at_ms - t->started_at_ms) * j->req.tasks * devices;
+        if (j->attained_ms - t->attained_ms != had)
+            broken(s,
+                   "attempt %u of job %" PRIu64 " had %" PRId64 " device-ms, and %" PRId64
+                   " are added",
+                   j->attempt, j->id.v, had, j->attained_ms - t->attained_ms);
+    }
+    t->started_at_ms = over ? 0 : j->started_at_ms;
+    t->attained_ms = j->attained_ms;
+    t->row_attempt = j->attempt;
+}
+
 void judge_committed(struct sim *s, const struct store_batch *b)
 {
     recount(s, b);
+    for (const struct store_slot *slot = b->jobs; slot; slot = slot->hh.next)
+        check_attained(s, b, slot->row);
     for (const struct store_slot *slot = b->jobs; slot; slot = slot->hh.next) {
         const struct job *j = slot->row;
         struct keeper *k;

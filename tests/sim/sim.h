@@ -4,7 +4,8 @@
 // Files: world.c (time), wire.c (links), disk.c (the scheduler's tables), scheduler.c (its shell),
 // keeper.c,
 // messages.c, attempt.c and journal.c (the agent's shell), sheep.c and mpi.c (shepherds and tasks),
-// client.c (users and operators), fault.c (what fails when), judge.c (what must be true), main.c.
+// client.c (users and operators), queues.c (operators who change queues), fault.c (what fails
+// when), judge.c (what must be true), main.c.
 //
 // `struct sim` owns everything; pointers are stable for its life. The cores cannot see it.
 #pragma once
@@ -431,11 +432,20 @@ void clients_start(struct sim *s);
 // As it leaves the scheduler; the client may not hear it.
 void client_answer(struct sim *s, uint64_t handle, bool ok, struct job_id job, bool duplicate,
                    enum reason_code why);
+// An operator asks for it; the answer matters to nobody.
+void client_operates(struct sim *s, struct ask ask);
 bool clients_done(const struct sim *s); // every job was taken, every command answered
 // The operator says that the machine is off, which it is; it goes on again when that was heard, or
 // nothing of it is under way any more.
 void operator_fences(struct sim *s, struct machine *m);
 void clients_fini(struct sim *s);
+
+// ---- queues.c: operators who change queues ----
+
+struct queues;
+void queues_start(struct sim *s);
+const char *queues_any(struct sim *s); // for a submission; NULL: it names none
+void queues_fini(struct sim *s);
 
 // ---- fault.c ----
 
@@ -514,6 +524,7 @@ struct sim {
     size_t wires_count, wires_cap;
     uint64_t groups; // numbers given
     struct client *client;
+    struct queues *queues;
     struct judge *judge;
     bool calm, done;  // faults are over; all is over
     unsigned doubled; // per mille of the messages that come twice
