@@ -40,7 +40,8 @@
     X(FENCE_NOT_REPEATED, "a fence is told once")                                    \
     X(FENCE_OWES_NOTHING, "a part ends though another one still needs its fence")    \
     X(ATTAINED_FORGOTTEN, "what an attempt has had of the cluster is forgotten")     \
-    X(OUTPUT_BEFORE_SYNC, "what an agent says does not wait for its journal")
+    X(OUTPUT_BEFORE_SYNC, "what an agent says does not wait for its journal")        \
+    X(MEMORY_UNCHECKED, "an agent gives out memory that it has not")
 
 #ifdef MUSTER_PLANTED
 enum planted {

@@ -28,6 +28,7 @@ struct agent {
     int64_t repeat_ms;
     uint64_t dropped;
     bool stopping;
+    struct agent_given given;
     struct arena arena;
     struct agent_output *outputs;
     size_t outputs_count, outputs_cap;
@@ -281,6 +282,8 @@ static bool pools_are_full(const struct agent *a, const struct agent_held *h)
 static const char *in_the_way(const struct agent *a, const struct agent_order *o)
 {
     struct agent_held_sum sum = {0};
+    if (!agent_held_within(&o->held, &a->given))
+        return "more than the node has now";
     agent_held_add(&sum, &o->held);
     for (size_t i = 0; i < a->count; i++) {
         const struct agent_attempt *t = &a->list[i];
@@ -296,6 +299,8 @@ static const char *in_the_way(const struct agent *a, const struct agent_order *o
     }
     if (agent_held_over(&sum) || pools_are_full(a, &o->held))
         return "attempts that share it and are not over";
+    if (o->held.memory_mib && sum.memory_mib > a->given.memory_mib && !PLANTED(MEMORY_UNCHECKED))
+        return "attempts that hold its memory and are not over";
     return NULL;
 }
 
@@ -599,7 +604,14 @@ void agent_step(struct agent *a, int64_t now_ms, const struct agent_input *in)
 
 struct agent *agent_new(void)
 {
-    return xcalloc(1, sizeof(struct agent));
+    struct agent *a = xcalloc(1, sizeof *a);
+    a->given = (struct agent_given){CORESET_MAX, AGENT_GPUS_MAX, INT64_MAX};
+    return a;
+}
+
+void agent_give(struct agent *a, const struct agent_given *given)
+{
+    a->given = *given;
 }
 
 void agent_free(struct agent *a)

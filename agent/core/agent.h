@@ -130,6 +130,9 @@ struct agent;
 struct agent *agent_new(void);
 void agent_free(struct agent *a);
 
+// What an order may ask for from now on; a new agent takes an order for anything.
+void agent_give(struct agent *a, const struct agent_given *given);
+
 // Loading, before the first step: what the journal says.
 void agent_load_term(struct agent *a, struct cluster_id cluster, uint64_t term, uint64_t nonce);
 // An order without END. phase ORDERED: no task was started, it may be forked (again); FORKED: a

@@ -7,6 +7,15 @@ static uint32_t gpu_milli(const struct agent_held *h, int g)
     return h->gpu_milli[g] ? h->gpu_milli[g] : 1000;
 }
 
+bool agent_held_within(const struct agent_held *h, const struct agent_given *given)
+{
+    unsigned cores = given->cores < CORESET_MAX ? (unsigned)given->cores : CORESET_MAX;
+    struct coreset all = coreset_first(cores);
+    uint64_t gpus = given->gpus < AGENT_GPUS_MAX ? (UINT64_C(1) << given->gpus) - 1 : UINT64_MAX;
+    return coreset_contains(&all, &h->cores) && coreset_contains(&all, &h->pool) &&
+           !(h->gpus & ~gpus) && h->memory_mib <= given->memory_mib;
+}
+
 bool agent_held_clash(const struct agent_held *a, const struct agent_held *b)
 {
     if (coreset_intersects(&a->cores, &b->cores) || coreset_intersects(&a->cores, &b->pool) ||
@@ -22,6 +31,7 @@ bool agent_held_clash(const struct agent_held *a, const struct agent_held *b)
 
 void agent_held_add(struct agent_held_sum *sum, const struct agent_held *h)
 {
+    sum->memory_mib += h->memory_mib;
     for (uint64_t left = h->gpus; left; left &= left - 1)
         sum->gpu_milli[__builtin_ctzll(left)] += gpu_milli(h, __builtin_ctzll(left));
 }

@@ -26,7 +26,17 @@ struct agent_held {
 
 struct agent_held_sum {
     uint32_t gpu_milli[AGENT_GPUS_MAX];
+    int64_t memory_mib;
 };
+
+// What the node has to give out: cores 0 .. cores-1, GPUs 0 .. gpus-1.
+struct agent_given {
+    int32_t cores, gpus;
+    int64_t memory_mib;
+};
+
+// Does the node have this, whatever else is held?
+bool agent_held_within(const struct agent_held *h, const struct agent_given *given);
 
 // Does one hold what the other has for itself?
 bool agent_held_clash(const struct agent_held *a, const struct agent_held *b);

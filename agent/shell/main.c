@@ -295,6 +295,9 @@ static int start(struct node *n, const struct options *o, struct err *err)
     machine_save_topology(&n->machine, topology);
     n->loop = uv_default_loop();
     n->core = agent_new();
+    agent_give(n->core, &(struct agent_given){.cores = n->machine.given_cores,
+                                              .gpus = n->machine.given_gpus,
+                                              .memory_mib = n->machine.given_memory_mib});
     n->zygotes = zygotes_new();
     start_signals(n);
     uv_timer_init(n->loop, &n->heartbeat);

@@ -461,6 +461,7 @@ void keeper_start(struct world *w, void *arg, uint64_t n)
         return;
     process_start(&k->process);
     k->core = agent_new();
+    agent_give(k->core, &(struct agent_given){k->cores, k->gpus, k->memory_mib});
     k->newest_record = k->durable_record = 0;
     k->session_seen = 0;
     k->pause_ms = PAUSE_FIRST_MS;

@@ -63,6 +63,22 @@ static void machine_make(struct sim *s, struct machine *m, const char *kind, int
     m->on = true;
 }
 
+static void describe(struct world *w, struct keeper *k, int number)
+{
+    static const char *const labels[] = {"", "zone=a", "zone=b", "zone=a,spot", "spot"};
+    static const char *const switches[] = {"", "s1/r1", "s1/r2", "s2/r3"};
+    k->labels = labels[between(w, 0, 4)];
+    k->switch_path = switches[chance(w, 500) ? 0 : number % 4];
+    k->gpu_model = k->gpus ? (chance(w, 500) ? "X1" : "X2") : "";
+    k->gpu_memory_mib = k->gpus ? between(w, 1, 2) * 40960 : 0;
+    if (chance(w, 600))
+        return;
+    int first = (int)between(w, 1, k->cores - 1);
+    snprintf(k->numa_cores, sizeof k->numa_cores, "%d,%d", first, k->cores - first);
+    for (int i = 0; i < k->gpus; i++)
+        k->gpu_numa[i] = chance(w, 500) ? '0' : '1';
+}
+
 static void keeper_make(struct sim *s, struct machine *m, int number, bool clone)
 {
     struct world *w = &s->world;
@@ -74,6 +90,7 @@ static void keeper_make(struct sim *s, struct machine *m, int number, bool clone
     k->cores = (int)between(w, 2, 8);
     k->gpus = (int)between(w, 0, 2);
     k->memory_mib = between(w, 300, 2000);
+    describe(w, k, number);
     k->state_id = rng_next(&w->rng) | 1;
     TAILQ_INIT(&k->held);
     TAILQ_INIT(&k->traces);
@@ -94,6 +111,7 @@ struct sim *sim_new(uint64_t seed, bool verbose)
         s->limits.port_count = (int32_t)between(w, 3, 12);
     if (chance(w, 350)) // passes are cut short
         s->limits.pass_budget = (int32_t)spread(w, 1, 20);
+    s->shared = chance(w, 400) ? 0 : (unsigned)spread(w, 1, 1000);
     s->round_ms = chance(w, 150) ? 300 : 3;
     s->faults_until_ms = between(w, 60000, 600000);
     s->bound_ms = s->faults_until_ms + 3600000;

@@ -56,6 +56,12 @@ void tell_hello(struct keeper *k, uint64_t request)
                               .cores = k->cores,
                               .gpus = k->gpus,
                               .memory_mib = k->memory_mib,
+                              .labels = k->labels,
+                              .gpu_model = k->gpu_model,
+                              .switch_path = k->switch_path,
+                              .gpu_memory_mib = k->gpu_memory_mib,
+                              .numa_cores = k->numa_cores,
+                              .gpu_numa = k->gpu_numa,
                               .attempts = list,
                               .attempts_count = count};
     snprintf(h->inc.machine_id, sizeof h->inc.machine_id, "%s", k->machine->id);

@@ -417,7 +417,7 @@ void scheduler_ask(struct sim *s, struct ask *a)
         return;
     a->in.caller.reply_to = a->handle;
     if (a->in.kind == INPUT_NODE_DRAIN || a->in.kind == INPUT_NODE_RESUME ||
-        a->in.kind == INPUT_NODE_FENCE) {
+        a->in.kind == INPUT_NODE_FENCE || a->in.kind == INPUT_NODE_LABEL) {
         a->in.node.name = a->name;
         a->in.node.reason = "by the operator";
     }

@@ -4,8 +4,7 @@
 // Files: world.c (time), wire.c (links), disk.c (the scheduler's tables), scheduler.c (its shell),
 // keeper.c,
 // messages.c, attempt.c and journal.c (the agent's shell), sheep.c and mpi.c (shepherds and tasks),
-// client.c (users and operators), queues.c (operators who change queues), fault.c (what fails
-// when), judge.c (what must be true), main.c.
+// client.h (users and operators), fault.c (what fails when), judge.h (what must be true), main.c.
 //
 // `struct sim` owns everything; pointers are stable for its life. The cores cannot see it.
 #pragma once
@@ -259,6 +258,10 @@ struct keeper {
     bool clone; // another one owns the name
     int cores, gpus;
     int64_t memory_mib;
+    // What it says of itself.
+    const char *labels, *gpu_model, *switch_path;
+    int64_t gpu_memory_mib;
+    char numa_cores[NAME_BYTES], gpu_numa[NAME_BYTES];
     struct agent *core;
     // On disk.
     uint64_t state_id;
@@ -432,20 +435,11 @@ void clients_start(struct sim *s);
 // As it leaves the scheduler; the client may not hear it.
 void client_answer(struct sim *s, uint64_t handle, bool ok, struct job_id job, bool duplicate,
                    enum reason_code why);
-// An operator asks for it; the answer matters to nobody.
-void client_operates(struct sim *s, struct ask ask);
 bool clients_done(const struct sim *s); // every job was taken, every command answered
 // The operator says that the machine is off, which it is; it goes on again when that was heard, or
 // nothing of it is under way any more.
 void operator_fences(struct sim *s, struct machine *m);
 void clients_fini(struct sim *s);
-
-// ---- queues.c: operators who change queues ----
-
-struct queues;
-void queues_start(struct sim *s);
-const char *queues_any(struct sim *s); // for a submission; NULL: it names none
-void queues_fini(struct sim *s);
 
 // ---- fault.c ----
 
@@ -524,10 +518,10 @@ struct sim {
     size_t wires_count, wires_cap;
     uint64_t groups; // numbers given
     struct client *client;
-    struct queues *queues;
     struct judge *judge;
     bool calm, done;  // faults are over; all is over
     unsigned doubled; // per mille of the messages that come twice
+    unsigned shared;  // per mille of the jobs that do not just ask for whole cores
     int64_t round_ms; // what a round of the scheduler takes, at most
     int64_t faults_until_ms, bound_ms;
     int64_t every_ms[FAULT_COUNT]; // mean time between two; 0: never

@@ -1,4 +1,4 @@
-// What an agent lets lie beside each other: shares of GPUs, parts of cores.
+// What an agent lets lie beside each other: shares of GPUs, parts of cores, memory.
 #include "agent/core/agent.h"
 #include "common/alloc.h"
 
@@ -129,12 +129,46 @@ static void cores_are_shared_only_where_all_say_so(void **state)
     assert_false(taken(s, holding(s, 10, part(none, two, 1))));
 }
 
+static void memory_is_given_out_once(void **state)
+{
+    struct stage *s = *state;
+    agent_give(s->agent, &(struct agent_given){.cores = 4, .gpus = 1, .memory_mib = 575});
+    assert_true(taken(s, holding(s, 1, (struct agent_held){.memory_mib = 300})));
+    assert_false(taken(s, holding(s, 2, (struct agent_held){.memory_mib = 276})));
+    assert_true(taken(s, holding(s, 3, (struct agent_held){.memory_mib = 275})));
+    assert_true(taken(s, holding(s, 4, (struct agent_held){.memory_mib = 0}))); // not accounted
+    assert_false(taken(s, holding(s, 5, (struct agent_held){.memory_mib = 1})));
+    end(s, 1);
+    assert_true(taken(s, holding(s, 6, (struct agent_held){.memory_mib = 300})));
+}
+
+static void what_the_node_has_not_is_not_given_out(void **state)
+{
+    struct stage *s = *state;
+    struct coreset none = {0}, fifth = {0};
+    coreset_add(&fifth, 4);
+    agent_give(s->agent, &(struct agent_given){.cores = 4, .gpus = 1, .memory_mib = 575});
+    assert_false(taken(s, holding(s, 1, part(fifth, none, 0))));
+    assert_false(taken(s, holding(s, 2, part(none, fifth, 1))));
+    assert_false(taken(s, holding(s, 3, gpu(1, 0))));
+    assert_false(taken(s, holding(s, 4, (struct agent_held){.memory_mib = 576})));
+    assert_true(taken(s, holding(s, 5, part(coreset_first(4), none, 0))));
+    // It has less after a restart: what was given out stays so, and no memory follows it.
+    assert_true(taken(s, holding(s, 6, (struct agent_held){.memory_mib = 500})));
+    agent_give(s->agent, &(struct agent_given){.cores = 2, .gpus = 1, .memory_mib = 400});
+    agent_check(s->agent);
+    assert_false(taken(s, holding(s, 7, (struct agent_held){.memory_mib = 1})));
+    assert_true(taken(s, holding(s, 8, gpu(0, 0))));
+}
+
 int main(void)
 {
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         STORY(a_gpu_is_shared_up_to_the_whole_of_it),
         STORY(cores_are_shared_only_where_all_say_so),
+        STORY(memory_is_given_out_once),
+        STORY(what_the_node_has_not_is_not_given_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,12 @@
 // Operators who change the queues: how their jobs are ordered and where these go.
-#include "tests/sim/sim.h"
+#include "tests/sim/client.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { QUEUES = 2, WANTED_EVERY_MS = 10000 };
+enum { WANTED_EVERY_MS = 10000 };
 
-struct queues {
-    struct rule rows[QUEUES]; // as the operators want them
-};
+static const char *const names[CLIENT_QUEUES] = {"default", "other"};
 
 static void set_word(struct world *w, struct rule *r, const char *field)
 {
@@ -25,11 +23,9 @@ static void set_word(struct world *w, struct rule *r, const char *field)
 static void want(struct sim *s, int i)
 {
     struct world *w = &s->world;
-    struct rule *r = &s->queues->rows[i];
-    char name[RULE_NAME_SIZE];
-    memcpy(name, r->queue.name, sizeof name);
+    struct rule *r = &s->client->queues[i];
     rule_init(r, RULE_QUEUE);
-    memcpy(r->queue.name, name, sizeof name);
+    snprintf(r->queue.name, sizeof r->queue.name, "%s", names[i]);
     set_word(w, r, "placement");
     set_word(w, r, "order");
     r->queue.priority = between(w, 0, 2);
@@ -42,15 +38,15 @@ static void want(struct sim *s, int i)
 static void put(struct sim *s, int i)
 {
     struct ask ask = {.in = {.kind = INPUT_RULE_SET, .caller = {.admin = true}}};
-    ask.in.rule.row = &s->queues->rows[i];
+    ask.in.rule.row = &s->client->queues[i];
     ask.in.rule.mode = RULE_PUT;
-    client_operates(s, ask);
+    send_ask(s, (struct asked){.of = ASK_OPERATOR}, ask);
 }
 
 static void change(struct world *w, void *arg, uint64_t n)
 {
     struct sim *s = sim_of(w);
-    int i = (int)between(w, 0, QUEUES - 1);
+    int i = (int)between(w, 0, CLIENT_QUEUES - 1);
     (void)arg;
     (void)n;
     if (s->calm)
@@ -78,31 +74,23 @@ static void insist(struct world *w, void *arg, uint64_t n)
     struct sim *s = sim_of(w);
     (void)arg;
     (void)n;
-    for (int i = 0; i < QUEUES; i++)
-        if (!is_durable(s, &s->queues->rows[i]))
+    for (int i = 0; i < CLIENT_QUEUES; i++)
+        if (!is_durable(s, &s->client->queues[i]))
             put(s, i);
     after(w, WANTED_EVERY_MS, NULL, insist, NULL, 0);
 }
 
-const char *queues_any(struct sim *s)
+const char *any_queue(struct sim *s)
 {
-    return chance(&s->world, 500) ? NULL
-                                  : s->queues->rows[between(&s->world, 0, QUEUES - 1)].queue.name;
+    struct world *w = &s->world;
+    return chance(w, 500) ? NULL : names[between(w, 0, CLIENT_QUEUES - 1)];
 }
 
 void queues_start(struct sim *s)
 {
     struct world *w = &s->world;
-    struct queues *q = s->queues = xcalloc(1, sizeof *q);
-    memcpy(q->rows[0].queue.name, "default", sizeof "default");
-    memcpy(q->rows[1].queue.name, "other", sizeof "other");
-    for (int i = 0; i < QUEUES; i++)
+    for (int i = 0; i < CLIENT_QUEUES; i++)
         want(s, i);
     after(w, 1, NULL, insist, NULL, 0);
     after(w, spread(w, 5000, 200000), NULL, change, NULL, 0);
-}
-
-void queues_fini(struct sim *s)
-{
-    free(s->queues);
 }

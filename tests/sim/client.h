@@ -1,0 +1,47 @@
+// What the files of users and operators share: client.c (asking and being answered), client_job.c
+// (what jobs ask for), client_mind.c (users change their minds), client_queue.c (operators change
+// queues), operator.c (nodes, and what is put right in the end). A noun more is a file more, with a
+// start function called in clients_start().
+#pragma once
+
+#include "tests/sim/sim.h"
+
+enum { CLIENT_JOBS_MAX = 120, CLIENT_ASKS_MAX = 8192, CLIENT_QUEUES = 2, PATIENCE_MS = 90000 };
+
+struct wish { // a job that somebody wants
+    struct input_submit in;
+    bool answered, given_up;
+    int tries;
+    struct job_id job;
+};
+
+enum ask_of { ASK_WISH, ASK_JOB, ASK_OPERATOR, ASK_FENCE };
+struct asked {
+    enum ask_of of;
+    int wish;
+    enum input_kind kind;
+    struct machine *machine;
+};
+
+struct client {
+    struct wish wishes[CLIENT_JOBS_MAX];
+    int wishes_count;
+    struct asked asked[CLIENT_ASKS_MAX];
+    uint64_t asked_count;
+    struct rule queues[CLIENT_QUEUES]; // as the operators want them
+};
+
+// Number of the request; 0: too many were asked in this world.
+uint64_t note_asked(struct sim *s, struct asked of);
+// It arrives a little later, or not at all.
+void send_ask(struct sim *s, struct asked of, struct ask ask);
+void operator_says(struct sim *s, const struct keeper *k, enum input_kind kind);
+
+struct input_submit any_job(struct sim *s);
+// For a submission; NULL: it names none.
+const char *any_queue(struct sim *s);
+
+// Each goes on until faults are over, or for ever.
+void minds_start(struct sim *s);
+void operators_start(struct sim *s);
+void queues_start(struct sim *s);
