@@ -39,9 +39,13 @@
     X(REQUEST_NOT_DURABLE, "a request id is forgotten until its job is durable")     \
     X(FENCE_NOT_REPEATED, "a fence is told once")                                    \
     X(FENCE_OWES_NOTHING, "a part ends though another one still needs its fence")    \
-    X(ATTAINED_FORGOTTEN, "what an attempt has had of the cluster is forgotten")     \
     X(OUTPUT_BEFORE_SYNC, "what an agent says does not wait for its journal")        \
-    X(MEMORY_UNCHECKED, "an agent gives out memory that it has not")
+    X(MEMORY_UNCHECKED, "an agent gives out memory that it has not")                 \
+    X(PREEMPT_AT_ONCE, "a job is preempted before its QoS's min_run_time")           \
+    X(PREEMPT_IN_VAIN, "jobs are stopped for one that does not start by it")         \
+    X(PREEMPT_TOO_MANY, "jobs are stopped that are not in the way")                  \
+    X(PREEMPTION_COUNTS, "being preempted uses up an attempt")                       \
+    X(ATTAINED_FORGOTTEN, "what an attempt has had of the cluster is forgotten")
 
 #ifdef MUSTER_PLANTED
 enum planted {

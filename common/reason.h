@@ -47,6 +47,8 @@
     X(WOULD_DELAY, "would_delay",                                                                 \
       "could start now, but would delay job %a, for which room is kept",                          \
       "A time limit (--time) that ends before then lets a job fill in.")                          \
+    X(PREEMPTS, "preempts",                                                                       \
+      "waits until %b job(s) that it preempts have stopped, job %a first", "")                    \
     X(NO_NODES, "no_nodes", "waits for nodes: none of the %a known is usable",                    \
       "See `schedctl nodes` for nodes that are down, unreachable or drained.")                    \
     X(NODES_UNUSABLE, "nodes_unusable",                                                           \
@@ -126,6 +128,7 @@
       "Start all tasks with the job (-n), or start them by mpirun in a job of one task with "     \
       "--mpi none.")                                                                              \
     X(CANCELLED, "cancelled", "was cancelled by user %a", "")                                     \
+    X(PREEMPTED, "preempted", "was preempted by job %a", "")                                      \
     X(TIME_LIMIT, "time_limit", "reached its time limit of %t", "Ask for more with --time.")      \
     X(OUT_OF_MEMORY, "out_of_memory", "task %c was killed: it used %a MiB of %b MiB",             \
       "Ask for more with --memory.")                                                              \

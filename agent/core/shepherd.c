@@ -88,7 +88,7 @@ static void condemn(struct shepherd *s, int64_t now_ms, struct reason why, const
     if (news && s->phase < SHEPHERD_ENDED) {
         // Tasks that all ended well before the word came have succeeded.
         bool done = s->started && s->left == 0;
-        if (!done || why.code != REASON_CANCELLED) {
+        if (!done || (why.code != REASON_CANCELLED && why.code != REASON_PREEMPTED)) {
             s->verdict = why;
             snprintf(s->detail, sizeof s->detail, "%s", detail ? detail : "");
         }

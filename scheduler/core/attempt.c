@@ -245,6 +245,7 @@ void attempt_started(struct cluster *c, struct job *j, struct placement *p)
     if (p->attempt == j->attempt && !p->kill)
         ends_reckon(c, p);
     las_watch(c, j);
+    preempt_started(c, j);
     if (j->array.v)
         array_element_started(c, j);
 }
@@ -335,17 +336,30 @@ static bool is_of_program(enum reason_code code)
            code == REASON_MPI_NOT_INITIALISED || code == REASON_MPI_SPAWN;
 }
 
+// A program may have ended by itself before the word came that it is preempted. The parts of a gang
+// may as well have failed because others had been stopped.
+static bool beats_preemption(const struct job *j, const struct reason *r)
+{
+    return r->code == REASON_CANCELLED ||
+           (j->req.tasks == 1 && (is_of_program(r->code) || r->code == REASON_TIME_LIMIT));
+}
+
 // Nodes race to tell their ends: the cause may come after its consequence.
 static bool is_verdict(const struct job *j, const struct reason *r)
 {
+    if (j->verdict.code == REASON_PREEMPTED)
+        return beats_preemption(j, r);
     return !j->verdict.code ||
            (is_consequence(j, &j->verdict) && is_of_program(r->code) && !is_consequence(j, r));
 }
 
 void attempt_condemn(struct cluster *c, struct job *j, struct reason r, const char *detail)
 {
-    if (!is_verdict(j, &r))
+    if (!is_verdict(j, &r)) {
+        if (j->verdict.code == REASON_PREEMPTED)
+            preempt_stopped(c, j);
         return;
+    }
     j->verdict = r;
     set_text(&j->verdict_detail, detail);
     j->exit_code = exit_code_of(&r);

@@ -102,18 +102,23 @@ static bool take_share(struct cluster *c, const struct share *s)
 }
 
 // c->backfill.rooms gets the node's room when what ends by then has ended (or, for an unknown
-// start, all that was there when it was planned) and the others' promises that are active then are
-// kept.
-static void room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of)
+// start, all that was there when it was planned).
+static void give_ended(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of)
 {
     struct rooms *rs = &c->backfill.rooms;
-    struct node_room now;
+    struct node_room now = {0};
     const struct placement *p;
     get(&c->rooms, node, &now);
     put(rs, node, &now);
     TAILQ_FOREACH(p, &c->nodes[node]->parts, node_link)
     if (of && unknown(of) ? p->id < of->mark : ends_by(c, p, at_ms))
         rooms_give(rs, c, p);
+}
+
+// The same, and the others' promises that are active then are kept.
+static void room_then(struct cluster *c, size_t node, int64_t at_ms, const struct reservation *of)
+{
+    give_ended(c, node, at_ms, of);
     for (const struct share *s = first_on(c, node); s; s = next_on(s))
         if (s->of != of && active(s->of, at_ms))
             take_share(c, s);
@@ -386,20 +391,60 @@ static bool search_unknown(struct search *s, const struct fit_node **ret, size_t
     return false;
 }
 
-static struct reservation *search(struct cluster *c, struct job *j, int64_t *cost)
+// From what is free now.
+static struct search search_begin(struct cluster *c, const struct request *r)
 {
     struct search s = {.c = c,
-                       .req = &j->req,
-                       .need = selector_find(c, j->req.need),
+                       .req = r,
+                       .need = selector_find(c, r->need),
                        .at_ms = c->now.boot_ms,
                        .grown = true};
-    const struct fit_node *f;
-    size_t count;
     rooms_copy(&c->backfill.rooms, &c->rooms);
     for (size_t i = 0; i < c->nodes_count; i++)
         if (node_usable(c->nodes[i]) && selector_has(s.need, c->nodes[i]))
             s.bound += use_of(&s, c->nodes[i]);
     s.cost = (int64_t)c->nodes_count;
+    return s;
+}
+
+bool backfill_fits(struct cluster *c, const struct request *r, int64_t at_ms,
+                   struct placement *const *gone, size_t gone_count, const struct fit_node **ret,
+                   size_t *ret_count, int64_t *cost)
+{
+    struct search s = search_begin(c, r);
+    s.at_ms = at_ms;
+    struct placement *p;
+    for (p = RB_MIN(placement_ends, &c->ends); p && p->ends_ms <= at_ms;
+         p = RB_NEXT(placement_ends, &c->ends, p))
+        if (!p->supposed_gone && ends_by(c, p, at_ms))
+            give_back(&s, p);
+    for (size_t i = 0; i < gone_count; i++)
+        give_back(&s, gone[i]);
+    bool fits = try(&s, ret, ret_count);
+    *cost += s.cost;
+    return fits;
+}
+
+int32_t backfill_capacity(struct cluster *c, const struct request *r, int64_t at_ms, size_t node,
+                          int64_t *cost)
+{
+    struct search s = {.c = c, .req = r, .at_ms = at_ms};
+    struct node_room left = {0};
+    widen(c);
+    give_ended(c, node, at_ms, NULL);
+    room_during(&s, node, end_of(at_ms, r), &left);
+    *cost += s.cost + 1;
+    struct room_view v = {.room = left.room,
+                          .gpu_milli = left.gpu_milli,
+                          .gpus = (int32_t)c->backfill.rooms.stride};
+    return room_capacity(&v, r);
+}
+
+static struct reservation *search(struct cluster *c, struct job *j, int64_t *cost)
+{
+    struct search s = search_begin(c, &j->req);
+    const struct fit_node *f;
+    size_t count;
     bool found = search_known(&s, &f, &count) || search_unknown(&s, &f, &count);
     *cost += s.cost;
     if (!found)
@@ -508,7 +553,8 @@ bool backfill_outrank(struct cluster *c, const struct job *j)
 {
     bool any = false;
     for (size_t i = c->backfill.count; i-- > c->backfill.visited;)
-        if (c->backfill.items[i]->job->id.v < j->id.v) {
+        if (c->backfill.items[i]->job->id.v < j->id.v &&
+            !may_preempt(c, c->backfill.items[i]->job, j)) {
             drop_at(c, i);
             any = true;
         }
@@ -645,7 +691,10 @@ void backfill_begin(struct cluster *c)
     // Promises of the past would bind each other for ever.
     for (size_t i = 0; i < c->backfill.count; i++) {
         struct reservation *r = c->backfill.items[i];
-        r->late = r->from_ms < c->now.boot_ms;
+        struct job_id first;
+        int64_t stops;
+        // What is being stopped for it may take longer than its grace.
+        r->late = r->from_ms < c->now.boot_ms && !preempt_waits(c, r->job, &first, &stops);
         if (r->late && !r->hidden)
             hide(c, r);
     }

@@ -23,9 +23,11 @@
 #include <stdint.h>
 
 struct cluster;
+struct fit_node;
 struct job;
 struct node;
 struct placement;
+struct request;
 struct reservation;
 
 // Reservations in order of rank; the pass has come to the first `visited`.
@@ -68,7 +70,8 @@ void backfill_visit(struct cluster *c, struct job *j, int64_t *cost);
 // that is its own.
 void backfill_inherit(struct cluster *c, struct job *j);
 // The job has none and outranks those that the pass has not come to: of these, the ones that were
-// promised before it was submitted do not bind it and are dropped. False: there was none.
+// promised before it was submitted do not bind it and are dropped, but for jobs that would preempt
+// it. False: there was none.
 bool backfill_outrank(struct cluster *c, const struct job *j);
 // At the begin and at the end of a pass.
 void backfill_begin(struct cluster *c);
@@ -84,4 +87,13 @@ void backfill_hide_all(struct cluster *c);
 void backfill_show_all(struct cluster *c);
 // Something was placed there, has ended, or is to end at another time.
 void backfill_touch(struct cluster *c, size_t node);
+// Would the request fit from that time on, if what is expected to have ended by then had, and
+// besides it these placements, all with `supposed_gone`? Promises that are shown are kept. f as
+// fit_in() answers it.
+bool backfill_fits(struct cluster *c, const struct request *r, int64_t at_ms,
+                   struct placement *const *gone, size_t gone_count, const struct fit_node **ret,
+                   size_t *ret_count, int64_t *cost);
+// Tasks of it that one node holds then.
+int32_t backfill_capacity(struct cluster *c, const struct request *r, int64_t at_ms, size_t node,
+                          int64_t *cost);
 void backfill_check(const struct cluster *c);

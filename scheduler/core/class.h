@@ -67,6 +67,10 @@ struct job_class {
     uint64_t refused_at; // stamp of the last time that there was room and it did not fit
     uint64_t usable_at;  // generation of nodes that `usable` is of; 0: none
     uint64_t fits_at;    // generation of nodes on all of which it would fit; 0: not known
+    // Of its jobs' search for others to preempt (preempt.h): the stamp of the last one that found
+    // none, when time alone may have changed that, and the rest that it takes after its cost.
+    uint64_t preempt_at;
+    int64_t preempt_again_ms, preempt_rests_ms;
     bool usable;         // would it fit on the usable nodes if they were empty?
 };
 

@@ -283,6 +283,7 @@ struct effect {
     X(JOB_PLACED, "job_placed")             \
     X(JOB_PREPARED, "job_prepared")         \
     X(JOB_STARTED, "job_started")           \
+    X(JOB_PREEMPTS, "job_preempts")         \
     X(JOB_STOPPING, "job_stopping")         \
     X(JOB_CANCEL, "job_cancel")             \
     X(JOB_REQUEUED, "job_requeued")         \

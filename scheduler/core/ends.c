@@ -12,8 +12,7 @@ int placement_ends_order(const struct placement *a, const struct placement *b)
 
 RB_GENERATE(placement_ends, placement, end_link, placement_ends_order)
 
-// By its job's limit, from the start as far as it is known.
-static int64_t expected(const struct cluster *c, const struct placement *p)
+static int64_t by_limit(const struct cluster *c, const struct placement *p)
 {
     const struct job *j = p->job.v ? job_find(c, p->job) : NULL;
     if (!j || p->over || p->attempt != j->attempt || !j->req.time_limit_ms)
@@ -27,6 +26,17 @@ static int64_t expected(const struct cluster *c, const struct placement *p)
         __builtin_add_overflow(end, c->now.boot_ms - ago, &end))
         return INT64_MAX;
     return end;
+}
+
+// By its job's limit, from the start as far as it is known; when it is being killed, by its grace,
+// from now on.
+static int64_t expected(const struct cluster *c, const struct placement *p)
+{
+    const struct job *j = p->kill && !p->over ? job_find(c, p->job) : NULL;
+    int64_t end = by_limit(c, p), killed;
+    if (!j || __builtin_add_overflow(c->now.boot_ms, j->req.grace_ms, &killed))
+        return end;
+    return killed < end ? killed : end;
 }
 
 static void set(struct cluster *c, struct placement *p, int64_t ends_ms)
@@ -66,6 +76,6 @@ void ends_within(struct cluster *c, struct placement *p, int64_t grace_ms)
 
 bool ends_by(const struct cluster *c, const struct placement *p, int64_t at_ms)
 {
-    return p->ends_ms <= at_ms && p->ends_ms != INT64_MAX &&
-           p->ends_ms >= c->now.boot_ms - OVERDUE_MS;
+    return p->supposed_gone || (p->ends_ms <= at_ms && p->ends_ms != INT64_MAX &&
+                                p->ends_ms >= c->now.boot_ms - OVERDUE_MS);
 }

@@ -346,6 +346,34 @@ static bool closed(struct cluster *c, const struct level *l, const struct need *
     return false;
 }
 
+void limit_hold(struct cluster *c, struct job *j)
+{
+    const struct levels *ls = &member_of(c, j)->levels;
+    const struct need n = need_of(&j->req, 0);
+    for (int i = 0; i < ls->count; i++) {
+        struct tally *t = ls->items[i].tally;
+        if (t->held_in != c->rules.pass)
+            memset(t->held, 0, sizeof t->held);
+        t->held_in = c->rules.pass;
+        for (int k = 0; k < TALLY_COUNTS; k++)
+            t->held[k] += n.counts[k];
+    }
+}
+
+// Over it with what is kept for others.
+static bool kept_for_others(const struct cluster *c, const struct level *l, const struct need *n,
+                            enum limit_kind *ret)
+{
+    for (enum limit_kind k = LIMIT_RUNNING_JOBS; k <= LIMIT_MEMORY; k++)
+        if (k != LIMIT_SUBMITTED_JOBS && l->limits[k] != RULE_NONE && asked(n, k) &&
+            l->tally->held_in == c->rules.pass &&
+            l->tally->counts[k] + l->tally->held[k] + asked(n, k) > most_at(l, k)) {
+            *ret = k;
+            return true;
+        }
+    return false;
+}
+
 bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, size_t count,
                  struct reason *ret)
 {
@@ -374,6 +402,11 @@ bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, siz
         *ret = reason_of(REASON_LIMIT_WAIT, l, k, asked(&n, k));
         return false;
     }
+    for (int i = 0; i < ls->count; i++)
+        if (kept_for_others(c, &ls->items[i], &n, &k)) {
+            *ret = reason_of(REASON_LIMIT_TURN, &ls->items[i], k, 0);
+            return false;
+        }
     return true;
 }
 

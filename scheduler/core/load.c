@@ -170,6 +170,7 @@ void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t no
     for (size_t i = 0; i < c->nodes_count; i++)
         start_node(c, c->nodes[i], same_boot);
     drop_lost_waits(c);
+    preempt_load(c);
     struct job *j, *next;
     TAILQ_FOREACH(j, &c->jobs, live_link)
     if (in_queue(j) && !j->queued)

@@ -144,16 +144,23 @@ static void note_refusal(struct cluster *c)
         c->pass.refused = stamp(c);
 }
 
-// The job waits for room: some is kept for it, if it is among the first to wait.
-static void reserve(struct cluster *c, struct job *j)
+// The job waits for room: some is kept for it, if it is among the first to wait or will have what
+// others are stopped for. True: they are.
+static bool reserve(struct cluster *c, struct job *j)
 {
+    enum preemption how = preempt(c, j, &c->pass.cost);
+    if (how == PREEMPT_STOPS)
+        backfill_drop(c, j); // it starts earlier than that
+    if (how == PREEMPT_STOPS || how == PREEMPT_WAITS)
+        limit_hold(c, j);
     if (j->reserved) {
         backfill_visit(c, j, &c->pass.cost);
-    } else if ((int64_t)c->backfill.visited < c->queueing.reservations) {
+    } else if (how != PREEMPT_NOT || (int64_t)c->backfill.visited < c->queueing.reservations) {
         backfill_outrank(c, j);
         if (!backfill_add(c, j, &c->pass.cost))
             note_refusal(c); // other promises left none
     }
+    return how == PREEMPT_STOPS || how == PREEMPT_WAITS;
 }
 
 static bool comes_before(const struct cluster *c, const struct job *a, const struct job *b)
@@ -162,12 +169,12 @@ static bool comes_before(const struct cluster *c, const struct job *a, const str
     return x != y ? x > y : job_age_order(a, b) < 0;
 }
 
-// The next of its class may be among the first to wait as well.
-static void add_second(struct cluster *c, struct job *j)
+// The next of its class may be among the first to wait as well, or have others stopped.
+static void add_second(struct cluster *c, struct job *j, bool stops)
 {
     struct job *next = RB_NEXT(job_queue, &j->in_class->jobs, j);
     bool among = j->reserved && (int64_t)c->backfill.visited < c->queueing.reservations;
-    if (!next || (!next->reserved && !among))
+    if (!next || (!next->reserved && !among && !stops))
         return;
     VEC_RESERVE(c->pass.seconds, c->pass.seconds_count, c->pass.seconds_cap);
     size_t i = c->pass.seconds_count++;
@@ -188,6 +195,13 @@ void pass_forget(struct cluster *c, const struct job *j)
 static void explain_waiting(struct cluster *c, struct job_class *k, bool room)
 {
     struct reason r = {.code = REASON_PRIORITY};
+    struct job_id first;
+    if (preempt_waits(c, k->first, &first, &r.b)) {
+        r.code = REASON_PREEMPTS;
+        r.a = (int64_t)first.v;
+        class_say(c, k, r);
+        return;
+    }
     if (!c->pass.blocked) {
         explain_blocked(c, k);
         return;
@@ -236,12 +250,12 @@ static enum considered consider(struct cluster *c, struct job_class *k)
         backfill_drop(c, j);
         return CONSIDERED_ASIDE;
     }
-    reserve(c, j);
+    bool stops = reserve(c, j);
     if (!j->reserved)
         class_say_start(c, k, 0);
     explain_waiting(c, k, room);
     c->pass.blocked++;
-    add_second(c, j);
+    add_second(c, j, stops);
     return CONSIDERED_BLOCKED;
 }
 
@@ -254,6 +268,7 @@ static void pass_begin(struct cluster *c)
     c->pass.blocked = c->pass.depth = 0;
     c->pass.seconds_count = 0;
     c->pass.refused = 0;
+    c->preempt.wake_ms = INT64_MAX;
     backfill_begin(c);
     c->pass.again = false;
     c->pass.began_ms = c->now.boot_ms;
@@ -281,9 +296,12 @@ static void pass_end(struct cluster *c)
 static void walk_second(struct cluster *c)
 {
     struct job *j = c->pass.seconds[--c->pass.seconds_count];
+    struct reason limit;
     c->pass.cost += NODES_AN_EVALUATION;
-    reserve(c, j);
-    add_second(c, j);
+    if (!j->reserved && !limit_start(c, j, NULL, 0, &limit))
+        return;
+    bool stops = reserve(c, j);
+    add_second(c, j, stops);
 }
 
 // The class that the pass is at. False: nothing behind it may be considered.

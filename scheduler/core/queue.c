@@ -65,6 +65,10 @@ void queue_due(struct cluster *c)
         wake_by(c, j->not_before_ms);
     if (!RB_EMPTY(&c->queue) && ranks_due(c))
         c->pass_wanted = true;
+    if (c->preempt.wake_ms <= c->now.boot_ms)
+        c->pass_wanted = true;
+    else
+        wake_by(c, c->preempt.wake_ms);
     if (c->backfill.count && c->backfill.wake_ms <= c->now.boot_ms)
         c->pass_wanted = true;
     else if (c->backfill.count)

@@ -244,6 +244,7 @@ void rule_set(struct cluster *c, const struct input *in)
     else
         create(c, in);
     ranks_stale(c);
+    c->preempt.changes++;
     reply_ok(c, &in->caller, (struct job_id){0});
 }
 

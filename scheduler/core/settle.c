@@ -48,7 +48,11 @@ void job_end(struct cluster *c, struct job *j, enum job_state state, struct reas
 static void requeue(struct cluster *c, struct job *j)
 {
     const char *why = reason_say(c, &j->verdict, j->verdict_detail);
-    if (j->started_at_ms) {
+    if (j->verdict.code == REASON_PREEMPTED) {
+        j->not_before_ms = 0;
+        j->attempts_used -= j->started_at_ms && !PLANTED(PREEMPTION_COUNTS);
+        j->never_started = 0;
+    } else if (j->started_at_ms) {
         j->not_before_ms = 0;
     } else if (j->verdict.code == REASON_PORT_TAKEN) {
         j->not_before_ms = 0; // the next attempt has another one
@@ -73,7 +77,7 @@ static void requeue(struct cluster *c, struct job *j)
 
 static enum job_state end_state(const struct reason *verdict)
 {
-    if (verdict->code == REASON_CANCELLED)
+    if (verdict->code == REASON_CANCELLED || verdict->code == REASON_PREEMPTED)
         return JOB_CANCELLED;
     if (verdict->code == REASON_TIME_LIMIT)
         return JOB_TIMED_OUT;
@@ -81,12 +85,14 @@ static enum job_state end_state(const struct reason *verdict)
 }
 
 // A loss may be tried again: a restartable job, or one of which nothing ever ran in this attempt.
-static bool may_retry(const struct job *j)
+static bool may_retry(const struct cluster *c, const struct job *j)
 {
     if (PLANTED(FORGET_CANCEL) && j->cancelled)
         return true;
     if (j->verdict.code == REASON_PORT_TAKEN)
         return !j->cancelled && !j->started_at_ms && j->ports_taken < PORT_TRIES_MAX;
+    if (j->verdict.code == REASON_PREEMPTED)
+        return !j->cancelled && preempt_requeues(c, j);
     if (!is_loss(j->verdict.code) || j->cancelled)
         return false;
     if (!j->started_at_ms)
@@ -98,7 +104,9 @@ static void settle_verdict(struct cluster *c, struct job *j)
 {
     if (j->cancelled && !PLANTED(FORGET_CANCEL)) {
         job_end(c, j, JOB_CANCELLED, j->verdict, j->verdict_detail);
-    } else if (may_retry(j)) {
+    } else if (preempt_came_late(j)) {
+        job_end(c, j, JOB_COMPLETED, (struct reason){.code = REASON_EXITED}, NULL);
+    } else if (may_retry(c, j)) {
         requeue(c, j);
     } else if (is_loss(j->verdict.code) && j->req.lease_ms && j->max_attempts > 1) {
         const char *why = reason_say(c, &j->verdict, j->verdict_detail);

@@ -16,6 +16,7 @@
 #include "scheduler/core/cluster.h"
 #include "scheduler/core/las.h"
 #include "scheduler/core/placing.h"
+#include "scheduler/core/preempt.h"
 #include "scheduler/core/room.h"
 #include "scheduler/core/topology.h"
 
@@ -110,6 +111,7 @@ struct cluster {
     struct las las;
     struct placement_ends ends; // by expected end: ends.c
     struct backfill backfill;   // reservations of jobs that wait: backfill.c
+    struct preempting preempt;  // who is stopped for whom: preempt.c
     struct selector *selectors_by_id, *selectors_by_text;
 
     // Which nodes gained room: grown.c.
@@ -446,3 +448,5 @@ void limit_pass_begin(struct cluster *c);
 // pass come in the order of the queue.
 bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, size_t count,
                  struct reason *ret);
+// What the job needs of limits is kept for it in this pass: those behind it count it as used.
+void limit_hold(struct cluster *c, struct job *j);

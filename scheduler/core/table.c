@@ -205,7 +205,7 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
     c->placing.counts = limits->policy == POLICY_FGD;
     c->placing.seed = limits->policy_seed;
     c->whole = xcalloc(WHOLE_MAX, sizeof *c->whole);
-    c->tick_at_ms = INT64_MAX;
+    c->tick_at_ms = c->preempt.wake_ms = INT64_MAX;
     TAILQ_INIT(&c->jobs);
     RB_INIT(&c->queue);
     RB_INIT(&c->delayed);
@@ -227,6 +227,7 @@ void cluster_free(struct cluster *c)
     c->rules.started = false;
     backfill_clear(c);
     backfill_free(c);
+    preempt_free(c);
     for (size_t i = 0; i < c->nodes_count; i++) {
         struct placement *p;
         while ((p = TAILQ_FIRST(&c->nodes[i]->parts)))

@@ -41,6 +41,8 @@ struct tally {
 
     // Not stored.
     uint32_t closed[TALLY_COUNTS]; // number of the pass in which a job waits at this count's limit
+    int64_t held[TALLY_COUNTS];    // kept in that pass for jobs that have others stopped
+    uint32_t held_in;              //
     struct tally_sum sum;
     struct tally *next; // another user of the same queue or QoS
     size_t dirty_at;    // 1 + its place among the dirty; 0: it is not

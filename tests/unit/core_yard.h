@@ -1,5 +1,6 @@
 // A yard of nodes whose agents always answer, in simulated time: jobs run as long as the test says,
-// or until their limit. For tests of what is placed when.
+// or until their limit, and stop in their grace when they are told to. For tests of what is placed
+// when.
 //
 //     struct yard y;
 //     yard_init(&y, 4, 8);                               // 4 nodes of 8 cores
@@ -19,8 +20,14 @@ struct yard_part {
     uint32_t node;
     uint64_t job;
     enum { PART_NEW, PART_WAITS_GO, PART_GOES, PART_RUNS } state;
-    bool prepare;
+    bool prepare, never_started;
+    struct reason killed; // NONE: it ends by itself
     int64_t ends_ms;
+};
+
+struct yard_start {
+    uint64_t job;
+    int64_t at_ms;
 };
 
 struct yard {
@@ -32,9 +39,25 @@ struct yard {
     int64_t *runs_ms; // by job id: how long it runs
     size_t runs_cap;
     int64_t *started_ms; // by job id: when it was placed first; 0: not yet
+    struct yard_start *starts; // all, in their order
+    size_t starts_count, starts_cap;
     uint64_t uid;
     uint32_t owner;
+    int64_t stop_ms; // what a job takes to stop when it is told to; at most its grace
 };
+
+// The part is told to stop.
+static inline void yard_kill(struct yard *y, struct yard_part *p, const struct effect *e)
+{
+    int64_t stop_ms = e->kill.grace_ms < y->stop_ms ? e->kill.grace_ms : y->stop_ms;
+    p->never_started = p->state != PART_RUNS;
+    int64_t ends_ms = y->h.now.boot_ms + (p->never_started ? 0 : stop_ms);
+    if (p->killed.code || (!p->never_started && p->ends_ms <= ends_ms))
+        return;
+    p->killed = e->kill.reason;
+    p->ends_ms = ends_ms;
+    p->state = PART_RUNS;
+}
 
 static inline void yard_on_effect(void *arg, const struct effect *e)
 {
@@ -48,12 +71,23 @@ static inline void yard_on_effect(void *arg, const struct effect *e)
                                                         .job = e->launch.job.v,
                                                         .prepare = e->launch.prepare};
         CHECK(e->launch.job.v < y->runs_cap);
+        if (!e->launch.part) {
+            VEC_RESERVE(y->starts, y->starts_count, y->starts_cap);
+            y->starts[y->starts_count++] =
+                (struct yard_start){e->launch.job.v, y->h.now.boot_ms};
+        }
         if (!y->started_ms[e->launch.job.v])
             y->started_ms[e->launch.job.v] = y->h.now.boot_ms;
     }
-    for (size_t i = 0; e->kind == EFFECT_GO && i < y->parts_count; i++)
-        if (y->parts[i].node == e->node.v && attempt_id_eq(y->parts[i].attempt, e->attempt))
-            y->parts[i].state = PART_GOES;
+    for (size_t i = 0; i < y->parts_count; i++) {
+        struct yard_part *p = &y->parts[i];
+        if (p->node != e->node.v || !attempt_id_eq(p->attempt, e->attempt))
+            continue;
+        if (e->kind == EFFECT_GO)
+            p->state = PART_GOES;
+        else if (e->kind == EFFECT_KILL)
+            yard_kill(y, p, e);
+    }
 }
 
 static inline void yard_report(struct yard *y, const struct yard_part *p, enum agent_state state)
@@ -102,8 +136,10 @@ static inline void yard_end(struct yard *y, size_t i)
     in.end = (struct input_end){.node = {p.node},
                                 .session = y->session[p.node - 1],
                                 .attempt = p.attempt,
-                                .started = true,
+                                .started = !p.never_started,
                                 .reason = {.code = REASON_EXITED}};
+    if (p.killed.code)
+        in.end.reason = p.killed;
     harness_step(&y->h, &in);
     yard_settle(y);
 }
@@ -217,4 +253,5 @@ static inline void yard_fini(struct yard *y)
     free(y->parts);
     free(y->runs_ms);
     free(y->started_ms);
+    free(y->starts);
 }
