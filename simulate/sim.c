@@ -127,6 +127,16 @@ static bool stop_asked(struct world *w)
     return o->progress(o->arg, (double)w->settled / (double)w->trace->count);
 }
 
+// The queue of all jobs, as the policy has it (policy_set_queue() has tried it).
+static void set_queue(struct world *w)
+{
+    struct input in = {.kind = INPUT_RULE_SET, .caller = {.admin = true}};
+    in.rule.row = &w->options->policy.queue;
+    in.rule.mode = RULE_PUT;
+    cluster_turn_begin(w->cluster);
+    world_step(w, &in);
+}
+
 // The cluster comes up: one turn to connect, one for the hellos.
 static void begin(struct world *w)
 {
@@ -145,6 +155,7 @@ static void begin(struct world *w)
     CHECK(cluster_load_queueing(w->cluster, &w->options->policy.queueing, NULL) == 0);
     arrive_typical(w);
     cluster_start(w->cluster, w->now, 1, 1, false, false, 0);
+    set_queue(w);
     for (size_t i = 0; i < w->nodes->count; i++)
         agents_link(w, (uint32_t)i);
     while (w->answers_count) {

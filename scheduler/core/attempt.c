@@ -211,6 +211,7 @@ void attempt_place(struct cluster *c, struct job *j, const struct fit_node *node
     j->verdict = (struct reason){0};
     set_text(&j->verdict_detail, NULL);
     job_move(c, j, JOB_STARTING);
+    las_placed(c, j);
     job_set_reason(c, j, (struct reason){0}, NULL);
     c->meta.next_port = (uint32_t)(port - c->limits.port_first + 1);
     meta_mark(c);

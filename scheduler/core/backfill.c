@@ -434,9 +434,8 @@ int32_t backfill_capacity(struct cluster *c, const struct request *r, int64_t at
     give_ended(c, node, at_ms, NULL);
     room_during(&s, node, end_of(at_ms, r), &left);
     *cost += s.cost + 1;
-    struct room_view v = {.room = left.room,
-                          .gpu_milli = left.gpu_milli,
-                          .gpus = (int32_t)c->backfill.rooms.stride};
+    struct room_view v = {
+        .room = left.room, .gpu_milli = left.gpu_milli, .gpus = (int32_t)c->backfill.rooms.stride};
     return room_capacity(&v, r);
 }
 

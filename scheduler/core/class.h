@@ -71,7 +71,7 @@ struct job_class {
     // none, when time alone may have changed that, and the rest that it takes after its cost.
     uint64_t preempt_at;
     int64_t preempt_again_ms, preempt_rests_ms;
-    bool usable;         // would it fit on the usable nodes if they were empty?
+    bool usable; // would it fit on the usable nodes if they were empty?
 };
 
 RB_HEAD(class_order, job_class);

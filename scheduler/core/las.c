@@ -3,6 +3,8 @@
 
 #include "scheduler/core/state.h"
 
+#include <string.h>
+
 enum { WATCHED_LEAST = 64 };
 
 // ---- what it is ----
@@ -176,7 +178,70 @@ static void watch(struct cluster *c, const struct job *j)
     wake_by(c, at);
 }
 
-void las_watch_all(struct cluster *c)
+// ---- what running jobs hold, by level ----
+
+static bool is_placed(const struct job *j)
+{
+    return j->state == JOB_STARTING || j->state == JOB_RUNNING || j->state == JOB_STOPPING;
+}
+
+static void count(struct cluster *c, const struct job *j, int32_t sign)
+{
+    const struct rule_entry *p = queue_of(c, j);
+    if (!p || p->order != ORDER_LAS || j->array_count)
+        return;
+    struct las_held *h = &p->held[j->level];
+    h->jobs += sign;
+    h->gpus_milli += sign * j->req.tasks * (j->req.gpus * INT64_C(1000) + j->req.gpu_milli);
+    h->cores_milli += sign * j->req.tasks * (j->req.cpus * INT64_C(1000) + j->req.cpu_milli);
+}
+
+static void count_all(struct cluster *c)
+{
+    struct job *j;
+    for (size_t i = 0; i < c->rules.count; i++) {
+        struct rule_entry *p = c->rules.by_id[i];
+        if (!p || p->row->kind != RULE_QUEUE || p->order != ORDER_LAS)
+            continue;
+        memset(p->held, 0, LAS_LEVELS_MAX * sizeof *p->held);
+    }
+    TAILQ_FOREACH(j, &c->jobs, live_link)
+    if (is_placed(j)) {
+        j->level = (int8_t)las_level_now(c, j);
+        count(c, j, 1);
+    }
+}
+
+void las_placed(struct cluster *c, struct job *j)
+{
+    count(c, j, 1);
+}
+
+bool las_may_preempt(const struct cluster *c, const struct job *j, const struct job *victim)
+{
+    const struct rule_entry *p = queue_of(c, j);
+    return p && p->order == ORDER_LAS && j->queue.v == victim->queue.v &&
+           (victim->level > j->level || PLANTED(LAS_ANY_LEVEL));
+}
+
+bool las_may_preempt_any(const struct cluster *c, const struct job *j)
+{
+    const struct rule_entry *p = queue_of(c, j);
+    int64_t gpus = c->free.gpus * 1000, cores = c->free.cores * 1000, jobs = 0;
+    if (!p || p->order != ORDER_LAS)
+        return false;
+    for (int level = PLANTED(LAS_ANY_LEVEL) ? 0 : j->level + 1; level < LAS_LEVELS_MAX; level++) {
+        jobs += p->held[level].jobs;
+        gpus += p->held[level].gpus_milli;
+        cores += p->held[level].cores_milli;
+    }
+    return jobs && gpus >= j->req.tasks * (j->req.gpus * INT64_C(1000) + j->req.gpu_milli) &&
+           cores >= j->req.tasks * (j->req.cpus * INT64_C(1000) + j->req.cpu_milli);
+}
+
+// ---- those that are watched ----
+
+static void watch_all(struct cluster *c)
 {
     const struct job *j;
     c->las.count = 0;
@@ -184,11 +249,17 @@ void las_watch_all(struct cluster *c)
     watch(c, j);
 }
 
+void las_watch_all(struct cluster *c)
+{
+    count_all(c);
+    watch_all(c);
+}
+
 void las_watch(struct cluster *c, struct job *j)
 {
     // Entries that are no longer true go when they come up; too many of them go at once.
     if (c->las.count > WATCHED_LEAST + 4 * c->jobs_by_id.count)
-        las_watch_all(c);
+        watch_all(c);
     else
         watch(c, j);
 }
@@ -221,7 +292,11 @@ static void rise(struct cluster *c, struct job *j)
     emit(c, EVENT_JOB_LEVEL, j, NULL, "job %s comes to level %d: it has had %" PRId64 " %s-seconds",
          job_label(c, j), las_level_now(c, j), job_attained_ms(j, c->now.wall_ms) / 1000,
          text_str(&what));
+    count(c, j, -1);
+    j->level = (int8_t)las_level_now(c, j);
+    count(c, j, 1);
     c->pass_wanted = true; // others may take its place now
+    c->preempt.changes++;
     watch(c, j);
 }
 
@@ -249,6 +324,8 @@ void las_look(struct cluster *c)
 
 void las_attempt_over(struct cluster *c, struct job *j)
 {
+    if (is_placed(j))
+        count(c, j, -1);
     if (!j->started_at_ms)
         return;
     if (!PLANTED(ATTAINED_FORGOTTEN))

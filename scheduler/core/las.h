@@ -6,6 +6,10 @@
 // attempts: GPUs, or cores if it has none. A queue's levels divide it: level 0 up to las_first,
 // level 1 up to las_first x las_factor, and so on. A lower level goes first, inside a level whoever
 // was submitted first; and a waiting job may preempt running ones of a higher level in its queue.
+// They wait again, with what they have attained.
+//
+// Two jobs cannot stop each other for ever: whoever is stopped by the other has come to a higher
+// level since, and levels end.
 //
 // A job that has waited las_promote times as long as it had run goes back to level 0 and begins
 // anew there, so that none starves.
@@ -35,6 +39,10 @@ struct las_due {
     int8_t level; // as it was
     bool waits;
 };
+// What running jobs of a queue hold, by level.
+struct las_held {
+    int64_t jobs, gpus_milli, cores_milli;
+};
 struct las {
     struct las_due *due;
     size_t count, cap;
@@ -61,5 +69,11 @@ void las_watch(struct cluster *c, struct job *j);
 void las_look(struct cluster *c);
 // The queue's row is another one.
 void las_queue_changed(struct cluster *c, int64_t queue);
-// Every job is watched again: at the start.
+// Every job is watched and counted again: at the start.
 void las_watch_all(struct cluster *c);
+// The job is placed.
+void las_placed(struct cluster *c, struct job *j);
+// Is it of the same queue, and stands higher there? Then j may have it stopped.
+bool las_may_preempt(const struct cluster *c, const struct job *j, const struct job *victim);
+// Is it worth the search? There are those whom it may stop, and together they hold what it lacks.
+bool las_may_preempt_any(const struct cluster *c, const struct job *j);

@@ -61,7 +61,7 @@ struct placement {
     // Not stored.
     int64_t lease_end_ms; // boot clock; INT64_MAX: never
     bool dirty;
-    int64_t ends_ms; // boot clock: expected end at the latest; INT64_MAX: not known
+    int64_t ends_ms;    // boot clock: expected end at the latest; INT64_MAX: not known
     bool supposed_gone; // a search asks what were if it had ended (preempt.h)
     RB_ENTRY(placement) end_link;
     size_t dirty_at; // where it stands among the changed ones

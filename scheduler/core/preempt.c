@@ -10,7 +10,9 @@ enum { COST_A_MS = 2000 };
 
 bool may_preempt(const struct cluster *c, const struct job *j, const struct job *victim)
 {
-    return qos_may_preempt(c, j->qos, victim->qos);
+    if (qos_may_preempt(c, j->qos, victim->qos))
+        return true;
+    return !qos_may_preempt(c, victim->qos, j->qos) && las_may_preempt(c, j, victim);
 }
 
 bool may_preempt_any(struct cluster *c, struct job *j)
@@ -20,7 +22,7 @@ bool may_preempt_any(struct cluster *c, struct job *j)
         if (q && q->tally->running_jobs)
             return true;
     }
-    return false;
+    return las_may_preempt_any(c, j);
 }
 
 // ---- those that are being stopped ----
@@ -110,7 +112,7 @@ bool preempt_came_late(const struct job *j)
 
 bool preempt_requeues(const struct cluster *c, const struct job *j)
 {
-    return strcmp(job_qos(c, j)->preempt_mode, "requeue") == 0;
+    return j->verdict.b || strcmp(job_qos(c, j)->preempt_mode, "requeue") == 0;
 }
 
 // ---- who may be stopped ----
@@ -129,11 +131,12 @@ static int64_t safe_until_ms(const struct cluster *c, const struct job *j)
     if (ran_ms >= least_ms)
         return c->now.boot_ms;
     return __builtin_add_overflow(c->now.boot_ms, least_ms - ran_ms, &until_ms) ? INT64_MAX
-                                                                              : until_ms;
+                                                                                : until_ms;
 }
 
 // Does it hold something of a node that could hold a task of the request?
-static bool is_in_the_way(const struct cluster *c, const struct request *r, const struct job *victim)
+static bool is_in_the_way(const struct cluster *c, const struct request *r,
+                          const struct job *victim)
 {
     const struct selector *need = selector_find(c, r->need);
     const struct placement *p;
@@ -153,6 +156,12 @@ static int victim_order(const void *a, const void *b)
     if (x->priority != y->priority)
         return x->priority < y->priority ? -1 : 1;
     return x->order > y->order ? -1 : x->order < y->order;
+}
+
+// Of its QoS, and of these the one that has had least.
+static int64_t priority_of(const struct cluster *c, const struct job *v)
+{
+    return job_qos(c, v)->priority * LAS_LEVELS_MAX - v->level;
 }
 
 // Finds all; *ret_again_ms is when time alone brings another one.
@@ -176,7 +185,7 @@ static void collect(struct cluster *c, const struct job *j, int64_t *ret_again_m
         }
         VEC_RESERVE(c->preempt.victims, c->preempt.victims_count, c->preempt.victims_cap);
         c->preempt.victims[c->preempt.victims_count++] =
-            (struct victim){.job = v, .priority = job_qos(c, v)->priority, .order = p->id};
+            (struct victim){.job = v, .priority = priority_of(c, v), .order = p->id};
     }
     if (c->preempt.victims_count)
         qsort(c->preempt.victims, c->preempt.victims_count, sizeof *c->preempt.victims,
@@ -191,15 +200,15 @@ static void stop_chosen(struct cluster *c, const struct job *j)
     int64_t count = 0;
     for (size_t i = 0; i < c->preempt.victims_count; i++)
         if (c->preempt.victims[i].chosen)
-            text_addf(&names, "%s%s", count++ ? ", " : "",
-                      job_label(c, c->preempt.victims[i].job));
+            text_addf(&names, "%s%s", count++ ? ", " : "", job_label(c, c->preempt.victims[i].job));
     emit(c, EVENT_JOB_PREEMPTS, j, NULL, "job %s preempts %" PRId64 " job%s: %s", job_label(c, j),
          count, count == 1 ? "" : "s", text_str(&names));
     for (size_t i = 0; i < c->preempt.victims_count; i++) {
         struct job *v = c->preempt.victims[i].job;
         if (!c->preempt.victims[i].chosen)
             continue;
-        struct reason r = {.code = REASON_PREEMPTED, .a = (int64_t)j->id.v};
+        bool by_qos = qos_may_preempt(c, j->qos, v->qos);
+        struct reason r = {.code = REASON_PREEMPTED, .a = (int64_t)j->id.v, .b = !by_qos};
         note_stop(c, j->id, v->id);
         attempt_condemn(c, v, r, NULL);
     }
@@ -211,7 +220,8 @@ static uint64_t stamp(const struct cluster *c)
     return grown_end(c) + c->backfill.changes + c->preempt.changes + c->usable_gen;
 }
 
-static enum preemption search(struct cluster *c, struct job *j, int64_t *ret_again_ms, int64_t *cost)
+static enum preemption search(struct cluster *c, struct job *j, int64_t *ret_again_ms,
+                              int64_t *cost)
 {
     const struct fit_node *f;
     size_t count;

@@ -1,5 +1,6 @@
 // Preemption: a job that finds too little room has others stopped, those whose QoS its own may
-// preempt, and starts when they have ended. Private to the core.
+// preempt, and those of its queue that stand at a higher level of attained service (las.h); it
+// starts when they have ended. Private to the core.
 //
 // Victims are running or starting jobs that have run for the min_run_time of their QoS. Of these
 // they come from the lowest QoS (by priority) that suffice; of these the fewest that were found, of
@@ -7,10 +8,11 @@
 // would not start with it, starts as soon by itself, or is kept by a limit. What others were
 // promised is kept. A gang is a victim as a whole.
 //
-// They are stopped as by a cancel (SIGTERM, their grace, SIGKILL). The room is kept for the job by a
-// reservation (backfill.h), beyond the number that the queue gives out if need be, and while one of
-// its victims is being stopped it chooses no others. Then preempt_mode of the victim's QoS says what
-// becomes of it: it waits again, without an attempt used up, or it has been cancelled.
+// They are stopped as by a cancel (SIGTERM, their grace, SIGKILL). The room is kept for the job by
+// a reservation (backfill.h), beyond the number that the queue gives out if need be, and while one
+// of its victims is being stopped it chooses no others. Then preempt_mode of the victim's QoS says
+// what becomes of it: it waits again, without an attempt used up, or it has been cancelled. By its
+// queue's order it always waits again.
 //
 //     switch (preempt(c, j, &c->pass.cost)) ... // it found no room and may wait for it
 #pragma once
@@ -32,7 +34,7 @@ struct reason;
 // the last that started.
 struct victim {
     struct job *job;
-    int64_t priority; // of its QoS
+    int64_t priority; // of its QoS, and less for each level (las.h)
     uint64_t order;   // of its placement: the higher, the younger
     int64_t size;     // scratch: how much of a node's share of the request it holds
     bool ranked;      // scratch
@@ -44,7 +46,7 @@ struct preempting {
     // looked at.
     struct stop {
         struct job_id by, victim;
-    } *stops;
+    } * stops;
     size_t stops_count, stops_cap;
     uint64_t changes;   // rises when more jobs may be preempted than before
     int64_t wake_ms;    // when time alone asks for another pass
@@ -64,8 +66,8 @@ enum preemption {
     PREEMPT_STOPS, // they are from now on
 };
 
-// May job j have this running one stopped, when the time for which it is safe has passed? A relation
-// without circles, else two jobs stop each other for ever.
+// May job j have this running one stopped, when the time for which it is safe has passed? A
+// relation without circles, else two jobs stop each other for ever.
 bool may_preempt(const struct cluster *c, const struct job *j, const struct job *victim);
 // Is there perhaps anybody that job j may preempt? Cheap: asked of every class that finds no room.
 bool may_preempt_any(struct cluster *c, struct job *j);
@@ -95,6 +97,6 @@ void preempt_free(struct cluster *c);
 enum preemption preempt_choose(struct cluster *c, const struct job *j, const struct fit_node **ret,
                                size_t *ret_count, int64_t *cost);
 // The parts of its newest attempt that are there.
-#define FOREACH_PART_OF(p, j)                \
+#define FOREACH_PART_OF(p, j)                 \
     TAILQ_FOREACH((p), &(j)->parts, job_link) \
     if ((p)->attempt == (j)->attempt && !(p)->over)

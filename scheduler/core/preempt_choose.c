@@ -1,8 +1,8 @@
 // Which jobs are stopped for one that found no room.
 //
-// The candidates are taken in an order until the job fits, found by halving, and those dropped again
-// without whom it fits too, the oldest first. This is done with the order by age, and with the nodes
-// in order of how few victims they need; the better of both sets is taken.
+// The candidates are taken in an order until the job fits, found by halving, and those dropped
+// again without whom it fits too, the oldest first. This is done with the order by age, and with
+// the nodes in order of how few victims they need; the better of both sets is taken.
 #include "scheduler/core/preempt.h"
 
 #include "scheduler/core/state.h"
@@ -160,8 +160,7 @@ static struct set drop_needless(struct choice *q, size_t count)
         if (!PLANTED(PREEMPT_TOO_MANY) && !holds_any(&v[i], tasks))
             suppose(q, &v[i], false);
     for (size_t i = 0; i < count; i++) {
-        if (!PLANTED(PREEMPT_TOO_MANY) &&
-            (!holds_any(&v[i], tasks) || may_stay(q, &v[i], tasks)))
+        if (!PLANTED(PREEMPT_TOO_MANY) && (!holds_any(&v[i], tasks) || may_stay(q, &v[i], tasks)))
             continue;
         set.victims[set.count++] = v[i].order;
         set.oldest = v[i].order < set.oldest ? v[i].order : set.oldest;
@@ -378,11 +377,8 @@ static enum preemption choose(struct choice *q, struct set *ret)
 enum preemption preempt_choose(struct cluster *c, const struct job *j, const struct fit_node **ret,
                                size_t *ret_count, int64_t *cost)
 {
-    struct choice q = {.c = c,
-                       .j = j,
-                       .req = j->req,
-                       .v = c->preempt.victims,
-                       .count = c->preempt.victims_count};
+    struct choice q = {
+        .c = c, .j = j, .req = j->req, .v = c->preempt.victims, .count = c->preempt.victims_count};
     struct set set = {0};
     q.req.prefer.v = 0;
     enum preemption what = choose(&q, &set);
