@@ -19,6 +19,31 @@ static int64_t devices_milli(const struct request *r)
     return r->tasks * (gpus ? gpus : r->cpus * INT64_C(1000) + r->cpu_milli);
 }
 
+// What counts for its level, at_ms.
+static int64_t served_ms(const struct job *j, int64_t at_ms)
+{
+    int64_t ran = j->started_at_ms && !job_state_ended(j->state) ? at_ms - j->started_at_ms : 0;
+    return j->attained_ms - j->promoted_ms + (ran > 0 ? ran : 0) * devices_milli(&j->req) / 1000;
+}
+
+// By its queue's order a job is stopped only for one that has had less. Where wall clocks jump,
+// who has had what depends on when one looks.
+static void check_preempted(struct sim *s, const struct store_batch *b, const struct job *j)
+{
+    const struct job *by = disk_job(s, (struct job_id){(uint64_t)j->verdict.a});
+    if (s->counts.faults[FAULT_WALL_JUMP] || !by || job_state_ended(by->state) ||
+        truth_of(s, by->uid)->forgiven)
+        return;
+    for (size_t i = 0; i < b->events_count; i++) {
+        const struct event *e = &b->events[i];
+        if (e->kind != EVENT_JOB_STOPPING || e->job.v != j->id.v || e->attempt != j->attempt)
+            continue;
+        if (by->queue.v != j->queue.v || served_ms(by, 0) >= served_ms(j, e->at_ms))
+            broken(s, "job %" PRIu64 " is preempted for job %" PRIu64 ", which has had as much",
+                   j->id.v, by->id.v);
+    }
+}
+
 // What an attempt has had of the cluster is added, exactly.
 void judge_attained(struct sim *s, const struct store_batch *b, const struct job *j)
 {
@@ -35,6 +60,8 @@ void judge_attained(struct sim *s, const struct store_batch *b, const struct job
                    " are added",
                    j->attempt, j->id.v, had, added);
     }
+    if (j->verdict.code == REASON_PREEMPTED && j->verdict.b && !t->forgiven)
+        check_preempted(s, b, j);
     t->started_at_ms = over ? 0 : j->started_at_ms;
     t->attained_ms = j->attained_ms;
     t->row_attempt = j->attempt;
