@@ -551,12 +551,14 @@ void backfill_inherit(struct cluster *c, struct job *j)
 bool backfill_outrank(struct cluster *c, const struct job *j)
 {
     bool any = false;
-    for (size_t i = c->backfill.count; i-- > c->backfill.visited;)
-        if (c->backfill.items[i]->job->id.v < j->id.v &&
-            !may_preempt(c, c->backfill.items[i]->job, j)) {
-            drop_at(c, i);
-            any = true;
-        }
+    for (size_t i = c->backfill.count; i-- > c->backfill.visited;) {
+        const struct job *other = c->backfill.items[i]->job;
+        bool later = other->id.v < j->id.v && !may_preempt(c, other, j);
+        if (!later && !las_may_preempt(c, j, other))
+            continue;
+        drop_at(c, i);
+        any = true;
+    }
     return any;
 }
 

@@ -71,7 +71,7 @@ void backfill_visit(struct cluster *c, struct job *j, int64_t *cost);
 void backfill_inherit(struct cluster *c, struct job *j);
 // The job has none and outranks those that the pass has not come to: of these, the ones that were
 // promised before it was submitted do not bind it and are dropped, but for jobs that would preempt
-// it. False: there was none.
+// it; and those of jobs that stand at a higher level of its queue. False: there was none.
 bool backfill_outrank(struct cluster *c, const struct job *j);
 // At the begin and at the end of a pass.
 void backfill_begin(struct cluster *c);

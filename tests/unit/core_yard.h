@@ -38,11 +38,13 @@ struct yard {
     size_t parts_count, parts_cap;
     int64_t *runs_ms; // by job id: how long it runs
     size_t runs_cap;
-    int64_t *started_ms; // by job id: when it was placed first; 0: not yet
+    int64_t *started_ms;       // by job id: when it was placed first; 0: not yet
     struct yard_start *starts; // all, in their order
     size_t starts_count, starts_cap;
     uint64_t uid;
     uint32_t owner;
+    bool keeps;      // a job that is stopped goes on from there
+    bool wakes;      // the scheduler is woken when it wants to be, not only when something ends
     int64_t stop_ms; // what a job takes to stop when it is told to; at most its grace
 };
 
@@ -54,6 +56,8 @@ static inline void yard_kill(struct yard *y, struct yard_part *p, const struct e
     int64_t ends_ms = y->h.now.boot_ms + (p->never_started ? 0 : stop_ms);
     if (p->killed.code || (!p->never_started && p->ends_ms <= ends_ms))
         return;
+    if (y->keeps && !p->never_started)
+        y->runs_ms[p->job] = p->ends_ms - ends_ms;
     p->killed = e->kill.reason;
     p->ends_ms = ends_ms;
     p->state = PART_RUNS;
@@ -73,8 +77,7 @@ static inline void yard_on_effect(void *arg, const struct effect *e)
         CHECK(e->launch.job.v < y->runs_cap);
         if (!e->launch.part) {
             VEC_RESERVE(y->starts, y->starts_count, y->starts_cap);
-            y->starts[y->starts_count++] =
-                (struct yard_start){e->launch.job.v, y->h.now.boot_ms};
+            y->starts[y->starts_count++] = (struct yard_start){e->launch.job.v, y->h.now.boot_ms};
         }
         if (!y->started_ms[e->launch.job.v])
             y->started_ms[e->launch.job.v] = y->h.now.boot_ms;
@@ -174,7 +177,18 @@ static inline size_t yard_next(const struct yard *y)
 static inline void yard_run(struct yard *y, int64_t for_ms)
 {
     int64_t until_ms = y->h.now.boot_ms + for_ms;
-    for (size_t i; (i = yard_next(y)) < y->parts_count && y->parts[i].ends_ms <= until_ms;) {
+    for (;;) {
+        size_t i = yard_next(y);
+        int64_t next_ms = i < y->parts_count ? y->parts[i].ends_ms : INT64_MAX;
+        int64_t wake_ms = y->wakes ? cluster_outcome(y->h.c)->wake_at_ms : INT64_MAX;
+        if (next_ms > until_ms && wake_ms > until_ms)
+            break;
+        if (wake_ms < next_ms && wake_ms > y->h.now.boot_ms) {
+            yard_time(y, wake_ms);
+            continue;
+        }
+        if (next_ms > until_ms)
+            break;
         if (y->parts[i].ends_ms > y->h.now.boot_ms)
             yard_time(y, y->parts[i].ends_ms);
         else
