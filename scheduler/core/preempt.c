@@ -255,8 +255,12 @@ enum preemption preempt(struct cluster *c, struct job *j, int64_t *cost)
     int64_t count, before = *cost, now_ms = c->now.boot_ms;
     if (preempt_waits(c, j, &first, &count))
         return PREEMPT_WAITS;
-    if (!may_preempt_any(c, j))
+    if (!may_preempt_any(c, j)) {
+        // Whoever is placed from now on takes room that was free and did not help it.
+        k->preempt_at = stamp(c);
+        k->preempt_again_ms = INT64_MAX;
         return PREEMPT_NOT;
+    }
     bool known = k->preempt_at == stamp(c) && now_ms < k->preempt_again_ms;
     if (known || now_ms < k->preempt_rests_ms) {
         look_again_at(c, known ? k->preempt_again_ms : k->preempt_rests_ms);
