@@ -32,6 +32,7 @@ struct reservation {
     int64_t again_at_ms; // not planned anew before
     bool hidden;
     bool late; // its time has come without room: hidden until it is planned anew
+    bool owed; // others are stopped for it, who may take a little longer than their grace
     size_t count;
     struct share *shares;
 };
@@ -439,9 +440,21 @@ int32_t backfill_capacity(struct cluster *c, const struct request *r, int64_t at
     return room_capacity(&v, r);
 }
 
+void backfill_lengthen(struct request *r)
+{
+    if (r->time_limit_ms && __builtin_add_overflow(r->time_limit_ms, OVERDUE_MS, &r->time_limit_ms))
+        r->time_limit_ms = 0;
+}
+
 static struct reservation *search(struct cluster *c, struct job *j, int64_t *cost)
 {
-    struct search s = search_begin(c, &j->req);
+    struct job_id first;
+    int64_t stops;
+    struct request req = j->req;
+    bool owed = preempt_waits(c, j, &first, &stops);
+    if (owed)
+        backfill_lengthen(&req);
+    struct search s = search_begin(c, &req);
     const struct fit_node *f;
     size_t count;
     bool found = search_known(&s, &f, &count) || search_unknown(&s, &f, &count);
@@ -451,7 +464,8 @@ static struct reservation *search(struct cluster *c, struct job *j, int64_t *cos
     struct reservation *r = xcalloc(1, sizeof *r);
     *r = (struct reservation){.job = j,
                               .from_ms = s.at_ms,
-                              .until_ms = end_of(s.at_ms, &j->req),
+                              .until_ms = end_of(s.at_ms, &req),
+                              .owed = owed,
                               .mark = c->meta.next_placement,
                               .planned_at = grown_end(c),
                               .again_at_ms = c->now.boot_ms + s.cost / COST_A_MS,
@@ -551,10 +565,13 @@ void backfill_inherit(struct cluster *c, struct job *j)
 bool backfill_outrank(struct cluster *c, const struct job *j)
 {
     bool any = false;
+    const struct reservation *own = reservation_of(c, j);
+    if (own && !(own->owed && own->from_ms <= c->now.boot_ms))
+        return false;
     for (size_t i = c->backfill.count; i-- > c->backfill.visited;) {
         const struct job *other = c->backfill.items[i]->job;
-        bool later = other->id.v < j->id.v && !may_preempt(c, other, j);
-        if (!later && !las_may_preempt(c, j, other))
+        if (other == j || may_preempt(c, other, j) ||
+            (!own && other->id.v > j->id.v && !las_may_preempt(c, j, other)))
             continue;
         drop_at(c, i);
         any = true;
@@ -639,6 +656,7 @@ static void replace(struct cluster *c, size_t at, struct reservation *r)
     struct reservation *old = c->backfill.items[at];
     c->backfill.items[at] = r;
     c->backfill.changes++;
+    r->owed |= old->owed;
     show(c, r);
     note_start(c, r);
     say_start(c, r->job, r->starts_wall_ms);
@@ -692,10 +710,8 @@ void backfill_begin(struct cluster *c)
     // Promises of the past would bind each other for ever.
     for (size_t i = 0; i < c->backfill.count; i++) {
         struct reservation *r = c->backfill.items[i];
-        struct job_id first;
-        int64_t stops;
-        // What is being stopped for it may take longer than its grace.
-        r->late = r->from_ms < c->now.boot_ms && !preempt_waits(c, r->job, &first, &stops);
+        int64_t since_ms = c->now.boot_ms - (r->owed ? OVERDUE_MS : 0);
+        r->late = r->from_ms < since_ms;
         if (r->late && !r->hidden)
             hide(c, r);
     }

@@ -69,10 +69,15 @@ void backfill_visit(struct cluster *c, struct job *j, int64_t *cost);
 // The first of a class takes over what is kept for a younger one like it: it would wait for room
 // that is its own.
 void backfill_inherit(struct cluster *c, struct job *j);
-// The job has none and outranks those that the pass has not come to: of these, the ones that were
-// promised before it was submitted do not bind it and are dropped, but for jobs that would preempt
-// it; and those of jobs that stand at a higher level of its queue. False: there was none.
+// The job outranks those that the pass has not come to. Of these, the ones that were promised
+// before it was submitted do not bind it, nor those of jobs at a higher level of its queue, nor
+// does any if others were stopped for it and its time has come: they begin where it was to have
+// ended. They are dropped, but for jobs that would preempt it. False: there was none, or it has one
+// itself and is not owed it.
 bool backfill_outrank(struct cluster *c, const struct job *j);
+// Those that are stopped for a job may take a little longer than their grace: what is kept for it
+// is for so long after its time has come, and so much longer than it runs.
+void backfill_lengthen(struct request *r);
 // At the begin and at the end of a pass.
 void backfill_begin(struct cluster *c);
 void backfill_end(struct cluster *c);

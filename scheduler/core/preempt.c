@@ -259,7 +259,7 @@ enum preemption preempt(struct cluster *c, struct job *j, int64_t *cost)
         // Whoever is placed from now on takes room that was free and did not help it.
         k->preempt_at = stamp(c);
         k->preempt_again_ms = INT64_MAX;
-        return PREEMPT_NOT;
+        return PREEMPT_NONE;
     }
     bool known = k->preempt_at == stamp(c) && now_ms < k->preempt_again_ms;
     if (known || now_ms < k->preempt_rests_ms) {

@@ -60,7 +60,8 @@ struct preempting {
 };
 
 enum preemption {
-    PREEMPT_NOT,   // it stops nobody
+    PREEMPT_NONE,  // there is nobody whom it may preempt
+    PREEMPT_NOT,   // nor would it start by it
     PREEMPT_SOON,  // nor need it: there will be room as soon as it could have any
     PREEMPT_WAITS, // jobs are being stopped for it
     PREEMPT_STOPS, // they are from now on

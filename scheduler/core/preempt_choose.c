@@ -381,6 +381,7 @@ enum preemption preempt_choose(struct cluster *c, const struct job *j, const str
         .c = c, .j = j, .req = j->req, .v = c->preempt.victims, .count = c->preempt.victims_count};
     struct set set = {0};
     q.req.prefer.v = 0;
+    backfill_lengthen(&q.req);
     enum preemption what = choose(&q, &set);
     q.count = c->preempt.victims_count;
     suppose_none(&q);

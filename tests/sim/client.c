@@ -115,6 +115,7 @@ void clients_start(struct sim *s)
 {
     struct world *w = &s->world;
     struct client *c = s->client = xcalloc(1, sizeof *c);
+    operator_preempt_start(s);
     c->wishes_count = (int)between(w, 20, CLIENT_JOBS_MAX);
     for (int i = 0; i < c->wishes_count; i++) {
         c->wishes[i].in = any_job(s);

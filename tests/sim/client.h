@@ -1,7 +1,7 @@
 // What the files of users and operators share: client.c (asking and being answered), client_job.c
 // (what jobs ask for), client_mind.c (users change their minds), client_queue.c (operators change
-// queues), operator.c (nodes, and what is put right in the end). A noun more is a file more, with a
-// start function called in clients_start().
+// queues), operator.c (nodes, and what is put right in the end), operator_preempt.c (QoS that
+// preempt others). A noun more is a file more, with a start function called in clients_start().
 #pragma once
 
 #include "tests/sim/sim.h"
@@ -29,6 +29,7 @@ struct client {
     struct asked asked[CLIENT_ASKS_MAX];
     uint64_t asked_count;
     struct rule queues[CLIENT_QUEUES]; // as the operators want them
+    struct rule preempt_rows[PREEMPT_QOS_COUNT];
 };
 
 // Number of the request; 0: too many were asked in this world.
@@ -40,8 +41,11 @@ void operator_says(struct sim *s, const struct keeper *k, enum input_kind kind);
 struct input_submit any_job(struct sim *s);
 // For a submission; NULL: it names none.
 const char *any_queue(struct sim *s);
+// A QoS that preempts or is preempted, or NULL: users' jobs in worlds with preemption.
+const char *preempt_any_qos(struct sim *s);
 
 // Each goes on until faults are over, or for ever.
 void minds_start(struct sim *s);
 void operators_start(struct sim *s);
 void queues_start(struct sim *s);
+void operator_preempt_start(struct sim *s); // before the first any_job()

@@ -55,6 +55,7 @@ struct input_submit any_job(struct sim *s)
     };
     if (chance(w, s->shared))
         share(w, &in.req);
+    in.qos = preempt_any_qos(s);
     in.need = any_selector(w, 80);
     in.prefer = any_selector(w, 80);
     return in;

@@ -21,6 +21,7 @@ void judge_fini(struct sim *s)
     }
     free(s->judge->promises);
     free(s->judge->cancelled);
+    free(s->judge->stops);
     free(s->judge);
 }
 

@@ -1,7 +1,7 @@
 // What the judge's files share: judge.c (what leaves the scheduler, and what was promised),
-// judge_tables.c (commits), judge_attained.c (what jobs have had),
-// judge_tasks.c (the kernel's processes), judge_end.c (what must not
-// last, and what must be so when all is over). A rule of a new noun gets a file, called from one of
+// judge_tables.c (commits), judge_attained.c (what jobs have had), judge_tasks.c (the kernel's
+// processes), judge_end.c (what must not last, and what must be so when all is over),
+// judge_preempt.c (who is stopped for whom). A rule of a new noun gets a file, called from one of
 // these.
 #pragma once
 
@@ -25,6 +25,8 @@ struct truth {
     // Its row as it was: when the attempt started (0: it does not run), and what it has had.
     int64_t started_at_ms, attained_ms;
     uint32_t row_attempt;
+    uint32_t preempted;   // the newest attempt that must end for another job, and has started
+    uint32_t preemptions; // such attempts that have ended
     UT_hash_handle hh;
 };
 
@@ -43,9 +45,13 @@ struct judge {
     size_t promises_count, promises_cap;
     struct cancelled *cancelled;
     size_t cancelled_count, cancelled_cap;
+    struct stops *stops; // jobs that have others stopped
+    size_t stops_count, stops_cap;
 };
 
 // judge_attained.c: a row of a job is committed.
 void judge_attained(struct sim *s, const struct store_batch *b, const struct job *j);
 
+// A row that is durable from now on: what became of a job that was preempted.
+void judge_preempted(struct sim *s, const struct job *j);
 struct truth *truth_of(struct sim *s, struct job_uid uid);

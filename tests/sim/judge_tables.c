@@ -49,6 +49,7 @@ void judge_committed(struct sim *s, const struct store_batch *b)
     recount(s, b);
     for (const struct store_slot *slot = b->jobs; slot; slot = slot->hh.next) {
         const struct job *j = slot->row;
+        judge_preempted(s, j);
         struct keeper *k;
         judge_attained(s, b, j);
         bool over = job_state_ended(j->state) || j->state == JOB_PENDING;

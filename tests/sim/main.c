@@ -268,10 +268,10 @@ static void summary(double took)
 {
     const struct counts *c = &results->counts;
     printf("# %" PRIu64 " worlds, %" PRIu64 " steps, %.1f days, in %.1f s: %" PRIu64
-           " jobs, %" PRIu64 " starts, %" PRIu64 " turns, %" PRIu64 " commits, %" PRIu64
-           " scheduler starts\n# faults:",
+           " jobs, %" PRIu64 " starts, %" PRIu64 " preemptions, %" PRIu64 " turns, %" PRIu64
+           " commits, %" PRIu64 " scheduler starts\n# faults:",
            results->worlds, results->steps, (double)results->ms / 86400e3, took, c->jobs, c->starts,
-           c->turns, c->commits, c->restarts);
+           c->preemptions, c->turns, c->commits, c->restarts);
     for (int i = 0; i < FAULT_COUNT; i++)
         printf("%s %s %" PRIu64, i ? "," : "", fault_words[i], c->faults[i]);
     printf("\n");

@@ -263,6 +263,7 @@ static void collect(struct sim *s)
     struct scheduler *sc = &s->scheduler;
     const struct outcome *o = cluster_outcome(sc->cluster);
     struct held_turn *h = xcalloc(1, sizeof *h);
+    judge_decided(s, o, now_of(s).wall_ms);
     if (changed(o)) {
         if (!sc->batch)
             sc->batch = store_batch_new();
@@ -337,9 +338,10 @@ static void look_again(struct sim *s)
     step(s, &(struct input){.kind = INPUT_CONTINUE});
     const struct outcome *o = cluster_outcome(sc->cluster);
     for (size_t i = 0; i < o->events_count; i++)
-        if (o->events[i].kind == EVENT_JOB_PLACED)
+        if (o->events[i].kind == EVENT_JOB_PLACED || o->events[i].kind == EVENT_JOB_PREEMPTS)
             broken(s, "the scheduler rested, though this was possible: %s", o->events[i].text);
     collect(s);
+    judge_rested(s);
 }
 
 static void round_now(struct world *w, void *arg, uint64_t n)

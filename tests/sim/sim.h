@@ -188,6 +188,10 @@ struct scheduler {
     uint64_t nonces;
 };
 
+// QoS of simulated worlds with preemption: the first preempts the others.
+enum { PREEMPT_QOS_COUNT = 3 };
+extern const char *const preempt_qos[PREEMPT_QOS_COUNT];
+
 void scheduler_start(struct world *w, void *arg, uint64_t n);
 // kill -9; it is started again after a while.
 void scheduler_kill(struct sim *s, int64_t restart_ms);
@@ -483,6 +487,9 @@ void judge_fini(struct sim *s);
 _Noreturn void broken(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void judge_output(struct sim *s, const struct effect *e, uint64_t term);
 void judge_event(struct sim *s, uint64_t event_id);
+// What the core decided in a turn, at its time; and that it has nothing left to decide.
+void judge_decided(struct sim *s, const struct outcome *o, int64_t wall_ms);
+void judge_rested(struct sim *s);
 void judge_committed(struct sim *s, const struct store_batch *b);
 void judge_task_start(struct sim *s, struct keeper *k, const struct group *g);
 void judge_prepared(struct sim *s, struct attempt_id id, int32_t index);
@@ -503,7 +510,8 @@ void judge_end(struct sim *s, bool in_time);
 // ---- all ----
 
 struct counts {
-    uint64_t jobs, starts, ends, requeues, commits, turns, restarts, faults[FAULT_COUNT];
+    uint64_t jobs, starts, preemptions, ends, requeues, commits, turns, restarts,
+        faults[FAULT_COUNT];
 };
 
 struct sim {
@@ -519,10 +527,12 @@ struct sim {
     uint64_t groups; // numbers given
     struct client *client;
     struct judge *judge;
-    bool calm, done;  // faults are over; all is over
-    unsigned doubled; // per mille of the messages that come twice
-    unsigned shared;  // per mille of the jobs that do not just ask for whole cores
-    int64_t round_ms; // what a round of the scheduler takes, at most
+    bool calm, done;    // faults are over; all is over
+    bool preempts;      // some QoS preempt others
+    int64_t min_run_ms; // of those that are preempted
+    unsigned doubled;   // per mille of the messages that come twice
+    unsigned shared;    // per mille of the jobs that do not just ask for whole cores
+    int64_t round_ms;   // what a round of the scheduler takes, at most
     int64_t faults_until_ms, bound_ms;
     int64_t every_ms[FAULT_COUNT]; // mean time between two; 0: never
     struct cluster_limits limits;
