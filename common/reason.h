@@ -47,8 +47,8 @@
     X(WOULD_DELAY, "would_delay",                                                                 \
       "could start now, but would delay job %a, for which room is kept",                          \
       "A time limit (--time) that ends before then lets a job fill in.")                          \
-    X(PREEMPTS, "preempts",                                                                       \
-      "waits until %b job(s) that it preempts have stopped, job %a first", "")                    \
+    X(PREEMPTS, "preempts", "waits until %b job(s) that it preempts have stopped, job %a first",  \
+      "")                                                                                         \
     X(NO_NODES, "no_nodes", "waits for nodes: none of the %a known is usable",                    \
       "See `schedctl nodes` for nodes that are down, unreachable or drained.")                    \
     X(NODES_UNUSABLE, "nodes_unusable",                                                           \

@@ -171,6 +171,8 @@ static void print(const char *name, const json_t *why)
         text_add_clean(&t, reason_of(why));
     }
     printf("%s\n", text_str(&t));
+    if (*get_str(why, "last_attempt"))
+        printf("its last attempt ended: %s\n", get_str(why, "last_attempt"));
     if (ahead > 0)
         printf("%" PRId64 " pending job%s before it\n", ahead, ahead == 1 ? " is" : "s are");
     int64_t starts_at = get_int(why, "starts_at");

@@ -178,6 +178,16 @@ static void note_start(struct run *r, const struct job *j)
     expect_end(r, j, r->now.boot_ms);
 }
 
+static void note_kill(struct run *r, const struct effect *e)
+{
+    const struct job *j = job_find_uid(r->c, e->attempt.job);
+    struct forecast_row *row = j ? row_of(r->ret, j->id) : NULL;
+    const struct placement *p =
+        j ? part_find(r->c, node_find(r->c, e->node), j->uid, j->attempt) : NULL;
+    if (row && p && !p->index && e->kill.reason.code == REASON_PREEMPTED)
+        row->preempted++;
+}
+
 static void end_part(struct run *r, struct node_id node, const struct attempt_id *id,
                      struct reason why)
 {
@@ -201,8 +211,10 @@ static void obey(struct run *r)
             answer(r, e.node, &e.attempt, e.launch.prepare ? AGENT_PREPARED : AGENT_RUNNING);
         else if (e.kind == EFFECT_GO)
             answer(r, e.node, &e.attempt, AGENT_RUNNING);
-        else if (e.kind == EFFECT_KILL)
+        else if (e.kind == EFFECT_KILL) {
+            note_kill(r, &e);
             end_part(r, e.node, &e.attempt, e.kill.reason);
+        }
     }
 }
 

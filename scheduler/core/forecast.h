@@ -14,6 +14,7 @@ struct forecast_row {
     int64_t first_ms, last_ms; // boot clock: when it is placed first and, an array or a job that is
                                // placed again, last; INT64_MAX: not foreseen
     int64_t placed;            // how often
+    int64_t preempted;         // how often others have it stopped
     int64_t left;              // elements of an array that are not placed in the end
 };
 

@@ -2,7 +2,9 @@
 //
 // The candidates are taken in an order until the job fits, found by halving, and those dropped
 // again without whom it fits too, the oldest first. This is done with the order by age, and with
-// the nodes in order of how few victims they need; the better of both sets is taken.
+// the nodes in order of how few victims they need; the better of both sets is taken. What is
+// expected to have ended when the last of the candidates that were tried together had used up its
+// grace counts as free: the job may have to wait for that beside its victims.
 #include "scheduler/core/preempt.h"
 
 #include "scheduler/core/state.h"

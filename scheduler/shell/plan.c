@@ -263,6 +263,8 @@ static const char *effect_of(const struct forecast_row *before, const struct for
                                             : "starts";
     if (!after)
         return "ends";
+    if (after->preempted > before->preempted)
+        return "preempted";
     if (!is_waiting(before))
         return is_waiting(after) ? "requeued" : after->placed > before->placed ? "preempted" : NULL;
     int64_t b = before->first_ms, a = after->first_ms;

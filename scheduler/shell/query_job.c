@@ -308,6 +308,7 @@ static int add_why(struct store_reader *r, struct job_id id, struct text *t, str
         put_str(t, "state", job_state_word(j.state));
         query_why_json(r, stmt, &j, t);
         query_when_json(stmt, t);
+        put_str(t, "last_attempt", j.reason.code == REASON_REQUEUED ? j.detail : NULL);
         put_int(t, "ahead", ahead);
         text_addc(t, '}');
     }

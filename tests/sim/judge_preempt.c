@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATIENCE_WITH_OTHERS_MS = 20000 };
+enum {
+    GRACE_MOST_MS = 5000, // that jobs ask for
+    PATIENCE_WITH_OTHERS_MS = 20000,
+};
 
 // A job that has others stopped, and nothing has happened since that excuses it.
 struct stops {
@@ -94,11 +97,11 @@ static struct stops *stops_of(struct sim *s, struct job_id by)
     return NULL;
 }
 
-// Is something else expected to end before the victim?
+// Is something else expected to end before whoever could have been a victim?
 static bool others_end(const struct sim *s, const struct job *v)
 {
     struct placement *p;
-    int64_t until_ms = core(s)->now.boot_ms + v->req.grace_ms;
+    int64_t until_ms = core(s)->now.boot_ms + GRACE_MOST_MS;
     RB_FOREACH(p, placement_ends, (struct placement_ends *)&core(s)->ends)
     {
         const struct job *j = p->job.v ? cluster_job(core(s), p->job) : NULL;

@@ -79,20 +79,19 @@ static void a_story(void **state)
     yard_run(&y, 20 * SECOND);
     text_clear(&y.h.story);
     uint64_t high = ask(&y, "high", cores(2), 30);
-    assert_string_equal(
-        text_str(&y.h.story),
-        "job 2 submitted: 1 task of 2 cores\n"
-        "job 2 preempts 1 job: 1\n"
-        "job 1 attempt 1 must end: was preempted by job 2\n"
-        "job 2 waits until 1 job that it preempts have stopped, job 1 first\n");
+    assert_string_equal(text_str(&y.h.story),
+                        "job 2 submitted: 1 task of 2 cores\n"
+                        "job 2 preempts 1 job: 1\n"
+                        "job 1 attempt 1 must end: was preempted by job 2\n"
+                        "job 2 waits until 1 job that it preempts have stopped, job 1 first\n");
     text_clear(&y.h.story);
     yard_run(&y, 5 * SECOND);
     assert_int_equal(started(&y, high), 25);
     const struct job *j = &y.h.jobs[low - 1];
     assert_int_equal(j->state, JOB_PENDING);
     assert_int_equal(j->attempts_used, 0);
-    assert_true(strstr(text_str(&y.h.story),
-                       "job 1 waits for its next attempt: was preempted by job 2\n"));
+    assert_true(
+        strstr(text_str(&y.h.story), "job 1 waits for its next attempt: was preempted by job 2\n"));
     yard_run(&y, 100 * SECOND);
     assert_int_equal(j->state, JOB_COMPLETED);
     assert_int_equal(starts(&y, low), 2);
@@ -441,7 +440,7 @@ static void random_workloads(void **state)
         for (int i = 0; i < 80; i++) {
             y.stop_ms = (int64_t)rng_below(&rng, 30) * SECOND;
             ask(&y, qos[rng_below(&rng, 4)], random_request(&rng),
-                   1 + (int64_t)rng_below(&rng, 300));
+                1 + (int64_t)rng_below(&rng, 300));
             yard_run(&y, (int64_t)rng_below(&rng, 20) * SECOND);
         }
         yard_run(&y, 100000 * SECOND);

@@ -4,9 +4,12 @@
 //     A cpus=3 limit=60 runs=20 -> 0      a job and when it starts, in seconds, each time that it
 //                                         does; at=T: submitted
 //     queue q order=fifo                  a queue; jobs name it by queue=NAME
+//     B qos=low grace=20 -> 60,90         it was stopped meanwhile, and placed again
 //
-// A job that is preempted goes on from there when it starts again. A job runs as long as its limit
-// unless `runs` says otherwise; without a limit, 10 s.
+// A job that is preempted goes on from there where a queue is named, else it begins anew.
+// A job runs as long as its limit unless `runs` says otherwise; without a limit, 10 s. With
+// preempting=1 there are QoS "high" and "low", whose jobs it may preempt, in so far as min_run
+// (seconds) and cancel=1 say; with stop=T a job takes so long to stop.
 #include "tests/unit/core_yard.h"
 
 enum { JOBS = 32 };
@@ -15,9 +18,9 @@ static const int64_t SECOND = 1000;
 
 struct example {
     struct yard y;
-    bool open;
+    bool open, steps;
     uint64_t ids[JOBS];
-    char starts[JOBS][64];
+    char starts[JOBS][64]; // seconds, joined by ","
     char names[JOBS][16];
     size_t count, blocks, jobs;
 };
@@ -31,6 +34,30 @@ static int64_t number(const char *line, const char *word, int64_t otherwise)
     return at ? strtoll(at + strlen(key), NULL, 10) : otherwise;
 }
 
+static void create(struct example *e, const struct rule *row)
+{
+    struct input in = {.kind = INPUT_RULE_SET, .caller = {.admin = true}};
+    in.rule.row = row;
+    in.rule.mode = RULE_CREATE;
+    harness_step(&e->y.h, &in);
+}
+
+static void make_qos(struct example *e, const char *line)
+{
+    struct rule low, high;
+    rule_init(&low, RULE_QOS);
+    rule_init(&high, RULE_QOS);
+    snprintf(low.qos.name, sizeof low.qos.name, "low");
+    snprintf(high.qos.name, sizeof high.qos.name, "high");
+    snprintf(high.qos.preempts, sizeof high.qos.preempts, "low");
+    high.qos.priority = 10;
+    low.qos.min_run_time_ms = number(line, "min_run", 0) * SECOND;
+    if (number(line, "cancel", 0))
+        snprintf(low.qos.preempt_mode, sizeof low.qos.preempt_mode, "cancel");
+    create(e, &low);
+    create(e, &high);
+}
+
 static void begin(struct example *e, const char *line)
 {
     struct queueing q = QUEUEING_DEFAULT;
@@ -42,7 +69,10 @@ static void begin(struct example *e, const char *line)
     q.weight_nice = number(line, "weight_nice", q.weight_nice);
     q.age_full_ms = number(line, "age_full", q.age_full_ms / SECOND) * SECOND;
     yard_queueing(&e->y, q);
-    e->y.keeps = e->y.wakes = true;
+    e->steps = number(line, "preempting", 0);
+    if (e->steps)
+        make_qos(e, line);
+    e->y.stop_ms = number(line, "stop", 0) * SECOND;
     e->open = true;
     e->count = 0;
     e->blocks++;
@@ -55,6 +85,14 @@ static const char *queue_of_line(const char *line, char ret[RULE_NAME_SIZE])
     return at && sscanf(at, " queue=%63s", ret) == 1 ? ret : NULL;
 }
 
+// In small steps where time alone brings something.
+static void advance(struct example *e, int64_t ms)
+{
+    for (; e->steps && ms > SECOND; ms -= SECOND)
+        yard_run(&e->y, SECOND);
+    yard_run(&e->y, ms);
+}
+
 static void submit(struct example *e, const char *line)
 {
     int64_t limit_s = number(line, "limit", 0), at_ms = 1000 + number(line, "at", 0) * SECOND;
@@ -65,15 +103,19 @@ static void submit(struct example *e, const char *line)
         .req = {.tasks = (int32_t)number(line, "tasks", 1),
                 .nodes = (int32_t)number(line, "nodes", 0),
                 .cpus = (int32_t)number(line, "cpus", 1),
-                .time_limit_ms = limit_s * SECOND},
+                .time_limit_ms = limit_s * SECOND,
+                .grace_ms = number(line, "grace", 0) * SECOND},
         .priority = (int32_t)number(line, "priority", 0),
         .nice = (int32_t)number(line, "nice", 0),
         .queue = queue_of_line(line, queue),
+        .qos = strstr(line, " qos=high")  ? "high"
+               : strstr(line, " qos=low") ? "low"
+                                          : NULL,
     };
     if (at_ms > e->y.h.now.boot_ms)
-        yard_run(&e->y, at_ms - e->y.h.now.boot_ms);
+        advance(e, at_ms - e->y.h.now.boot_ms);
     sscanf(line, "%15s", e->names[e->count]);
-    sscanf(arrow + 2, " %63[0-9,]", e->starts[e->count]);
+    sscanf(arrow + 2, "%63s", e->starts[e->count]);
     e->ids[e->count++] =
         yard_submit_as(&e->y, s, number(line, "runs", limit_s ? limit_s : 10) * SECOND);
     e->jobs++;
@@ -83,14 +125,14 @@ static void finish(struct example *e)
 {
     if (!e->open)
         return;
-    yard_run(&e->y, 100000 * SECOND);
+    advance(e, (e->steps ? 1000 : 100000) * SECOND);
     for (size_t i = 0; i < e->count; i++) {
         AUTO(text) struct text starts = {0};
         for (size_t k = 0; k < e->y.starts_count; k++)
             if (e->y.starts[k].job == e->ids[i])
                 text_addf(&starts, "%s%" PRId64, starts.len ? "," : "",
                           (e->y.starts[k].at_ms - 1000) / SECOND);
-        if (strcmp(text_str(&starts), e->starts[i]))
+        if (strcmp(text_str(&starts), e->starts[i]) != 0)
             fail_msg("example %zu: job %s starts at %s, not at %s", e->blocks, e->names[i],
                      text_str(&starts), e->starts[i]);
     }
@@ -117,6 +159,7 @@ static void examples_of_the_page(void **state)
             begin(&e, line);
         } else if (inside && strncmp(line, "queue ", 6) == 0) {
             harness_queue(&e.y.h, line + 6);
+            e.y.keeps = e.y.wakes = true;
         } else if (inside && *line) {
             submit(&e, line);
         }
