@@ -38,6 +38,9 @@ struct user_id { // a user in an account
 struct qos_id {
     uint32_t v;
 };
+struct reservation_id {
+    uint32_t v;
+};
 
 // One placement of one job. Every launch, report and kill names one (docs/protocol.md, Names).
 struct attempt_id {

@@ -38,6 +38,8 @@
     X(FORGET_REQUEST, "a request id is forgotten when its job has ended")            \
     X(REQUEST_NOT_DURABLE, "a request id is forgotten until its job is durable")     \
     X(FENCE_NOT_REPEATED, "a fence is told once")                                    \
+    X(WINDOW_WITHOUT_GRACE, "a job's grace may reach into a reservation")            \
+    X(WINDOW_ONCE, "a reservation that is repeated counts once")                     \
     X(FENCE_OWES_NOTHING, "a part ends though another one still needs its fence")    \
     X(OUTPUT_BEFORE_SYNC, "what an agent says does not wait for its journal")        \
     X(MEMORY_UNCHECKED, "an agent gives out memory that it has not")                 \

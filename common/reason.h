@@ -21,14 +21,14 @@
     /* why a job waits */                                                                         \
     X(PRIORITY, "priority", "waits for its turn: jobs before it in the queue wait too", "")       \
     X(RESOURCES, "resources",                                                                     \
-      "waits for free resources: it needs %a core(s) on %b node(s); %c are free "                 \
-      "on usable nodes",                                                                          \
+      "waits for free resources: it needs %a core(s) on %b node(s); free on "                     \
+      "usable nodes: %c",                                                                         \
       "")                                                                                         \
     X(RESOURCES_GPUS, "resources_gpus",                                                           \
-      "waits for free GPUs: it needs %a on %b node(s); %c are free on usable nodes", "")          \
+      "waits for free GPUs: it needs %a on %b node(s); free on usable nodes: %c", "")             \
     X(RESOURCES_MEMORY, "resources_memory",                                                       \
-      "waits for free memory: it needs %a MiB on %b node(s); %c MiB are free on "                 \
-      "usable nodes",                                                                             \
+      "waits for free memory: it needs %a MiB on %b node(s); free on usable "                     \
+      "nodes: %c MiB",                                                                            \
       "")                                                                                         \
     X(RESOURCES_SCATTERED, "resources_scattered",                                                 \
       "waits: enough is free altogether (%c cores for its %a), but not as it needs "              \
@@ -63,11 +63,35 @@
       "waits for nodes that do not exist yet: needs %a node(s) with %b core(s); the cluster has " \
       "%c",                                                                                       \
       "Add nodes, or cancel it.")                                                                 \
+    X(UNSATISFIABLE_WAIT_GPUS, "unsatisfiable_wait_gpus",                                         \
+      "waits for nodes that do not exist yet: needs %a node(s) with %b GPU(s); the cluster has "  \
+      "%c",                                                                                       \
+      "Add nodes, or cancel it.")                                                                 \
+    X(UNSATISFIABLE_WAIT_MEMORY, "unsatisfiable_wait_memory",                                     \
+      "waits for nodes that do not exist yet: needs %a node(s) with %b MiB of memory; the "       \
+      "cluster has %c",                                                                           \
+      "Add nodes, or cancel it.")                                                                 \
+    X(UNSATISFIABLE_WAIT_CONSTRAINT, "unsatisfiable_wait_constraint",                             \
+      "waits for nodes that do not exist yet: needs %a node(s) of this size for which its "       \
+      "constraint holds; the cluster has %b",                                                     \
+      "Add nodes or labels, or cancel it.")                                                       \
+    X(UNSATISFIABLE_WAIT_TASKS, "unsatisfiable_wait_tasks",                                       \
+      "waits for nodes that do not exist yet: needs %a task(s) of %b core(s) each; the cluster "  \
+      "has room for %c",                                                                          \
+      "Add nodes, or cancel it.")                                                                 \
     X(LIMIT_WAIT, "limit_wait", "waits at a limit: %d",                                           \
       "`schedctl limit show` lists what bounds a user, and who uses it.")                         \
     X(LIMIT_TURN, "limit_turn", "waits for its turn: a job before it waits at %d", "")            \
     X(QUEUE_DRAINING, "queue_draining", "waits because queue \"%d\" is draining and starts none", \
       "An operator ends it with `schedctl queue set NAME state=open`.")                           \
+    X(RESERVED, "reserved", "waits because nodes it would run on are kept by reservation %d",     \
+      "A time limit (--time) that ends before then lets it run before.")                          \
+    X(RESERVATION_BEGINS, "reservation_begins", "waits for its reservation %d", "")               \
+    X(RESERVATION_FULL, "reservation_full",                                                       \
+      "waits for free resources in its reservation: it needs %a core(s) on %b node(s)", "")       \
+    X(RESERVATION_OVER, "reservation_over",                                                       \
+      "can never run in its reservation %d, which is over or too short for it",                   \
+      "Cancel it and submit it anew, without --reservation or with a shorter --time.")            \
     X(ENDING, "ending", "its earlier attempt is still ending on node %n", "")                     \
     /* why something was refused */                                                               \
     X(UNSATISFIABLE, "unsatisfiable",                                                             \
@@ -86,6 +110,12 @@
     X(UNSATISFIABLE_GPUS, "unsatisfiable_gpus",                                                   \
       "can never run: needs %a node(s) with %b GPU(s); the cluster has %c",                       \
       "Ask for less, or submit with --allow-unsatisfiable to wait for new nodes.")                \
+    X(UNSATISFIABLE_RESERVED, "unsatisfiable_reserved",                                           \
+      "can never run: each node that could hold it is reserved again before it would have ended", \
+      "Ask for a shorter --time.")                                                                \
+    X(UNSATISFIABLE_OUTSIDE, "unsatisfiable_outside",                                             \
+      "can never run: the nodes of its reservation cannot hold it, or not for long enough",       \
+      "Ask for less, or for a shorter --time.")                                                   \
     X(LIMIT, "limit", "is over a limit: %d",                                                      \
       "`schedctl limit show` lists what bounds a user, and who uses it.")                         \
     X(NOT_ALLOWED, "not_allowed", "is not allowed: %d", "")                                       \
@@ -130,6 +160,8 @@
     X(CANCELLED, "cancelled", "was cancelled by user %a", "")                                     \
     X(PREEMPTED, "preempted", "was preempted by job %a", "")                                      \
     X(TIME_LIMIT, "time_limit", "reached its time limit of %t", "Ask for more with --time.")      \
+    X(RESERVATION_ENDED, "reservation_ended", "had no time limit, and its reservation ended",     \
+      "Ask for a time limit with --time.")                                                        \
     X(OUT_OF_MEMORY, "out_of_memory", "task %c was killed: it used %a MiB of %b MiB",             \
       "Ask for more with --memory.")                                                              \
     X(LEASE_EXPIRED, "lease_expired", "node %n was not heard of for longer than the lease", "")   \
@@ -163,10 +195,25 @@ struct reason {
     int64_t a, b, c;
 };
 
-// Is its detail that of a limit, known only to the scheduler's core (cluster_limit_text())?
+// Does it name a reservation by its id?
+static inline bool reason_is_reservation(enum reason_code code)
+{
+    return code == REASON_RESERVED || code == REASON_RESERVATION_BEGINS ||
+           code == REASON_RESERVATION_OVER;
+}
+
+// Is its detail known only to the scheduler's core (cluster_limit_text()): a limit's or a
+// reservation's?
 static inline bool reason_is_limit(enum reason_code code)
 {
-    return code == REASON_LIMIT_WAIT || code == REASON_LIMIT_TURN || code == REASON_QUEUE_DRAINING;
+    return code == REASON_LIMIT_WAIT || code == REASON_LIMIT_TURN ||
+           code == REASON_QUEUE_DRAINING || reason_is_reservation(code);
+}
+
+// Does it wait for nodes that the cluster does not have?
+static inline bool reason_wants_new_nodes(enum reason_code code)
+{
+    return code >= REASON_UNSATISFIABLE_WAIT && code <= REASON_UNSATISFIABLE_WAIT_TASKS;
 }
 
 const char *reason_word(enum reason_code code);

@@ -134,7 +134,7 @@ const struct rule_field *rule_field(enum rule_kind k, const char *name)
     for (size_t i = 0; i < kinds[k].fields_count; i++) {
         const struct rule_field *f = &kinds[k].fields[i];
         size_t len = key_length(f);
-        if (f->type != RULE_TYPE_HIDDEN &&
+        if (!rule_field_is_hidden(f) &&
             (strcmp(f->name, name) == 0 || (strlen(name) == len && !strncmp(f->name, name, len))))
             return f;
     }
@@ -149,15 +149,20 @@ void rule_field_key(const struct rule_field *f, struct text *ret)
 bool rule_field_is_text(const struct rule_field *f)
 {
     return f->type == RULE_TYPE_NAME || f->type == RULE_TYPE_LIST || f->type == RULE_TYPE_TEXT ||
-           f->type == RULE_TYPE_WORD;
+           f->type == RULE_TYPE_WORD || f->type == RULE_TYPE_HIDDEN_LIST;
+}
+
+bool rule_field_is_hidden(const struct rule_field *f)
+{
+    return f->type == RULE_TYPE_HIDDEN || f->type == RULE_TYPE_HIDDEN_LIST;
 }
 
 static size_t text_size(const struct rule_field *f)
 {
-    return f->type == RULE_TYPE_NAME   ? RULE_NAME_SIZE
-           : f->type == RULE_TYPE_LIST ? RULE_LIST_SIZE
-           : f->type == RULE_TYPE_WORD ? RULE_WORD_SIZE
-                                       : RULE_TEXT_SIZE;
+    return f->type == RULE_TYPE_NAME                                       ? RULE_NAME_SIZE
+           : f->type == RULE_TYPE_LIST || f->type == RULE_TYPE_HIDDEN_LIST ? RULE_LIST_SIZE
+           : f->type == RULE_TYPE_WORD                                     ? RULE_WORD_SIZE
+                                                                           : RULE_TEXT_SIZE;
 }
 
 void rule_init(struct rule *ret, enum rule_kind k)
@@ -297,12 +302,32 @@ static int64_t none_of(const struct rule_field *f)
     return is_limit(f) ? RULE_NONE : 0;
 }
 
+// A duration that there must be.
+static bool is_bounded(const struct rule_field *f)
+{
+    return f->type == RULE_TYPE_DURATION && f->most;
+}
+
+static int out_of_time(const struct rule_field *f, struct err *err)
+{
+    AUTO(text) struct text t = {0};
+    rule_field_key(f, &t);
+    text_add(&t, " must be ");
+    text_add_duration_ms(&t, f->least);
+    text_add(&t, " to ");
+    text_add_duration_ms(&t, f->most);
+    return fail(err, E_INVALID, "%s", text_str(&t));
+}
+
 int rule_set_number(struct rule *r, const struct rule_field *f, int64_t v, struct err *err)
 {
     int64_t *member = rule_number(r, f), least = f->least, most = f->most;
     if (!member)
         return fail(err, E_INVALID, "%s is not a number", f->name);
-    if (f->type == RULE_TYPE_DURATION || f->type == RULE_TYPE_AT || f->type == RULE_TYPE_HIDDEN)
+    if (is_bounded(f) && (v < least || v > most))
+        return out_of_time(f, err);
+    if (!is_bounded(f) &&
+        (f->type == RULE_TYPE_DURATION || f->type == RULE_TYPE_AT || f->type == RULE_TYPE_HIDDEN))
         most = INT64_C(1) << 50;
     if (v == none_of(f) && f->type != RULE_TYPE_INT && f->type != RULE_TYPE_FLAG)
         ;
@@ -354,6 +379,7 @@ int rule_set_text(struct rule *r, const struct rule_field *f, const char *text, 
     case RULE_TYPE_LIST:
     case RULE_TYPE_TEXT:
     case RULE_TYPE_WORD:
+    case RULE_TYPE_HIDDEN_LIST:
         break;
     }
     return rc ? rc : rule_set_number(r, f, v, err);

@@ -44,18 +44,19 @@ enum rule_kind {
 
 // How a value is written, by people and in JSON.
 enum rule_type {
-    RULE_TYPE_NAME,      // "" is none; JSON null
-    RULE_TYPE_LIST,      // JSON: array of names
-    RULE_TYPE_TEXT,      //
-    RULE_TYPE_WORD,      // one of `words`
-    RULE_TYPE_INT,       //
-    RULE_TYPE_FLAG,      // 0, 1; JSON: false, true
-    RULE_TYPE_DURATION,  // ms; 0 is none; JSON null
-    RULE_TYPE_AT,        // wall clock, ms since 1970; 0 is none; JSON null
-    RULE_TYPE_LIMIT,     // RULE_NONE is none; JSON null
-    RULE_TYPE_LIMIT_MS,  //
-    RULE_TYPE_LIMIT_MIB, //
-    RULE_TYPE_HIDDEN,    // the core's own number: neither shown nor set
+    RULE_TYPE_NAME,        // "" is none; JSON null
+    RULE_TYPE_LIST,        // JSON: array of names
+    RULE_TYPE_TEXT,        //
+    RULE_TYPE_WORD,        // one of `words`
+    RULE_TYPE_INT,         //
+    RULE_TYPE_FLAG,        // 0, 1; JSON: false, true
+    RULE_TYPE_DURATION,    // ms; 0 is none; JSON null
+    RULE_TYPE_AT,          // wall clock, ms since 1970; 0 is none; JSON null
+    RULE_TYPE_LIMIT,       // RULE_NONE is none; JSON null
+    RULE_TYPE_LIMIT_MS,    //
+    RULE_TYPE_LIMIT_MIB,   //
+    RULE_TYPE_HIDDEN,      // the core's own number: neither shown nor set
+    RULE_TYPE_HIDDEN_LIST, // and its own text
 };
 
 // Limits at each level: member, type, help. The first LIMIT_USER_COUNT exist for each user of a
@@ -92,19 +93,41 @@ enum {
 #undef X
 };
 
-// Member, type, initial value as people write it, least, most (of INT) or words (of WORD), help.
-#define SETTINGS_FIELDS(X)                                                             \
-    X(enforce_accounts, FLAG, "false", 0, 1, NULL,                                     \
-      "refuse users without an account, instead of putting them into \"default\"")     \
-    X(half_life_ms, DURATION, "14d", 0, 0, NULL,                                       \
-      "time after which usage counts half; none: it never fades")                      \
-    X(usage_period_ms, DURATION, "none", 0, 0, NULL,                                   \
-      "usage begins at 0 again at each multiple of this time since 1970 (UTC)")        \
-    X(core_weight, INT, "8", 0, 1000000, NULL, "weight of a core in usage")            \
-    X(gpu_weight, INT, "128", 0, 1000000, NULL, "weight of a GPU in usage")            \
-    X(memory_weight, INT, "1", 0, 1000000, NULL, "weight of a GiB of memory in usage") \
-    X(next_rule, HIDDEN, "1", 0, 0, NULL, "")                                          \
-    X(usage_offset_ms, HIDDEN, "0", 0, 0, NULL, "")                                    \
+// Member, type, initial value as people write it, least and most (of INT; of a DURATION that may
+// not be "none") or words (of WORD), help. A job's priority is a sum of parts, each a weight times
+// a factor (scheduler/core/priority.h). By default a higher number goes first, of queues, QoS and
+// submissions, and among equals the one that has waited longest; all of age is worth less than one
+// of priority.
+#define SETTINGS_FIELDS(X)                                                                         \
+    X(enforce_accounts, FLAG, "false", 0, 1, NULL,                                                 \
+      "refuse users without an account, instead of putting them into \"default\"")                 \
+    X(half_life_ms, DURATION, "14d", 0, 0, NULL,                                                   \
+      "time after which usage counts half; none: it never fades")                                  \
+    X(usage_period_ms, DURATION, "none", 0, 0, NULL,                                               \
+      "usage begins at 0 again at each multiple of this time since 1970 (UTC)")                    \
+    X(core_weight, INT, "8", 0, 1000000, NULL, "weight of a core in usage")                        \
+    X(gpu_weight, INT, "128", 0, 1000000, NULL, "weight of a GPU in usage")                        \
+    X(memory_weight, INT, "1", 0, 1000000, NULL, "weight of a GiB of memory in usage")             \
+    X(weight_priority, INT, "1048576", 0, 1 << 30, NULL,                                           \
+      "priority: weight of the number that a submission names")                                    \
+    X(weight_age, INT, "1048512", 0, 1 << 30, NULL,                                                \
+      "priority: weight of the time waited, full after age_full")                                  \
+    X(weight_size, INT, "0", 0, 1 << 30, NULL,                                                     \
+      "priority: weight of the part of the cluster's cores that is asked for")                     \
+    X(weight_nice, INT, "1024", 0, 1 << 30, NULL,                                                  \
+      "priority: weight of the nice value, which is subtracted")                                   \
+    X(weight_queue, INT, "1048576", 0, 1 << 30, NULL,                                              \
+      "priority: weight of the priority of its queue")                                             \
+    X(weight_qos, INT, "1048576", 0, 1 << 30, NULL, "priority: weight of the priority of its QoS") \
+    X(weight_fair_share, INT, "0", 0, 1 << 30, NULL, "priority: weight of fair share")             \
+    X(age_full_ms, DURATION, "7d", 60000, INT64_C(90) * 86400000, NULL,                            \
+      "a job that has waited so long becomes no more urgent")                                      \
+    X(backfill_reservations, INT, "1", 0, 10000, NULL,                                             \
+      "first jobs that wait whose start others must not delay; 0: strict order")                   \
+    X(backfill_depth, INT, "2000", 1, 10000000, NULL,                                              \
+      "kinds of jobs behind the first that waits which may start before it")                       \
+    X(next_rule, HIDDEN, "1", 0, 0, NULL, "")                                                      \
+    X(usage_offset_ms, HIDDEN, "0", 0, 0, NULL, "")                                                \
     X(usage_epoch_ms, HIDDEN, "0", 0, 0, NULL, "")
 
 #define QOS_FIELDS(X)                                                                              \
@@ -164,7 +187,9 @@ enum {
     X(node_count, INT, "0", 0, 65535, NULL, "or so many of any")                              \
     X(accounts, LIST, "", 0, 0, NULL, "accounts, with their parts, whose jobs may run in it") \
     X(users, LIST, "", 0, 0, NULL, "users whose jobs may run in it")                          \
-    X(maintenance, FLAG, "false", 0, 1, NULL, "nothing runs in it")
+    X(maintenance, FLAG, "false", 0, 1, NULL, "nothing runs in it")                           \
+    X(ignore_jobs, FLAG, "false", 0, 1, NULL, "though jobs run there that may reach into it") \
+    X(chosen, HIDDEN_LIST, "", 0, 0, NULL, "")
 
 #define RULE_MEMBER_NAME(m) char m[RULE_NAME_SIZE];
 #define RULE_MEMBER_WORD(m) char m[RULE_WORD_SIZE];
@@ -175,6 +200,7 @@ enum {
 #define RULE_MEMBER_DURATION(m) int64_t m;
 #define RULE_MEMBER_AT(m) int64_t m;
 #define RULE_MEMBER_HIDDEN(m) int64_t m;
+#define RULE_MEMBER_HIDDEN_LIST(m) char m[RULE_LIST_SIZE];
 #define RULE_MEMBER(m, type, initial, least, most, words, help) RULE_MEMBER_##type(m)
 #define RULE_LIMIT_MEMBER(name, m, type, help) int64_t m;
 
@@ -257,6 +283,7 @@ const struct rule_field *rule_field(enum rule_kind k, const char *name);
 // The key that people write: the name without its unit.
 void rule_field_key(const struct rule_field *f, struct text *ret);
 bool rule_field_is_text(const struct rule_field *f);
+bool rule_field_is_hidden(const struct rule_field *f);
 
 void rule_init(struct rule *ret, enum rule_kind k);
 // A text member, or NULL; a number member, or NULL.

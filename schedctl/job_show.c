@@ -203,6 +203,8 @@ static void print(const json_t *job)
     line("account", get_str(job, "account"));
     line("queue", get_str(job, "queue"));
     line("qos", get_str(job, "qos"));
+    if (*get_str(job, "reservation"))
+        line("reservation", get_str(job, "reservation"));
     text_addf(&t, "%s%s%s", get_str(job, "state"), *reason_of(job) ? ": " : "", reason_of(job));
     line("state", text_str(&t));
     line("hint", get_str(json_object_get(job, "reason"), "hint"));

@@ -1,4 +1,5 @@
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/units.h"
 #include "schedctl/ctl.h"
 #include "schedctl/jobname.h"
@@ -10,18 +11,89 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *verdict_sentence(const json_t *why)
+// "schedctl account set physics max_cores=4"
+static void add_lift_command(struct text *t, const json_t *lift)
+{
+    const char *to = get_str(lift, "to");
+    text_addf(t, "schedctl %s set ", get_str(lift, "kind"));
+    text_add_clean(t, get_str(lift, "name"));
+    text_addf(t, strchr(to, ' ') ? " %s='%s'" : " %s=%s", get_str(lift, "key"), to);
+}
+
+// Never, not under the present limits, or later.
+static void print_verdict(const json_t *why)
 {
     static const char *const sentences[][2] = {
-        {"never", "No nodes of this cluster could ever hold it."},
-        {"not_now", "The nodes that are usable now could not hold it, were they empty."},
-        {"resources", "It starts when enough of what others hold is free."},
-        {"turn", "There is room for it now."},
+        {"never",
+         "Never: no nodes of this cluster could hold it, were all of them empty and usable."},
+        {"not_now", "Later: the nodes that are usable now could not hold it, were they empty."},
+        {"reserved", "Later: it starts when a reservation lets it."},
+        {"resources", "Later: it starts when enough of what others hold is free."},
+        {"turn", "Later: there is room for it now, but it is not its turn."},
     };
+    if (strcmp(get_str(why, "verdict"), "never") && *get_str(why, "limit")) {
+        AUTO(text) struct text t = {0};
+        const json_t *lift = json_object_get(why, "lift");
+        bool said = strstr(reason_of(why), get_str(why, "limit"));
+        text_add_clean(&t, get_str(why, "limit"));
+        printf(said ? "Not under the present limits, whatever others use.\n"
+                    : "Not under the present limits: %s.\n",
+               text_str(&t));
+        if (json_is_object(lift)) {
+            AUTO(text) struct text command = {0};
+            add_lift_command(&command, lift);
+            printf("An operator can lift it: `%s`.\n", text_str(&command));
+        }
+        return;
+    }
     for (size_t i = 0; i < COUNT(sentences); i++)
         if (strcmp(get_str(why, "verdict"), sentences[i][0]) == 0)
-            return sentences[i][1];
-    return "";
+            printf("%s\n", sentences[i][1]);
+}
+
+static void print_start(const json_t *why)
+{
+    AUTO(text) struct text start = {0}, latest = {0};
+    add_full_time(&start, get_int(why, "expected_start"));
+    add_full_time(&latest, get_int(why, "starts_at"));
+    if (get_int(why, "position"))
+        printf("Position in the queue: %" PRId64 " of %" PRId64 ".\n", get_int(why, "position"),
+               get_int(why, "waiting"));
+    if (start.len)
+        printf("Expected start: %s, if what runs uses its time limits up.\n", text_str(&start));
+    else if (strcmp(get_str(why, "verdict"), "resources") == 0 ||
+             strcmp(get_str(why, "verdict"), "turn") == 0)
+        printf("Expected start: not in sight: what it waits for has no time limit.\n");
+    if (latest.len)
+        printf("Latest start: %s, kept for it as long as running jobs keep their limits.\n",
+               text_str(&latest));
+}
+
+// Parts that weigh nothing are left out.
+static void print_priority(const json_t *why)
+{
+    static const struct column COLUMNS[] = {{"PRIORITY", COLUMN_LEFT},
+                                            {"WEIGHT", COLUMN_RIGHT},
+                                            {"FACTOR", COLUMN_RIGHT},
+                                            {"PART", COLUMN_RIGHT}};
+    AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
+    size_t i;
+    json_t *f;
+    json_array_foreach(json_object_get(why, "factors"), i, f)
+    {
+        if (!get_int(f, "weight"))
+            continue;
+        table_cell(&t, "%s", get_str(f, "name"));
+        table_cell(&t, "%" PRId64, get_int(f, "weight"));
+        table_cell(&t, "%.6g", json_number_value(json_object_get(f, "factor")));
+        table_cell(&t, "%" PRId64, get_int(f, "part"));
+    }
+    table_cell(&t, "%s", "sum");
+    table_cell(&t, "%s", "");
+    table_cell(&t, "%s", "");
+    table_cell(&t, "%" PRId64, get_int(why, "priority"));
+    printf("\n");
+    table_print(&t);
 }
 
 static void print_conditions(const json_t *why)
@@ -135,6 +207,18 @@ static void add_change(struct text *t, const char *key, const json_t *change, co
         add_value(t, was, key);
 }
 
+// "max_cores of account "physics" raised from 3 to 4 (schedctl account set physics max_cores=4)"
+static void add_lifted(struct text *t, const json_t *limit)
+{
+    const char *kind = get_str(limit, "kind"), *name = get_str(limit, "name"),
+               *key = get_str(limit, "key"), *to = get_str(limit, "to");
+    text_addf(t, "if %s of %s \"", key, strcmp(kind, "qos") ? kind : "QoS");
+    text_add_clean(t, name);
+    text_addf(t, "\" were %s instead of %s (", to, get_str(limit, "from"));
+    add_lift_command(t, limit);
+    text_addc(t, ')');
+}
+
 static void print_relaxations(const json_t *why)
 {
     const json_t *list = json_object_get(why, "relaxations");
@@ -150,13 +234,54 @@ static void print_relaxations(const json_t *why)
             text_add(&t, "if it were released");
         if (json_is_true(json_object_get(r, "first")))
             text_addf(&t, "%sif it were first in the queue", t.len ? ", and " : "");
+        size_t l;
+        json_t *limit;
+        json_array_foreach(json_object_get(r, "limits"), l, limit)
+        {
+            text_add(&t, t.len ? ", and " : "");
+            add_lifted(&t, limit);
+        }
         int changes = 0;
         json_object_foreach(json_object_get(r, "change"), key, v)
         {
-            text_add(&t, changes++ ? " and " : t.len ? ", " : "");
+            text_add(&t, changes++ ? " and " : t.len ? ", and " : "");
             add_change(&t, key, json_object_get(r, "change"), json_object_get(r, "instead_of"));
         }
         printf("  %s\n", text_str(&t));
+    }
+}
+
+// Of a job that runs or has ended: how long it waited and for what, and how long it ran.
+static void print_life(const json_t *why)
+{
+    static const struct column COLUMNS[] = {
+        {"SINCE", COLUMN_LEFT}, {"WAITED", COLUMN_RIGHT}, {"FOR", COLUMN_LEFT}};
+    const json_t *waits = json_object_get(why, "waits");
+    int64_t started = get_int(why, "started_at"), ended = get_int(why, "ended_at"), waited = 0;
+    AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
+    size_t i;
+    json_t *w;
+    json_array_foreach(waits, i, w)
+    {
+        AUTO(text) struct text since = {0}, ms = {0};
+        add_full_time(&since, get_int(w, "since"));
+        text_add_duration_ms(&ms, get_int(w, "ms"));
+        table_cell(&t, "%s", text_str(&since));
+        table_cell(&t, "%s", text_str(&ms));
+        table_cell(&t, "%s", get_str(w, "text"));
+        waited += get_int(w, "ms");
+    }
+    AUTO(text) struct text all = {0};
+    text_add(&all, "It waited ");
+    text_add_duration_ms(&all, waited);
+    if (started) {
+        text_add(&all, ended ? ", and ran " : ", and has run ");
+        text_add_duration_ms(&all, (ended ? ended : clock_wall_ms()) - started);
+    }
+    printf("%s.\n", text_str(&all));
+    if (json_array_size(waits)) {
+        printf("\n");
+        table_print(&t);
     }
 }
 
@@ -164,7 +289,6 @@ static void print(const char *name, const json_t *why)
 {
     AUTO(text) struct text t = {0};
     const json_t *reason = json_object_get(why, "reason");
-    int64_t ahead = get_int(why, "ahead");
     text_addf(&t, "job %s is %s", name, get_str(why, "state"));
     if (*reason_of(why)) {
         text_add(&t, ": ");
@@ -173,25 +297,16 @@ static void print(const char *name, const json_t *why)
     printf("%s\n", text_str(&t));
     if (*get_str(why, "last_attempt"))
         printf("its last attempt ended: %s\n", get_str(why, "last_attempt"));
-    if (ahead > 0)
-        printf("%" PRId64 " pending job%s before it\n", ahead, ahead == 1 ? " is" : "s are");
-    int64_t starts_at = get_int(why, "starts_at");
-    if (starts_at > 0) {
-        AUTO(text) struct text at = {0};
-        add_full_time(&at, starts_at);
-        printf("starts at the latest at %s, as long as running jobs keep their limits\n",
-               text_str(&at));
-    }
     if (*get_str(reason, "hint"))
         printf("%s\n", get_str(reason, "hint"));
-    if (!json_array_size(json_object_get(why, "conditions")))
+    if (!json_array_size(json_object_get(why, "conditions"))) {
+        if (strcmp(get_str(why, "state"), "pending"))
+            print_life(why);
         return;
-    if (*verdict_sentence(why))
-        printf("%s\n", verdict_sentence(why));
-    AUTO(text) struct text start = {0};
-    add_full_time(&start, get_int(why, "expected_start"));
-    if (start.len)
-        printf("Expected start: %s, if what runs uses its time limits up.\n", text_str(&start));
+    }
+    print_verdict(why);
+    print_start(why);
+    print_priority(why);
     print_conditions(why);
     print_holders(why);
     print_relaxations(why);

@@ -132,6 +132,16 @@ static void print_description(const json_t *node)
         line(0, "labels", get_str(node, "labels"));
     if (*get_str(node, "labels_set"))
         line(0, "set by operators", get_str(node, "labels_set"));
+    size_t i;
+    json_t *of;
+    json_array_foreach(json_object_get(node, "reservations"), i, of)
+    {
+        text_clear(&t);
+        add_reservation(&t, of);
+        text_add(&t, json_is_true(json_object_get(of, "maintenance")) ? ", maintenance" : "");
+        text_add(&t, json_is_true(json_object_get(of, "active")) ? ", now" : "");
+        line(0, "reserved", text_str(&t));
+    }
     if (*get_str(node, "switch"))
         line(0, "switch", get_str(node, "switch"));
     if (*get_str(node, "numa_cores"))

@@ -36,13 +36,32 @@ static void add_share(struct table *t, const json_t *node, const char *used, con
     table_cell(t, "%s", text_str(&s));
 }
 
+// The state, or what it is kept for now; and below REASON the next time at which it will be.
+static void add_state(struct table *t, const json_t *node)
+{
+    const json_t *next = json_array_get(json_object_get(node, "reservations"), 0);
+    const char *state = get_str(node, "state");
+    if (strcmp(state, "up") == 0 && json_is_true(json_object_get(next, "active")))
+        state = json_is_true(json_object_get(next, "maintenance")) ? "maintenance" : "reserved";
+    table_cell(t, "%s", state);
+}
+
+static void add_reason(struct table *t, const json_t *node)
+{
+    AUTO(text) struct text s = {0};
+    text_add(&s, reason_of(node));
+    if (!s.len)
+        add_reservation(&s, json_array_get(json_object_get(node, "reservations"), 0));
+    table_cell(t, "%s", text_str(&s));
+}
+
 static void add_row(struct table *t, const json_t *node)
 {
     AUTO(text) struct text used = {0}, memory = {0};
     text_add_size_mib(&used, get_int(node, "memory_used_mib"));
     text_add_size_mib(&memory, get_int(node, "memory_mib"));
     table_cell(t, "%s", get_str(node, "name"));
-    table_cell(t, "%s", get_str(node, "state"));
+    add_state(t, node);
     add_share(t, node, "cores_used", "cores");
     if (!get_int(node, "memory_mib"))
         table_cell(t, "%s", "");
@@ -54,7 +73,7 @@ static void add_row(struct table *t, const json_t *node)
     add_jobs(t, node);
     table_cell(t, "%s", get_str(node, "gpu_model"));
     table_cell(t, "%s", get_str(node, "labels"));
-    table_cell(t, "%s", reason_of(node));
+    add_reason(t, node);
 }
 
 static void print(const json_t *nodes)

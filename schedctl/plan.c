@@ -40,12 +40,25 @@ static void add_when(struct table *t, const json_t *row, const char *key)
     table_cell(t, "%s", text_str(&when));
 }
 
+static void print_breaches(const json_t *plan)
+{
+    size_t i;
+    json_t *b;
+    json_array_foreach(json_object_get(plan, "breaches"), i, b)
+    {
+        AUTO(text) struct text t = {0};
+        text_add_clean(&t, get_str(b, "text"));
+        printf("breach: %s\n", text_str(&t));
+    }
+}
+
 static void print(const json_t *plan)
 {
     static const struct column COLUMNS[] = {{"JOB", COLUMN_LEFT},
                                             {"EFFECT", COLUMN_LEFT},
                                             {"START NOW", COLUMN_LEFT},
-                                            {"START THEN", COLUMN_LEFT}};
+                                            {"START THEN", COLUMN_LEFT},
+                                            {"WAITS FOR", COLUMN_LEFT}};
     const json_t *jobs = json_object_get(plan, "jobs");
     int64_t changed = get_int(plan, "changed"), same = get_int(plan, "unchanged");
     AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
@@ -60,9 +73,11 @@ static void print(const json_t *plan)
         table_cell(&t, "%s", effect_words(get_str(row, "effect")));
         add_when(&t, row, "before");
         add_when(&t, row, "after");
+        table_cell(&t, "%s", get_str(row, "waits_for"));
     }
     if (json_array_size(jobs))
         table_print(&t);
+    print_breaches(plan);
     if (changed > (int64_t)json_array_size(jobs))
         printf("and %" PRId64 " more\n", changed - (int64_t)json_array_size(jobs));
     printf("%" PRId64 " job%s would notice, %" PRId64

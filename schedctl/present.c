@@ -107,3 +107,13 @@ bool state_ended(const char *state)
             return true;
     return false;
 }
+
+void add_reservation(struct text *t, const json_t *of)
+{
+    if (!of)
+        return;
+    text_addf(t, "reservation \"%s\" from ", get_str(of, "name"));
+    add_full_time(t, get_int(of, "start_ms"));
+    text_add(t, " to ");
+    add_full_time(t, get_int(of, "end_ms"));
+}

@@ -22,6 +22,8 @@ void add_job_name(struct text *t, const json_t *job);
 void add_time(struct text *t, int64_t at_ms, int64_t now_ms);
 // "2026-11-23 14:03:21"
 void add_full_time(struct text *t, int64_t at_ms);
+// "reservation "x" from ... to ..." of one in a node's `reservations`; nothing for NULL.
+void add_reservation(struct text *t, const json_t *of);
 // "7s", "3m12s", "2h05m", "4d03h"
 void add_elapsed(struct text *t, int64_t ms);
 // How long it has run, or ran.

@@ -43,11 +43,15 @@
       "time from SIGTERM to SIGKILL when it is ended (10s)")                                       \
     X("priority", "priority", INTEGER, -1000000, 1000000, 'p', "priority", "N",                    \
       "higher goes first (0)")                                                                     \
+    X("nice", "nice", INTEGER, 0, 1000000, 0, "nice", "N",                                         \
+      "give way: less urgent by so much, and by far less than one of --priority (0)")              \
     X("queue", "queue", STRING, 0, 0, 0, "queue", "NAME", "queue (default)")                       \
     X("account", "account", STRING, 0, 0, 0, "account", "NAME",                                    \
       "account that it counts for (the user's default one)")                                       \
     X("qos", "qos", STRING, 0, 0, 0, "qos", "NAME",                                                \
       "quality of service (the queue's, else the account's default)")                              \
+    X("reservation", "reservation", STRING, 0, 0, 0, "reservation", "NAME",                        \
+      "on the nodes and in the time of this reservation alone (outside of all)")                   \
     X("hold", "hold", BOOLEAN, 0, 0, 0, "hold", NULL,                                              \
       "wait for `schedctl job release` before it may start")                                       \
     X("array", "array", STRING, 0, 0, 0, "array", "FIRST-LAST",                                    \

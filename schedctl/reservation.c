@@ -27,7 +27,9 @@ const struct verb verb_reservation_create = {
     .summary = "make a reservation",
     .text = "Settings: start (2027-01-04T08:00, now, +2h), duration or end, repeat (never, "
             "daily, weekly), nodes (n[1-4],login) or node_count, accounts and users who may "
-            "use it, or maintenance=true. \"none\" takes a limit away.",
+            "use it (`schedctl submit --reservation NAME`), or maintenance=true: nothing runs. "
+            "Other jobs run there only if they have ended before. It is refused if jobs run there "
+            "that may not have; ignore_jobs=true lets them run on.",
     .examples = {{"reservation create fix start=+2h duration=4h nodes=n1 users=ann", "A new one."}},
     .run = run_rule_create,
 };

@@ -6,6 +6,7 @@
 #include "common/units.h"
 #include "schedctl/present.h"
 #include "schedctl/suggest.h"
+#include "schedctl/when.h"
 
 #include <string.h>
 #include <time.h>
@@ -84,7 +85,7 @@ static int unknown_key(enum rule_kind k, const char *key, struct err *err)
     struct text keys[64] = {{0}};
     CHECK(count <= 64);
     for (size_t i = 0; i < count; i++) {
-        if (f[i].type == RULE_TYPE_HIDDEN || strcmp(f[i].name, "name") == 0)
+        if (rule_field_is_hidden(&f[i]) || strcmp(f[i].name, "name") == 0)
             continue;
         rule_field_key(&f[i], &keys[i]);
         suggest_offer(&s, text_str(&keys[i]));
@@ -100,35 +101,11 @@ static int unknown_key(enum rule_kind k, const char *key, struct err *err)
     return rc;
 }
 
-// "now", "+2h", "2026-11-25T08:00", "2026-11-25", also with a space and seconds.
-static int parse_at(const char *text, const char *what, int64_t *ret_ms, struct err *err)
-{
-    static const char *const formats[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M",
-                                          "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"};
-    int64_t more = 0;
-    if (strcmp(text, "now") == 0 || *text == '+') {
-        int rc = *text == '+' ? parse_duration_ms(text + 1, what, &more, err) : 0;
-        if (!rc)
-            *ret_ms = clock_wall_ms() + more;
-        return rc;
-    }
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        struct tm tm = {.tm_isdst = -1};
-        const char *end = strptime(text, formats[i], &tm);
-        if (!end || *end)
-            continue;
-        *ret_ms = (int64_t)mktime(&tm) * 1000;
-        return 0;
-    }
-    return fail(err, E_INVALID,
-                "%s \"%.64s\" is no time. Write it as 2026-11-25T08:00, now or +2h.", what, text);
-}
-
 static int take_end(const char *text, struct rule *r, json_t *object, struct err *err)
 {
     const struct rule_field *f = rule_field(RULE_RESERVATION, "duration");
     int64_t end_ms;
-    int rc = parse_at(text, "end", &end_ms, err);
+    int rc = parse_when(text, "end", &end_ms, err);
     if (rc)
         return rc;
     if (!r->reservation.start_ms || end_ms <= r->reservation.start_ms)
@@ -153,7 +130,7 @@ int rule_take_setting(const char *setting, struct rule *r, json_t *object, struc
         return unknown_key(r->kind, key, err);
     int rc;
     if (f->type == RULE_TYPE_AT) {
-        rc = parse_at(text, key, rule_number(r, f), err);
+        rc = parse_when(text, key, rule_number(r, f), err);
     } else {
         rc = rule_set_text(r, f, text, err);
     }

@@ -30,8 +30,8 @@ static void add_path(struct text *path, enum rule_kind k, const char *name, cons
     }
 }
 
-static int take_settings(const struct args *a, size_t from, struct rule *r, json_t *body,
-                         struct err *err)
+int rule_take_settings(const struct args *a, size_t from, struct rule *r, json_t *body,
+                       struct err *err)
 {
     int rc = 0;
     for (size_t i = from; !rc && i < a->operands_count; i++)
@@ -55,7 +55,7 @@ static int order(struct ctl *ctl, enum rule_kind k, const char *method)
     const char *name = ctl->args.operands[0];
     AUTO(text) struct text path = {0};
     rule_init(&r, k);
-    int rc = take_settings(&ctl->args, 1, &r, body, &err);
+    int rc = rule_take_settings(&ctl->args, 1, &r, body, &err);
     if (rc) {
         json_decref(body);
         return report(&err);
@@ -106,7 +106,7 @@ int run_settings_set(struct ctl *ctl)
     struct rule r;
     json_t *body = json_object();
     rule_init(&r, RULE_SETTINGS);
-    int code = take_settings(&ctl->args, 0, &r, body, &err)
+    int code = rule_take_settings(&ctl->args, 0, &r, body, &err)
                    ? (int)report(&err)
                    : send_order(ctl, "PATCH", "/v1/settings", body);
     json_decref(body);

@@ -31,7 +31,7 @@ static void add_settings(const struct rule *r, struct text *ret)
     for (size_t i = 0; i < count; i++) {
         bool shown_else = strcmp(f[i].name, "name") == 0 || strcmp(f[i].name, "uid") == 0 ||
                           (r->kind == RULE_USER && strcmp(f[i].name, "account") == 0);
-        if (f[i].type == RULE_TYPE_HIDDEN || shown_else || rule_field_equal(r, &initial, &f[i]))
+        if (rule_field_is_hidden(&f[i]) || shown_else || rule_field_equal(r, &initial, &f[i]))
             continue;
         text_add(ret, ret->len ? " " : "");
         rule_field_key(&f[i], ret);
@@ -89,10 +89,9 @@ static void print_levels(const json_t *list, enum rule_kind k)
 
 static void print_reservations(const json_t *list)
 {
-    static const struct column COLUMNS[] = {{"NAME", COLUMN_LEFT},
-                                            {"NEXT", COLUMN_LEFT},
-                                            {"UNTIL", COLUMN_LEFT},
-                                            {"SETTINGS", COLUMN_LEFT}};
+    static const struct column COLUMNS[] = {{"NAME", COLUMN_LEFT},  {"NEXT", COLUMN_LEFT},
+                                            {"UNTIL", COLUMN_LEFT}, {"NOW", COLUMN_LEFT},
+                                            {"NODES", COLUMN_LEFT}, {"SETTINGS", COLUMN_LEFT}};
     AUTO(table) struct table t = table_begin(COLUMNS, COUNT(COLUMNS));
     size_t i;
     json_t *object;
@@ -109,6 +108,8 @@ static void print_reservations(const json_t *list)
         table_cell(&t, "%s", get_str(object, "name"));
         table_cell(&t, "%s", text_str(&start));
         table_cell(&t, "%s", text_str(&end));
+        table_cell(&t, "%s", json_is_true(json_object_get(object, "active")) ? "active" : "");
+        table_cell(&t, "%s", get_str(object, "has_nodes"));
         table_cell(&t, "%s", text_str(&settings));
     }
     table_print(&t);
@@ -162,6 +163,19 @@ static void print_use(const json_t *object)
                json_number_value(json_object_get(object, "fair_share")));
 }
 
+static void print_next(const json_t *object)
+{
+    AUTO(text) struct text next = {0};
+    if (get_int(object, "next_start_ms")) {
+        add_full_time(&next, get_int(object, "next_start_ms"));
+        text_add(&next, " to ");
+        add_full_time(&next, get_int(object, "next_end_ms"));
+        text_add(&next, json_is_true(json_object_get(object, "active")) ? ", now" : "");
+    }
+    line("next time", text_str(&next));
+    line("its nodes", get_str(object, "has_nodes"));
+}
+
 // "default (best_fit)"
 static void add_in_effect(const json_t *object, struct text *value)
 {
@@ -178,7 +192,7 @@ static void print_one(const json_t *object, enum rule_kind k)
     rule_from_json(object, k, &r);
     for (size_t i = 0; i < count; i++) {
         AUTO(text) struct text key = {0}, value = {0};
-        if (f[i].type == RULE_TYPE_HIDDEN)
+        if (rule_field_is_hidden(&f[i]))
             continue;
         rule_field_key(&f[i], &key);
         rule_add_local(&r, &f[i], &value);
@@ -186,6 +200,8 @@ static void print_one(const json_t *object, enum rule_kind k)
             add_in_effect(object, &value);
         line(text_str(&key), text_str(&value));
     }
+    if (k == RULE_RESERVATION)
+        print_next(object);
     print_use(object);
 }
 

@@ -60,6 +60,8 @@
     X(plan_resume)        \
     X(plan_remove_node)   \
     X(plan_add_nodes)     \
+    X(plan_reserve)       \
+    X(plan_limit)         \
     X(simulate)           \
     X(doctor)             \
     X(version)            \

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SIM_ALL = 10000 }; // the most that may be kept
+
 const struct queue_word queue_words[] = {
     {"fcfs", "strict order: the first job that does not fit holds back all that follow", 0},
     {"easy", "backfill that never delays the first job that waits", 1},
-    {"conservative", "backfill that never delays any job that waits", RESERVATIONS_MAX},
+    {"conservative", "backfill that never delays any job that waits", SIM_ALL},
     {NULL, NULL, 0},
 };
 
@@ -20,8 +22,8 @@ const struct order_word order_words[] = {
 
 struct sim_policy policy_default(void)
 {
-    struct sim_policy p = {
-        .name = "default", .limits = CLUSTER_LIMITS_DEFAULT, .queueing = QUEUEING_DEFAULT};
+    struct sim_policy p = {.name = "default", .limits = CLUSTER_LIMITS_DEFAULT};
+    rule_init(&p.settings, RULE_SETTINGS);
     rule_init(&p.queue, RULE_QUEUE);
     snprintf(p.queue.queue.name, sizeof p.queue.queue.name, "%s", QUEUE_DEFAULT);
     return p;
@@ -34,7 +36,7 @@ static bool apply(const char *word, struct sim_policy *p)
         return true;
     for (const struct queue_word *w = queue_words; w->word; w++)
         if (strcmp(w->word, word) == 0) {
-            p->queueing.reservations = w->reservations;
+            p->settings.settings.backfill_reservations = w->reservations;
             return true;
         }
     for (const struct order_word *w = order_words; w->word; w++)

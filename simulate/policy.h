@@ -10,15 +10,15 @@
 struct sim_policy {
     char name[64]; // as asked for
     struct cluster_limits limits;
-    struct queueing queueing;
-    struct rule queue; // the row of the queue of all jobs
+    struct rule settings; // of kind RULE_SETTINGS, without an id
+    struct rule queue;    // of kind RULE_QUEUE: that of all jobs
 };
 
 // The order of the queue, of which there is one row for each, in policy.c; where a job goes is the
 // core's own table (scheduler/core/policy.h).
 struct queue_word {
     const char *word, *summary;
-    int64_t reservations; // as in struct queueing
+    int64_t reservations; // backfill_reservations
 };
 // How the queue goes by jobs' attained service, submission or priority (docs/scheduling.md).
 struct order_word {

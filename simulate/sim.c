@@ -127,11 +127,11 @@ static bool stop_asked(struct world *w)
     return o->progress(o->arg, (double)w->settled / (double)w->trace->count);
 }
 
-// The queue of all jobs, as the policy has it (policy_set_queue() has tried it).
-static void set_queue(struct world *w)
+// A row of the policy's (policy_set_queue() has tried the queue's).
+static void set_row(struct world *w, const struct rule *row)
 {
     struct input in = {.kind = INPUT_RULE_SET, .caller = {.admin = true}};
-    in.rule.row = &w->options->policy.queue;
+    in.rule.row = row;
     in.rule.mode = RULE_PUT;
     cluster_turn_begin(w->cluster);
     world_step(w, &in);
@@ -152,10 +152,10 @@ static void begin(struct world *w)
     limits.policy_seed = w->options->seed;
     w->cluster = cluster_new(&limits);
     cluster_load_meta(w->cluster, &meta);
-    CHECK(cluster_load_queueing(w->cluster, &w->options->policy.queueing, NULL) == 0);
     arrive_typical(w);
     cluster_start(w->cluster, w->now, 1, 1, false, false, 0);
-    set_queue(w);
+    set_row(w, &w->options->policy.settings);
+    set_row(w, &w->options->policy.queue);
     for (size_t i = 0; i < w->nodes->count; i++)
         agents_link(w, (uint32_t)i);
     while (w->answers_count) {

@@ -123,6 +123,29 @@ static bool queue_takes_account(struct admission *a)
     return refuse(a, REASON_NOT_ALLOWED);
 }
 
+static bool take_reservation(struct admission *a, struct request *req)
+{
+    const char *name = a->in->reservation;
+    req->reservation.v = 0;
+    if (!name)
+        return true;
+    const struct rule_entry *p = rule_find(a->c, RULE_RESERVATION, name);
+    if (!p)
+        return unknown(a, RULE_RESERVATION, name);
+    req->reservation.v = (uint32_t)p->row->id;
+    const struct reservation_rule *r = &p->row->reservation;
+    if (reservation_is_for(r, a->user))
+        return true;
+    if (r->maintenance)
+        text_addf(&a->detail, "nothing runs in reservation \"%s\": it is for maintenance", name);
+    else
+        text_addf(&a->detail,
+                  "reservation \"%s\" is for%s%s%s%s, not for user \"%s\" in account \"%s\"", name,
+                  *r->accounts ? " accounts " : "", r->accounts, *r->users ? " users " : "",
+                  r->users, a->user->row->user.name, a->user->parent->key);
+    return refuse(a, REASON_NOT_ALLOWED);
+}
+
 static bool within_limits(struct admission *a, struct request *req)
 {
     int64_t jobs = a->in->array_count ? a->in->array_count : 1;
@@ -140,7 +163,7 @@ bool admit(struct cluster *c, const struct caller *who, const struct input_submi
     struct admission a = {.c = c, .in = in, .who = who};
     *req = in->req;
     bool good = take_queue(&a) && take_account(&a) && take_qos(&a) && queue_takes_account(&a) &&
-                within_limits(&a, req);
+                take_reservation(&a, req) && within_limits(&a, req);
     if (good) {
         *ret = a.m;
     } else {

@@ -220,6 +220,7 @@ void attempt_place(struct cluster *c, struct job *j, const struct fit_node *node
         struct placement *p = part_make(c, j, &nodes[i], (int32_t)i, rank, i ? 0 : port);
         rank += p->tasks;
         part_mark(c, p);
+        windows_note_member(c, p);
         narrate_part(c, j, p);
     }
     CHECK(rank == j->req.tasks);

@@ -10,6 +10,7 @@ enum {
     COST_A_PASS = 20000, // so much is spent on looking for earlier starts in one pass
     LATE_MS = 1000,      // a job that should have started is planned anew so often
     COST_KEPT = 8,       // of a node with promises
+    OPENINGS_MAX = 64,   // ends of windows that a search comes to
 };
 
 // The part of a reservation on one node, and what it promises there.
@@ -73,6 +74,7 @@ struct node_room {
 // What a search finds of a node with promises.
 struct left {
     size_t node;
+    bool less; // than all of it
     struct node_room room;
 };
 
@@ -224,6 +226,7 @@ struct search {
     int64_t at_ms;
     int64_t bound; // room for the request, not underestimated
     bool grown;    // since the last try
+    int openings;  // ends of windows that it came to
     int64_t cost;
 };
 
@@ -284,34 +287,38 @@ static void room_during(struct search *s, size_t node, int64_t until_ms, struct 
     put(rs, node, &at_start);
 }
 
-static int64_t end_of(int64_t from_ms, const struct request *r)
+// The nodes with promises on which the request may be: which they are does not change in a search.
+static void list_kept(struct search *s)
 {
-    int64_t end;
-    if (!r->time_limit_ms || __builtin_add_overflow(from_ms, r->time_limit_ms, &end) ||
-        __builtin_add_overflow(end, r->grace_ms, &end))
-        return INT64_MAX;
-    return end;
+    struct cluster *c = s->c;
+    c->backfill.left_count = 0;
+    for (size_t i = 0; i < c->nodes_count; i++) {
+        if (!c->kept[i] || !node_usable(c->nodes[i]) || !selector_has(s->need, c->nodes[i]))
+            continue;
+        VEC_RESERVE(c->backfill.left, c->backfill.left_count, c->backfill.left_cap);
+        c->backfill.left[c->backfill.left_count++] = (struct left){.node = i};
+    }
 }
 
-// Finds what is left of the nodes with promises while the job would run, into c->backfill.left.
-// Returns by how much less the request finds there.
+// Finds what is left of them while the job would run. Where nothing of the request would fit
+// without the promises there is no need to look. Returns by how much less the request finds there.
 static int64_t lessen_kept(struct search *s)
 {
     struct cluster *c = s->c;
-    int64_t until_ms = end_of(s->at_ms, s->req), less = 0;
-    c->backfill.left_count = 0;
-    for (size_t i = 0; i < c->nodes_count; i++) {
-        const struct node *n = c->nodes[i];
-        if (!c->kept[i] || !node_usable(n) || !selector_has(s->need, n))
+    int64_t until_ms = latest_end_from_ms(c, s->req, s->at_ms), less = 0;
+    s->cost += (int64_t)c->backfill.left_count;
+    for (size_t i = 0; i < c->backfill.left_count; i++) {
+        struct left *l = &c->backfill.left[i];
+        struct room_view all = rooms_view(&c->backfill.rooms, c->nodes[l->node]);
+        l->less = room_capacity(&all, s->req) > 0;
+        if (!l->less)
             continue;
-        VEC_RESERVE(c->backfill.left, c->backfill.left_count, c->backfill.left_cap);
-        struct left *l = &c->backfill.left[c->backfill.left_count++];
-        *l = (struct left){.node = i};
-        room_during(s, i, until_ms, &l->room);
+        int64_t use = request_use(&all, s->req);
+        room_during(s, l->node, until_ms, &l->room);
         struct room_view v = {.room = l->room.room,
                               .gpu_milli = l->room.gpu_milli,
                               .gpus = (int32_t)c->backfill.rooms.stride};
-        less += use_of(s, n) - request_use(&v, s->req);
+        less += use - request_use(&v, s->req);
         s->cost += COST_KEPT;
     }
     return less;
@@ -326,15 +333,22 @@ static bool try(struct search *s, const struct fit_node **ret, size_t *ret_count
     s->grown = false;
     if (!c->backfill.shown) {
         s->cost += (int64_t)c->nodes_count;
-        return fit_in(c, s->req, &c->backfill.rooms, ret, ret_count);
+        return fit_at(c, s->req, &c->backfill.rooms, s->at_ms, ret, ret_count);
     }
     if (s->bound - lessen_kept(s) < request_needs(s->req))
         return false;
     s->cost += 2 * (int64_t)c->nodes_count;
     rooms_copy(&c->backfill.saved, &c->backfill.rooms);
     for (size_t i = 0; i < c->backfill.left_count; i++)
-        put(&c->backfill.saved, c->backfill.left[i].node, &c->backfill.left[i].room);
-    return fit_in(c, s->req, &c->backfill.saved, ret, ret_count);
+        if (c->backfill.left[i].less)
+            put(&c->backfill.saved, c->backfill.left[i].node, &c->backfill.left[i].room);
+    return fit_at(c, s->req, &c->backfill.saved, s->at_ms, ret, ret_count);
+}
+
+// The next time at which a window ends (window.h), so that nodes may open for the job.
+static int64_t next_opening(const struct search *s)
+{
+    return s->openings < OPENINGS_MAX ? windows_next_end_ms(s->c, s->at_ms) : INT64_MAX;
 }
 
 // The next time after `at_ms` at which a reservation's room comes free again.
@@ -359,14 +373,16 @@ static bool search_known(struct search *s, const struct fit_node **ret, size_t *
         return true;
     for (;;) {
         int64_t end = p ? p->ends_ms : INT64_MAX, release = next_release(c, s->at_ms);
-        int64_t next = end < release ? end : release;
+        int64_t next = end < release ? end : release, opening = next_opening(s);
+        next = next < opening ? next : opening;
         if (next == INT64_MAX)
             return false;
         if (next > s->at_ms)
             s->at_ms = next;
         for (; p && p->ends_ms <= s->at_ms; p = RB_NEXT(placement_ends, &c->ends, p))
             give_back(s, p);
-        s->grown |= release <= s->at_ms;
+        s->grown |= release <= s->at_ms || opening <= s->at_ms;
+        s->openings += opening <= s->at_ms;
         if (try(s, ret, ret_count))
             return true;
     }
@@ -392,6 +408,21 @@ static bool search_unknown(struct search *s, const struct fit_node **ret, size_t
     return false;
 }
 
+// What the request finds free now: on nodes that the index has as free enough for one of its nodes.
+static void count_room(struct search *s)
+{
+    const struct request *r = s->req;
+    int32_t tasks = r->nodes ? r->tasks / r->nodes : 1;
+    int64_t gpus = (int64_t)tasks * r->gpus, cores = (int64_t)tasks * r->cpus;
+    uint32_t id;
+    if (gpus > NODE_GPUS_MAX || cores > CORESET_MAX)
+        return;
+    struct index_walk w = index_tightest(&s->c->index, (int32_t)gpus, (int32_t)cores);
+    while ((id = index_next(&w)))
+        if (selector_has(s->need, s->c->nodes[id - 1]))
+            s->bound += use_of(s, s->c->nodes[id - 1]);
+}
+
 // From what is free now.
 static struct search search_begin(struct cluster *c, const struct request *r)
 {
@@ -401,9 +432,8 @@ static struct search search_begin(struct cluster *c, const struct request *r)
                        .at_ms = c->now.boot_ms,
                        .grown = true};
     rooms_copy(&c->backfill.rooms, &c->rooms);
-    for (size_t i = 0; i < c->nodes_count; i++)
-        if (node_usable(c->nodes[i]) && selector_has(s.need, c->nodes[i]))
-            s.bound += use_of(&s, c->nodes[i]);
+    count_room(&s);
+    list_kept(&s);
     s.cost = (int64_t)c->nodes_count;
     return s;
 }
@@ -433,7 +463,7 @@ int32_t backfill_capacity(struct cluster *c, const struct request *r, int64_t at
     struct node_room left = {0};
     widen(c);
     give_ended(c, node, at_ms, NULL);
-    room_during(&s, node, end_of(at_ms, r), &left);
+    room_during(&s, node, latest_end_from_ms(c, r, at_ms), &left);
     *cost += s.cost + 1;
     struct room_view v = {
         .room = left.room, .gpu_milli = left.gpu_milli, .gpus = (int32_t)c->backfill.rooms.stride};
@@ -464,7 +494,7 @@ static struct reservation *search(struct cluster *c, struct job *j, int64_t *cos
     struct reservation *r = xcalloc(1, sizeof *r);
     *r = (struct reservation){.job = j,
                               .from_ms = s.at_ms,
-                              .until_ms = end_of(s.at_ms, &req),
+                              .until_ms = latest_end_from_ms(c, &req, s.at_ms),
                               .owed = owed,
                               .mark = c->meta.next_placement,
                               .planned_at = grown_end(c),
@@ -523,13 +553,22 @@ static void say_start(struct cluster *c, struct job *j, int64_t starts_ms)
         class_say_start(c, j->in_class, starts_ms);
 }
 
+static void set_reserved(struct job *j, bool reserved)
+{
+    CHECK(j->reserved != reserved && j->in_class);
+    j->reserved = reserved;
+    j->in_class->reserved += reserved ? 1 : (size_t)-1;
+    if (reserved)
+        class_wake(j->in_class);
+}
+
 static void drop_at(struct cluster *c, size_t i)
 {
     struct backfill *plan = &c->backfill;
     struct reservation *r = plan->items[i];
     if (!r->hidden)
         hide(c, r);
-    r->job->reserved = false;
+    set_reserved(r->job, false);
     say_start(c, r->job, 0);
     for (size_t k = i + 1; k < plan->count; k++)
         plan->items[k - 1] = plan->items[k];
@@ -548,6 +587,8 @@ void backfill_drop(struct cluster *c, struct job *j)
 void backfill_inherit(struct cluster *c, struct job *j)
 {
     struct reservation *best = NULL;
+    if (!j->in_class->reserved)
+        return;
     for (size_t i = 0; i < c->backfill.count; i++) {
         struct reservation *r = c->backfill.items[i];
         if (r->job->in_class == j->in_class && (!best || r->from_ms < best->from_ms))
@@ -555,9 +596,9 @@ void backfill_inherit(struct cluster *c, struct job *j)
     }
     if (!best)
         return;
-    best->job->reserved = false;
+    set_reserved(best->job, false);
     best->job = j;
-    j->reserved = true;
+    set_reserved(j, true);
     say_start(c, j, best->starts_wall_ms);
     c->backfill.changes++; // who was refused for it was not asked about it as its own
 }
@@ -634,7 +675,7 @@ bool backfill_add(struct cluster *c, struct job *j, int64_t *cost)
     for (size_t i = plan->count++; i > plan->visited; i--)
         plan->items[i] = plan->items[i - 1];
     plan->items[plan->visited++] = r;
-    j->reserved = true;
+    set_reserved(j, true);
     show(c, r);
     note_start(c, r);
     say_start(c, j, r->starts_wall_ms);
@@ -733,7 +774,9 @@ void backfill_end(struct cluster *c)
     plan->wake_ms = plan->overdue_ms;
     for (size_t i = 0; i < plan->count; i++) {
         int64_t from_ms = plan->items[i]->from_ms;
-        c->pass.again |= from_ms > c->pass.began_ms && from_ms <= c->now.boot_ms; // due meanwhile
+        // Due meanwhile, or late since the pass began just when it was due.
+        c->pass.again |= from_ms <= c->now.boot_ms && from_ms >= c->pass.began_ms &&
+                         c->now.boot_ms > c->pass.began_ms;
         if (from_ms <= c->now.boot_ms)
             from_ms = c->now.boot_ms + LATE_MS;
         plan->wake_ms = from_ms < plan->wake_ms ? from_ms : plan->wake_ms;

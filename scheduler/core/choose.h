@@ -9,6 +9,7 @@ struct question {
     enum fit_view view;
     enum policy policy;        // for one node, on what is free now
     const struct rooms *rooms; // these instead of the live ones; NULL: by the view
+    int64_t at_ms;             // of `rooms`: when it would begin
     const struct selector *need, *prefer;
     int32_t base, more; // tasks a node when r->nodes says how many: `more` nodes get one more
 };

@@ -6,13 +6,20 @@
 #include <string.h>
 
 RB_GENERATE(job_queue, job, queue_link, job_age_order)
-RB_GENERATE(class_order, job_class, order_link, class_order_compare)
+RB_GENERATE(class_ages, job_class, age_link, class_age_compare)
 
 int class_order_compare(const struct job_class *a, const struct job_class *b)
 {
     if (a->rank != b->rank)
         return a->rank > b->rank ? -1 : 1;
     return job_age_order(a->first, b->first);
+}
+
+int class_age_compare(const struct job_class *a, const struct job_class *b)
+{
+    if (a->first_ms != b->first_ms)
+        return a->first_ms < b->first_ms ? -1 : 1;
+    return a->wait.id.v < b->wait.id.v ? -1 : a->wait.id.v > b->wait.id.v;
 }
 
 static void key_of(const struct job *j, int64_t *key)
@@ -116,8 +123,6 @@ static void class_free(struct cluster *c, struct job_class *k)
         c->dirty_classes.items[k->dirty_at - 1] = NULL;
     if (k->stored)
         wait_gone(c, k->wait.id);
-    if (c->ranked.at == k)
-        c->ranked.at = TAILQ_NEXT(k, all_link);
     TAILQ_REMOVE(&c->classes, k, all_link);
     index_remove(&c->classes_by_key, k, hash_key);
     index_remove(&c->classes_by_id, k, hash_id);
@@ -135,25 +140,33 @@ void classes_free(struct cluster *c)
     index_free(&c->classes_by_id);
 }
 
-// Out of the order while its first job changes.
-static void order_remove(struct cluster *c, struct job_class *k)
-{
-    if (c->pass.at == k)
-        c->pass.at = RB_NEXT(class_order, &c->queue, k);
-    RB_REMOVE(class_order, &c->queue, k);
-}
-
 static void order_insert(struct cluster *c, struct job_class *k)
 {
     k->rank = rank_of(c, k->first);
-    RB_INSERT(class_order, &c->queue, k);
+    class_order_add(c, k);
+}
+
+static void first_leave(struct cluster *c, struct job_class *k)
+{
+    if (c->ranked.at == k)
+        c->ranked.at = RB_NEXT(class_ages, &c->ages, k);
+    RB_REMOVE(class_ages, &c->ages, k);
+    class_order_remove(c, k);
+}
+
+static void first_set(struct cluster *c, struct job_class *k, struct job *j)
+{
+    k->first = j;
+    k->first_ms = j->submitted_at_ms;
+    RB_INSERT(class_ages, &c->ages, k);
+    order_insert(c, k);
 }
 
 void class_rank(struct cluster *c, struct job_class *k)
 {
     if (k->rank == rank_of(c, k->first))
         return;
-    order_remove(c, k);
+    class_order_remove(c, k);
     order_insert(c, k);
 }
 
@@ -161,14 +174,12 @@ static void enter(struct cluster *c, struct job_class *k, struct job *j)
 {
     bool comes_first = !k->first || job_age_order(j, k->first) < 0;
     if (comes_first && k->first)
-        order_remove(c, k);
+        first_leave(c, k);
     RB_INSERT(job_queue, &k->jobs, j);
     k->count++;
     j->in_class = k;
-    if (comes_first) {
-        k->first = j;
-        order_insert(c, k);
-    }
+    if (comes_first)
+        first_set(c, k, j);
 }
 
 void class_join(struct cluster *c, struct job *j)
@@ -188,7 +199,7 @@ void class_leave(struct cluster *c, struct job *j)
     struct job_class *k = j->in_class;
     bool was_first = k->first == j;
     if (was_first)
-        order_remove(c, k);
+        first_leave(c, k);
     RB_REMOVE(job_queue, &k->jobs, j);
     k->count--;
     j->in_class = NULL;
@@ -196,9 +207,9 @@ void class_leave(struct cluster *c, struct job *j)
     job_mark(c, j);
     if (!was_first)
         return;
-    k->first = RB_MIN(job_queue, &k->jobs);
-    if (k->first)
-        order_insert(c, k);
+    struct job *next = RB_MIN(job_queue, &k->jobs);
+    if (next)
+        first_set(c, k, next);
     else
         class_free(c, k);
 }

@@ -26,6 +26,7 @@ struct cluster;
     X(req.spread)         \
     X(req.need.v)         \
     X(req.prefer.v)       \
+    X(req.reservation.v)  \
     X(req.time_limit_ms)  \
     X(req.grace_ms)       \
     X(req.lease_ms)       \
@@ -39,13 +40,20 @@ struct cluster;
     X(nice)               \
     X(level)
 // Whoever adds to a request adds to the key.
-_Static_assert(sizeof(struct request) == 72, "CLASS_KEY names every member of a request");
+_Static_assert(sizeof(struct request) == 80, "CLASS_KEY names every member of a request");
 
 #define CLASS_KEY_ONE(member) +1
 enum { CLASS_KEY_COUNT = 0 CLASS_KEY(CLASS_KEY_ONE) };
 
 RB_HEAD(job_queue, job);
 RB_PROTOTYPE(job_queue, job, queue_link, job_age_order)
+
+// The least that must be free, lest its first job surely cannot start: altogether, and on one node,
+// there in the classes of room_index.h. All 0: it has to be looked at.
+struct class_need {
+    int64_t cores, gpus;
+    int32_t node_cores, node_gpus;
+};
 
 struct job_class {
     struct wait wait; // its id, and why it waits
@@ -58,6 +66,11 @@ struct job_class {
     int64_t rank; // the first job's priority, as of the moment of all ranks; higher first
     TAILQ_ENTRY(job_class) all_link;
     RB_ENTRY(job_class) order_link;
+    int64_t first_ms; // wall clock: when its first job was submitted
+    RB_ENTRY(job_class) age_link;
+    struct class_need need, below;    // its own, and the least of those below it in the tree
+    size_t size;                      // classes below it in the tree, with itself
+    size_t reserved;                  // jobs of it that have a reservation
     TAILQ_ENTRY(job_class) told_link; // of those that wait for something else than their turn
 
     // What passes found out, so that the next one need not.
@@ -71,13 +84,17 @@ struct job_class {
     // none, when time alone may have changed that, and the rest that it takes after its cost.
     uint64_t preempt_at;
     int64_t preempt_again_ms, preempt_rests_ms;
-    bool usable; // would it fit on the usable nodes if they were empty?
+    bool usable;   // would it fit on the usable nodes if they were empty?
+    bool windowed; // when it was refused last, windows of others were all that kept it (window.h)
 };
 
 RB_HEAD(class_order, job_class);
 TAILQ_HEAD(class_list, job_class);
 int class_order_compare(const struct job_class *a, const struct job_class *b);
 RB_PROTOTYPE(class_order, job_class, order_link, class_order_compare)
+RB_HEAD(class_ages, job_class);
+int class_age_compare(const struct job_class *a, const struct job_class *b);
+RB_PROTOTYPE(class_ages, job_class, age_link, class_age_compare)
 
 // The job enters its class, which is made if need be, or leaves it. Marks the job.
 void class_join(struct cluster *c, struct job *j);
@@ -105,6 +122,17 @@ int64_t request_use(const struct room_view *v, const struct request *r);
 bool class_may_fit(struct cluster *c, struct job_class *k, int64_t *cost);
 // Its place by the present weights and moment.
 void class_rank(struct cluster *c, struct job_class *k);
+// The tree: class_order.c. A class rests when a pass has found too little room for it and nothing
+// but more room can change what the pass makes of it; it wakes when the usable nodes or the limits
+// change, or by class_wake().
+void class_order_add(struct cluster *c, struct job_class *k);
+void class_order_remove(struct cluster *c, struct job_class *k);
+void class_rest(struct job_class *k);
+void class_wake(struct job_class *k);
+// From k (NULL: the end) on the first that does not rest or has, by what is free, perhaps room;
+// *passed grows by the classes before it.
+struct job_class *class_awake(struct cluster *c, struct job_class *k, int64_t *passed);
+void class_check(const struct job_class *k);
 // Is the job like those of the class?
 bool class_holds(const struct job_class *k, const struct job *j);
 void classes_free(struct cluster *c);

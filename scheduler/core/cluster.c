@@ -25,9 +25,6 @@ void cluster_step(struct cluster *c, struct now now, const struct input *in)
     case INPUT_RULE_REMOVE:
         rule_remove(c, in);
         break;
-    case INPUT_QUEUEING:
-        queueing_set(c, &in->caller, &in->queueing);
-        break;
     case INPUT_RECOVER:
         recover(c, &in->caller);
         break;

@@ -19,7 +19,6 @@
 #include "scheduler/core/placement.h"
 #include "scheduler/core/policy.h"
 #include "scheduler/core/priority.h"
-#include "scheduler/core/queueing.h"
 #include "scheduler/core/rules.h"
 #include "scheduler/core/selector.h"
 
@@ -71,9 +70,8 @@ enum input_kind {
     INPUT_NODE_FENCE,
     INPUT_RULE_SET, // a queue, account, user, QoS, reservation, or the settings
     INPUT_RULE_REMOVE,
-    INPUT_QUEUEING, // operator: how the queue is ordered and filled, from now on
-    INPUT_RECOVER,  // operator: accept this database
-    INPUT_LINK_UP,  // an agent connected: its name is known, nothing else
+    INPUT_RECOVER, // operator: accept this database
+    INPUT_LINK_UP, // an agent connected: its name is known, nothing else
     INPUT_LINK_DOWN,
     INPUT_HELLO,
     INPUT_HEARTBEAT,
@@ -103,6 +101,7 @@ struct input_submit {
     int32_t max_attempts; // 0: 1 for on_lost wait, else 3
     bool held, allow_unsatisfiable;
     const char *queue, *account, *qos; // by name; NULL: the default one
+    const char *reservation;           // by name; NULL: none
     const char *owner_name;            // as the scheduler's machine knows it, or NULL
     int64_t array_first, array_count;  // count 0: no array
 };
@@ -194,7 +193,6 @@ struct input {
             const char *labels; // LABEL: to set over those that are; NULL: none
             bool reset;         // LABEL: those set before are dropped first
         } node;                 // NODE_*
-        struct queueing queueing;
         struct {
             const struct rule *row; // whole; its id is the core's affair
             enum rule_mode mode;
@@ -287,6 +285,7 @@ struct effect {
     X(JOB_STOPPING, "job_stopping")         \
     X(JOB_CANCEL, "job_cancel")             \
     X(JOB_REQUEUED, "job_requeued")         \
+    X(JOB_DUE, "job_due")                   \
     X(JOB_WAITS, "job_waits")               \
     X(JOB_LEVEL, "job_level")               \
     X(JOB_HELD, "job_held")                 \
@@ -308,7 +307,6 @@ struct effect {
     X(RULE_CREATED, "rule_created")         \
     X(RULE_CHANGED, "rule_changed")         \
     X(RULE_REMOVED, "rule_removed")         \
-    X(QUEUEING_SET, "queueing_set")         \
     X(QUARANTINED, "quarantined")           \
     X(RECOVERY_HOLD, "recovery_hold")       \
     X(RECOVERED, "recovered")               \
@@ -365,8 +363,6 @@ struct outcome {
     size_t jobs_count, nodes_count, placements_count, placements_gone_count, waits_count,
         waits_gone_count, selectors_count, tasks_count, events_count, effects_count;
     size_t rules_count, tallies_count, tallies_gone_count;
-    struct queueing queueing;
-    bool queueing_changed;
     struct cluster_meta meta;
     bool meta_changed;
     bool continue_wanted; // feed INPUT_CONTINUE before the turn's end or in the next turn
@@ -399,15 +395,14 @@ void cluster_free(struct cluster *c);
 // a constraint that makes no sense is left out.
 void cluster_set_typical(struct cluster *c, const struct typical *t, size_t count);
 
-// Loading, before the first step: meta, queueing (if there is a row), rules (but removed ones),
-// tallies, nodes, the selectors that the jobs name, waits, jobs (only those whose state is not an
+// Loading, before the first step: meta, rules (but removed ones), tallies, nodes, the
+// selectors that the jobs name, waits, jobs (only those whose state is not an
 // end, or that still have placements), placements, in this order. Copies; `detail` strings are
 // copied too. Returns 0, or E_CORRUPT for a record that contradicts the others (it is left out).
 void cluster_load_meta(struct cluster *c, const struct cluster_meta *meta);
 int cluster_load_rule(struct cluster *c, const struct rule *row, struct err *err);
 int cluster_load_tally(struct cluster *c, const struct tally *row, struct err *err);
 int cluster_load_node(struct cluster *c, const struct node *row, struct err *err);
-int cluster_load_queueing(struct cluster *c, const struct queueing *row, struct err *err);
 int cluster_load_selector(struct cluster *c, const struct selector *row, struct err *err);
 int cluster_load_wait(struct cluster *c, const struct wait *row, struct err *err);
 int cluster_load_job(struct cluster *c, const struct job *row, struct err *err);
@@ -440,6 +435,8 @@ const struct job *cluster_task(const struct cluster *c, struct attempt_id attemp
 // Why this job waits, if it is in the queue: its class's reason, or the whole queue's; otherwise
 // its own.
 const struct reason *cluster_reason(const struct cluster *c, const struct job *j);
+// A reason's sentence, with its node and its limit as they are now. Appends.
+void cluster_reason_text(struct cluster *c, const struct reason *r, struct text *ret);
 const struct node *cluster_node(const struct cluster *c, struct node_id id);
 const struct node *cluster_node_by_name(const struct cluster *c, const char *name);
 // Walks every invariant; CHECKs.

@@ -129,13 +129,6 @@ static void dump_wait(const struct wait *row, struct text *t)
     text_addc(t, '\n');
 }
 
-static void dump_queueing(const struct queueing *row, struct text *t)
-{
-    text_add(t, "queueing");
-    QUEUEING_COLUMNS(DUMP)
-    text_addc(t, '\n');
-}
-
 static int wait_order(const void *a, const void *b)
 {
     const struct wait *x = *(const struct wait *const *)a, *y = *(const struct wait *const *)b;
@@ -194,7 +187,6 @@ void cluster_dump(const struct cluster *c, struct text *t)
     dump_tallies(c, t);
     for (size_t i = 0; i < c->nodes_count; i++)
         dump_node(c->nodes[i], t);
-    dump_queueing(&c->queueing, t);
     dump_waits(c, t);
     dump_selectors(c, t);
     dump_jobs(c, t);

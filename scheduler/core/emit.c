@@ -105,13 +105,25 @@ void wake_by(struct cluster *c, int64_t at_ms)
         c->tick_at_ms = at_ms;
 }
 
-const char *reason_say(struct cluster *c, const struct reason *r, const char *detail)
+static void add_reason(struct cluster *c, const struct reason *r, const char *detail,
+                       struct text *ret)
 {
-    AUTO(text) struct text t = {0}, limit = {0};
+    AUTO(text) struct text limit = {0};
     const struct node *n = node_find(c, r->node);
     if (reason_is_limit(r->code))
         cluster_limit_text(c, r, &limit);
-    reason_text(r, n ? n->name : NULL, limit.len ? text_str(&limit) : detail, &t);
+    reason_text(r, n ? n->name : NULL, limit.len ? text_str(&limit) : detail, ret);
+}
+
+void cluster_reason_text(struct cluster *c, const struct reason *r, struct text *ret)
+{
+    add_reason(c, r, NULL, ret);
+}
+
+const char *reason_say(struct cluster *c, const struct reason *r, const char *detail)
+{
+    AUTO(text) struct text t = {0};
+    add_reason(c, r, detail, &t);
     return arena_strdup(&c->arena, text_str(&t));
 }
 
@@ -173,8 +185,6 @@ const struct outcome *cluster_outcome(struct cluster *c)
     c->out.tasks = c->tasks;
     c->out.events = c->events;
     c->out.effects = c->effects;
-    c->out.queueing = c->queueing;
-    c->out.queueing_changed = c->queueing_dirty;
     c->out.meta = c->meta;
     c->out.meta_changed = c->meta_dirty;
     c->out.continue_wanted = c->pass_wanted || c->pass.running;

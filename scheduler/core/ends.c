@@ -15,8 +15,10 @@ RB_GENERATE(placement_ends, placement, end_link, placement_ends_order)
 static int64_t by_limit(const struct cluster *c, const struct placement *p)
 {
     const struct job *j = p->job.v ? job_find(c, p->job) : NULL;
-    if (!j || p->over || p->attempt != j->attempt || !j->req.time_limit_ms)
+    if (!j || p->over || p->attempt != j->attempt)
         return INT64_MAX;
+    if (!j->req.time_limit_ms)
+        return j->req.reservation.v ? window_end_ms(c, p, &j->req) : INT64_MAX;
     int64_t ago = 0, end;
     if (j->started_at_ms && __builtin_sub_overflow(c->now.wall_ms, j->started_at_ms, &ago))
         ago = 0;

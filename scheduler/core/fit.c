@@ -12,7 +12,7 @@ bool node_usable(const struct node *n)
 // When a job that is placed now has ended at the latest; for ever without a limit.
 static int64_t latest_end_ms(const struct cluster *c, const struct request *r)
 {
-    return r->time_limit_ms ? c->now.boot_ms + r->time_limit_ms + r->grace_ms : INT64_MAX;
+    return latest_end_from_ms(c, r, c->now.boot_ms);
 }
 
 struct room_view fit_room(const struct cluster *c, const struct node *n, const struct request *r,
@@ -31,6 +31,8 @@ int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct
 {
     uint16_t store[NODE_GPUS_MAX];
     if (view != FIT_ALL && !node_usable(n))
+        return 0;
+    if (!window_open(c, n, r, view == FIT_FREE ? c->now.boot_ms : INT64_MAX))
         return 0;
     struct room_view v = view == FIT_FREE ? fit_room(c, n, r, store) : room_empty(n);
     return room_capacity(&v, r);
@@ -51,7 +53,7 @@ int32_t question_capacity(struct cluster *c, const struct question *q, const str
     if (!q->rooms)
         return fit_capacity(c, n, q->r, q->view);
     struct room_view v = rooms_view(q->rooms, n);
-    return node_usable(n) ? room_capacity(&v, q->r) : 0;
+    return node_usable(n) && window_open(c, n, q->r, q->at_ms) ? room_capacity(&v, q->r) : 0;
 }
 
 // By a look at every node.
@@ -130,7 +132,13 @@ bool fit_job(struct cluster *c, const struct job *j, const struct fit_node **ret
 bool fit_in(struct cluster *c, const struct request *r, const struct rooms *rooms,
             const struct fit_node **ret, size_t *ret_count)
 {
-    struct question q = {.r = r, .rooms = rooms};
+    return fit_at(c, r, rooms, c->now.boot_ms, ret, ret_count);
+}
+
+bool fit_at(struct cluster *c, const struct request *r, const struct rooms *rooms, int64_t at_ms,
+            const struct fit_node **ret, size_t *ret_count)
+{
+    struct question q = {.r = r, .rooms = rooms, .at_ms = at_ms};
     CHECK(rooms->count == c->nodes_count);
     return answer(c, &q, ret, ret_count);
 }
@@ -155,6 +163,10 @@ struct reason fit_shortage(struct cluster *c, const struct request *r)
 {
     int32_t nodes = r->nodes ? r->nodes : 1;
     int32_t tasks = r->nodes ? (r->tasks + r->nodes - 1) / r->nodes : 1;
+    if (r->reservation.v)
+        return (struct reason){.code = REASON_UNSATISFIABLE_OUTSIDE};
+    if (window_keeps_always(c, r))
+        return (struct reason){.code = REASON_UNSATISFIABLE_RESERVED};
     struct request q = *r;
     q.memory_mib = 0;
     q.gpus = q.gpu_milli = 0;

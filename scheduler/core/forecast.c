@@ -282,6 +282,7 @@ static int64_t next_event_ms(struct run *r, bool wakes)
     const int64_t times[] = {
         r->count ? r->heap[0].at_ms : INT64_MAX,
         delayed ? delayed->not_before_ms : INT64_MAX,
+        wakes && !RB_EMPTY(&c->queue) ? windows_wake_ms(c) : INT64_MAX,
         wakes && c->backfill.count ? c->backfill.wake_ms : INT64_MAX,
         r->leases ? lease_end_ms(c, r->now.boot_ms) : INT64_MAX,
     };

@@ -264,9 +264,10 @@ static void check_index(const struct cluster *c)
 static size_t check_class(const struct cluster *c, struct job_class *k)
 {
     struct job *j, *last = NULL;
-    size_t count = 0;
+    size_t count = 0, reserved = 0;
     RB_FOREACH(j, job_queue, &k->jobs)
     {
+        reserved += j->reserved;
         CHECK(j->queued && j->in_class == k && j->class_id.v == k->wait.id.v);
         CHECK(class_holds(k, j));
         CHECK(!last || job_age_order(last, j) < 0);
@@ -275,6 +276,12 @@ static size_t check_class(const struct cluster *c, struct job_class *k)
     }
     CHECK(count && count == k->count && k->first == RB_MIN(job_queue, &k->jobs));
     CHECK(class_find(c, k->wait.id) == k && k->wait.id.v < c->meta.next_class);
+    CHECK(k->reserved == reserved);
+    CHECK(k->first_ms == k->first->submitted_at_ms);
+    const struct rule_entry *queue = queue_of(c, k->first);
+    bool moves = c->ranked.at || c->ranked.stale || (queue && queue->order == ORDER_LAS);
+    CHECK(moves || k->rank == rank_of(c, k->first));
+    class_check(k);
     return count;
 }
 

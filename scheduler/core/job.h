@@ -74,11 +74,12 @@ struct request {
     bool exclusive;         // nodes that no other job has a part on, whole
     bool spread; // one task a node, round and round, instead of as few nodes as hold them
     bool pmix;   // tasks need PMIx: prepare on every node, then go
-    struct selector_id need;   // nodes that it holds for alone; 0: any
-    struct selector_id prefer; // these first
-    int64_t time_limit_ms;     // 0: none
-    int64_t grace_ms;          // between SIGTERM and SIGKILL
-    int64_t lease_ms;          // on_lost requeue:T; 0: on_lost wait
+    struct selector_id need;           // nodes that it holds for alone; 0: any
+    struct selector_id prefer;         // these first
+    struct reservation_id reservation; // on its nodes and in its time alone; 0: outside of all
+    int64_t time_limit_ms;             // 0: none
+    int64_t grace_ms;                  // between SIGTERM and SIGKILL
+    int64_t lease_ms;                  // on_lost requeue:T; 0: on_lost wait
 };
 
 // The first thing wrong with it, or NULL.
@@ -174,6 +175,7 @@ int job_age_order(const struct job *a, const struct job *b);
     X(spread, I64, req.spread)                       \
     X(need, I64, req.need.v)                         \
     X(prefer, I64, req.prefer.v)                     \
+    X(reservation, I64, req.reservation.v)           \
     X(priority, I64, priority)                       \
     X(nice, I64, nice)                               \
     X(max_attempts, I64, max_attempts)               \

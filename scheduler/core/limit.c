@@ -241,6 +241,10 @@ static const int64_t *limits_at(const struct rule *r, bool of_user)
 
 void cluster_limit_text(struct cluster *c, const struct reason *r, struct text *ret)
 {
+    if (reason_is_reservation(r->code)) {
+        window_add_text(c, r, ret);
+        return;
+    }
     struct rule_entry *of = rule_by_id(c, r->a >> 8);
     enum limit_kind k = (enum limit_kind)(r->a & 255);
     if (!of || !of->tally || k >= LIMIT_COUNT)
@@ -374,18 +378,44 @@ static bool kept_for_others(const struct cluster *c, const struct level *l, cons
     return false;
 }
 
+static bool is_draining(const struct member *m, struct reason *ret)
+{
+    *ret = (struct reason){.code = REASON_QUEUE_DRAINING, .a = m->queue->row->id << 8, .b = -1};
+    return strcmp(m->queue->row->queue.state, "draining") == 0;
+}
+
+static bool none_set(const struct levels *ls)
+{
+    for (int i = 0; i < ls->count; i++)
+        for (int k = 0; k < ls->items[i].count; k++)
+            if (ls->items[i].limits[k] != RULE_NONE)
+                return false;
+    return true;
+}
+
+bool limit_none(struct cluster *c, struct job *j)
+{
+    struct member *m = member_of(c, j);
+    struct reason why;
+    if (m->free_at != c->rules.changed) {
+        m->free = none_set(&m->levels) && !is_draining(m, &why);
+        m->free_at = c->rules.changed;
+    }
+    return m->free;
+}
+
 bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, size_t count,
                  struct reason *ret)
 {
     enum { LOOK_AGAIN_MS = 60000 };
+    if (limit_none(c, j))
+        return true;
     const struct member *m = member_of(c, j);
     const struct levels *ls = &m->levels;
     struct need n = need_on(&j->req, f, count);
     enum limit_kind k = LIMIT_RUNNING_JOBS;
-    if (strcmp(m->queue->row->queue.state, "draining") == 0) {
-        *ret = (struct reason){.code = REASON_QUEUE_DRAINING, .a = m->queue->row->id << 8, .b = -1};
+    if (is_draining(m, ret))
         return false;
-    }
     for (int i = 0; i < ls->count; i++)
         if (closed(c, &ls->items[i], &n, &k)) {
             *ret = reason_of(REASON_LIMIT_TURN, &ls->items[i], k, 0);
@@ -407,6 +437,53 @@ bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, siz
             *ret = reason_of(REASON_LIMIT_TURN, &ls->items[i], k, 0);
             return false;
         }
+    return true;
+}
+
+// ---- what would let a job go ----
+
+bool limit_never(struct cluster *c, struct job *j, struct reason *ret)
+{
+    const struct member *m = member_of(c, j);
+    struct need n = need_of(&j->req, 1);
+    enum limit_kind k = LIMIT_RUNNING_JOBS;
+    if (is_draining(m, ret))
+        return true;
+    for (int i = 0; i < m->levels.count; i++) {
+        const struct level *l = &m->levels.items[i];
+        if (!over_alone(l, &n, &k) && !over_job_limit(l, &n, &k))
+            continue;
+        *ret = reason_of(REASON_LIMIT_WAIT, l, k, asked(&n, k));
+        return true;
+    }
+    return false;
+}
+
+bool limit_lift(struct cluster *c, const struct reason *r, struct rule *ret,
+                const struct rule_field **ret_field)
+{
+    const struct rule_entry *of = rule_by_id(c, r->a >> 8);
+    enum limit_kind k = (enum limit_kind)(r->a & 255);
+    bool of_user = r->b >= 0;
+    if ((r->code != REASON_LIMIT_WAIT && r->code != REASON_QUEUE_DRAINING) || !of || !of->tally)
+        return false;
+    memcpy(ret, of->row, rule_size(of->row->kind));
+    if (r->code == REASON_QUEUE_DRAINING) {
+        struct err err;
+        *ret_field = rule_field(RULE_QUEUE, "state");
+        return rule_set_text(ret, *ret_field, "open", &err) == 0;
+    }
+    if (k >= LIMIT_COUNT || (of_user && (int)k >= LIMIT_USER_COUNT) ||
+        (k == LIMIT_JOB_TIME && r->c == INT64_MAX))
+        return false;
+    const struct tally *t = of_user ? tally_find(c, of->row->id, r->b) : of->tally;
+    int64_t most = r->c + (k < LIMIT_JOB_CORES && t ? used_of(c, t, k) : 0);
+    if (is_milli(k))
+        most = (most + 999) / 1000;
+    else if (k == LIMIT_GPU_HOURS)
+        most++;
+    *ret_field = rule_field(ret->kind, of_user ? limit_user_word(k) : limit_word(k));
+    *rule_number(ret, *ret_field) = most;
     return true;
 }
 

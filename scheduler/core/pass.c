@@ -16,7 +16,9 @@ static void explain_blocked(struct cluster *c, struct job_class *k)
                        .b = q->nodes ? q->nodes : 1,
                        .c = free.cores};
     int64_t gpus = (int64_t)q->tasks * q->gpus, memory_mib = q->tasks * q->memory_mib;
-    if (r.a > free.cores) {
+    if (q->reservation.v) {
+        r.code = REASON_RESERVATION_FULL;
+    } else if (r.a > free.cores) {
         r.code = REASON_RESOURCES;
     } else if (gpus > free.gpus) {
         r.code = REASON_RESOURCES_GPUS;
@@ -38,6 +40,16 @@ static void explain_blocked(struct cluster *c, struct job_class *k)
     class_say(c, k, r);
 }
 
+// How a shortage is said of a job that was let in nevertheless.
+static enum reason_code wait_of(enum reason_code shortage)
+{
+    return shortage == REASON_UNSATISFIABLE_GPUS         ? REASON_UNSATISFIABLE_WAIT_GPUS
+           : shortage == REASON_UNSATISFIABLE_MEMORY     ? REASON_UNSATISFIABLE_WAIT_MEMORY
+           : shortage == REASON_UNSATISFIABLE_CONSTRAINT ? REASON_UNSATISFIABLE_WAIT_CONSTRAINT
+           : shortage == REASON_UNSATISFIABLE_TASKS      ? REASON_UNSATISFIABLE_WAIT_TASKS
+                                                         : REASON_UNSATISFIABLE_WAIT;
+}
+
 static void explain_aside(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
@@ -50,9 +62,15 @@ static void explain_aside(struct cluster *c, struct job_class *k)
                             .c = (int64_t)c->nodes_count};
     } else {
         r = fit_shortage(c, &k->first->req);
-        r.code = REASON_UNSATISFIABLE_WAIT;
+        if (r.code != REASON_UNSATISFIABLE_RESERVED && r.code != REASON_UNSATISFIABLE_OUTSIDE)
+            r.code = wait_of(r.code);
     }
     class_say(c, k, r);
+}
+
+static bool is_aside(enum reason_code code)
+{
+    return code == REASON_NODES_UNUSABLE || code == REASON_UNSATISFIABLE_WAIT;
 }
 
 enum considered {
@@ -75,6 +93,7 @@ static enum considered place(struct cluster *c, struct job_class *k, const struc
     if (placed->queued)
         queue_remove(c, placed);
     attempt_place(c, placed, f, count, port);
+    c->pass.again |= c->pass.unpromised; // what others hold and promise is another now
     return CONSIDERED_PLACED;
 }
 
@@ -87,7 +106,7 @@ static bool surely_usable(struct cluster *c, const struct request *r)
     for (size_t i = 0; i < c->nodes_count; i++) {
         const struct node *n = c->nodes[i];
         c->pass.cost++;
-        if (!node_usable(n) || !selector_has(need, n))
+        if (!node_usable(n) || !selector_has(need, n) || !window_open(c, n, r, INT64_MAX))
             continue;
         struct room_view v = room_empty(n);
         room += request_use(&v, r);
@@ -111,7 +130,7 @@ static bool fits_usable(struct cluster *c, struct job_class *k)
         c->pass.cost += (int64_t)(c->looked - before);
         if (!k->usable)
             explain_aside(c, k);
-    } else if (!k->usable && k->wait.reason.code == REASON_PRIORITY) {
+    } else if (!k->usable && !is_aside(k->wait.reason.code)) { // something else was said since
         explain_aside(c, k);
     }
     return k->usable;
@@ -145,6 +164,19 @@ static bool find_room(struct cluster *c, struct job *j, const struct fit_node **
     return found;
 }
 
+// Are windows of others all that keeps the job, its own promise aside?
+static bool kept_by_windows(struct cluster *c, struct job *j, struct reason *ret)
+{
+    uint64_t changes = c->backfill.changes;
+    if (!c->windows.count)
+        return false;
+    backfill_hide(c, j);
+    bool kept = window_keeps(c, &j->req, ret);
+    backfill_show(c, j);
+    c->backfill.changes = changes; // all is as it was
+    return kept;
+}
+
 // What was refused may not be any more if something that was promised gives way in this pass.
 static void note_refusal(struct cluster *c)
 {
@@ -165,30 +197,28 @@ static bool reserve(struct cluster *c, struct job *j)
         limit_hold(c, j);
     if (j->reserved) {
         backfill_visit(c, j, &c->pass.cost);
-    } else if (how > PREEMPT_NOT || (int64_t)c->backfill.visited < c->queueing.reservations) {
+    } else if (how > PREEMPT_NOT ||
+               (int64_t)c->backfill.visited < rule_settings(c)->backfill_reservations) {
         backfill_outrank(c, j);
-        if (!backfill_add(c, j, &c->pass.cost))
+        if (!backfill_add(c, j, &c->pass.cost)) {
             note_refusal(c); // other promises left none
+            c->pass.unpromised = true;
+        }
     }
     return how == PREEMPT_STOPS || how == PREEMPT_WAITS;
-}
-
-static bool comes_before(const struct cluster *c, const struct job *a, const struct job *b)
-{
-    int64_t x = rank_of(c, a), y = rank_of(c, b);
-    return x != y ? x > y : job_age_order(a, b) < 0;
 }
 
 // The next of its class may be among the first to wait as well, or have others stopped.
 static void add_second(struct cluster *c, struct job *j, bool stops)
 {
     struct job *next = RB_NEXT(job_queue, &j->in_class->jobs, j);
-    bool among = j->reserved && (int64_t)c->backfill.visited < c->queueing.reservations;
+    bool among =
+        j->reserved && (int64_t)c->backfill.visited < rule_settings(c)->backfill_reservations;
     if (!next || (!next->reserved && !among && !stops))
         return;
     VEC_RESERVE(c->pass.seconds, c->pass.seconds_count, c->pass.seconds_cap);
     size_t i = c->pass.seconds_count++;
-    for (; i && comes_before(c, c->pass.seconds[i - 1], next); i--)
+    for (; i && goes_before(c, c->pass.seconds[i - 1], next); i--)
         c->pass.seconds[i] = c->pass.seconds[i - 1];
     c->pass.seconds[i] = next;
 }
@@ -212,6 +242,10 @@ static void explain_waiting(struct cluster *c, struct job_class *k, bool room)
         class_say(c, k, r);
         return;
     }
+    if (room && k->windowed && kept_by_windows(c, k->first, &r)) {
+        class_say(c, k, r);
+        return;
+    }
     if (!c->pass.blocked) {
         explain_blocked(c, k);
         return;
@@ -231,6 +265,18 @@ static enum considered stand_aside(struct cluster *c, struct job_class *k, struc
     return CONSIDERED_ASIDE;
 }
 
+// It found too little room and waits for its turn. If all that a later pass can do with it is to
+// find the same, it need not be looked at until there is more.
+static void rest(struct cluster *c, struct job_class *k)
+{
+    const struct member *m = member_of(c, k->first);
+    const struct rule_entry *queue = queue_of(c, k->first);
+    bool preempts = m->qos->preempts || (queue && queue->order == ORDER_LAS);
+    if (!k->reserved && k->wait.reason.code == REASON_PRIORITY && limit_none(c, k->first) &&
+        !preempts)
+        class_rest(k);
+}
+
 static enum considered consider(struct cluster *c, struct job_class *k)
 {
     const struct fit_node *f;
@@ -241,6 +287,10 @@ static enum considered consider(struct cluster *c, struct job_class *k)
     k->pass = c->pass.number;
     if (!limit_start(c, j, NULL, 0, &limit))
         return stand_aside(c, k, limit);
+    if (j->req.reservation.v && !window_admits(c, j, &limit)) {
+        c->pass.again |= j->reserved; // what was kept for it may be for those before it
+        return stand_aside(c, k, limit);
+    }
     if (!j->reserved)
         backfill_inherit(c, j);
     bool room = class_may_fit(c, k, &c->pass.cost);
@@ -252,6 +302,7 @@ static enum considered consider(struct cluster *c, struct job_class *k)
             return place(c, k, f, count);
         }
         k->refused_at = stamp(c);
+        k->windowed = kept_by_windows(c, j, &limit);
     }
     if (room) // now or, with nothing changed since, before
         note_refusal(c);
@@ -266,6 +317,8 @@ static enum considered consider(struct cluster *c, struct job_class *k)
     explain_waiting(c, k, room);
     c->pass.blocked++;
     add_second(c, j, stops);
+    if (!room)
+        rest(c, k);
     return CONSIDERED_BLOCKED;
 }
 
@@ -279,6 +332,7 @@ static void pass_begin(struct cluster *c)
     c->pass.seconds_count = 0;
     c->pass.refused = 0;
     c->preempt.wake_ms = INT64_MAX;
+    c->pass.unpromised = false;
     backfill_begin(c);
     c->pass.again = false;
     c->pass.began_ms = c->now.boot_ms;
@@ -321,9 +375,9 @@ static bool walk_class(struct cluster *c)
     struct class_id id = k->wait.id;
     c->pass.at = next;
     enum considered what = consider(c, k);
-    if (what == CONSIDERED_BLOCKED && !c->queueing.reservations)
+    if (what == CONSIDERED_BLOCKED && !rule_settings(c)->backfill_reservations)
         return false;
-    if (c->pass.blocked && c->pass.depth++ >= c->queueing.depth)
+    if (c->pass.blocked && what != CONSIDERED_PLACED && c->pass.depth++ >= rule_settings(c)->backfill_depth)
         return false;
     // If its class has more, the next of them comes before or after the first of the next class.
     k = what == CONSIDERED_PLACED ? class_find(c, id) : NULL;
@@ -332,17 +386,28 @@ static bool walk_class(struct cluster *c)
     return true;
 }
 
+// Steps over the classes that rest, which the pass would do nothing with now that others wait and
+// the first reservations are made. False: nothing is left that may be looked at.
+static bool step_over(struct cluster *c)
+{
+    if (c->pass.seconds_count)
+        return true;
+    if (c->pass.blocked && (int64_t)c->backfill.visited >= rule_settings(c)->backfill_reservations)
+        c->pass.at = class_awake(c, c->pass.at, &c->pass.depth);
+    return c->pass.at && c->pass.depth <= rule_settings(c)->backfill_depth;
+}
+
 // Goes on until the end of the queue, a class that blocks it, or the budget.
 static void walk(struct cluster *c)
 {
     int64_t budget = (int64_t)c->limits.pass_budget * NODES_AN_EVALUATION;
     c->pass.cost = 0;
-    while (c->pass.at || c->pass.seconds_count) {
+    while (step_over(c)) {
         if (c->pass.cost >= budget)
             return;
         const struct job *second =
             c->pass.seconds_count ? c->pass.seconds[c->pass.seconds_count - 1] : NULL;
-        if (second && (!c->pass.at || comes_before(c, second, c->pass.at->first)))
+        if (second && (!c->pass.at || goes_before(c, second, c->pass.at->first)))
             walk_second(c);
         else if (!walk_class(c))
             break;

@@ -217,7 +217,8 @@ size_t choose_by_policy(struct cluster *c, const struct question *q)
             continue;
         struct node *n = c->nodes[id - 1];
         if (!selector_has(q->need, n) || !selector_has(q->prefer, n) ||
-            (c->kept[id - 1] && question_capacity(c, q, n) < r->tasks))
+            ((c->kept[id - 1] || q->r->reservation.v || windows_on(c, n)) &&
+             question_capacity(c, q, n) < r->tasks))
             continue;
         best = *s;
         best_id = id;

@@ -56,9 +56,11 @@ void queue_remove(struct cluster *c, struct job *j)
 void queue_due(struct cluster *c)
 {
     struct job *j;
+    windows_due(c);
     while ((j = RB_MIN(job_delayed, &c->delayed)) && j->not_before_ms <= c->now.boot_ms) {
         RB_REMOVE(job_delayed, &c->delayed, j);
         class_join(c, j);
+        emit(c, EVENT_JOB_DUE, j, NULL, "job %s may start from now on", job_label(c, j));
         c->pass_wanted = true;
     }
     if (j)

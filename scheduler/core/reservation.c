@@ -4,26 +4,14 @@
 
 #include <string.h>
 
-static int64_t period_of(const struct reservation_rule *r)
-{
-    static const int64_t day_ms = INT64_C(86400000);
-    return strcmp(r->repeat, "daily") == 0    ? day_ms
-           : strcmp(r->repeat, "weekly") == 0 ? 7 * day_ms
-                                              : 0;
-}
-
 bool reservation_next(const struct reservation_rule *r, int64_t from_ms, int64_t *ret_start,
                       int64_t *ret_end)
 {
-    int64_t period = period_of(r), start = r->start_ms;
-    if (period && from_ms >= start + r->duration_ms)
-        start += (from_ms - start - r->duration_ms) / period * period + period;
-    if (from_ms >= start + r->duration_ms)
-        return false;
-    *ret_start = start;
-    *ret_end = start + r->duration_ms;
-    return true;
+    struct span s = reservation_span(r);
+    return span_next(&s, from_ms, ret_start, ret_end);
 }
+
+static const int64_t TIME_MAX_MS = INT64_C(31557600000) * 100;
 
 static void check_nodes(const struct cluster *c, const struct reservation_rule *r,
                         struct text *wrong)
@@ -41,6 +29,19 @@ static void check_nodes(const struct cluster *c, const struct reservation_rule *
         }
 }
 
+const char *reservation_nodes(const struct reservation_rule *r)
+{
+    return r->node_count ? r->chosen : r->nodes;
+}
+
+bool reservation_is_for(const struct reservation_rule *r, const struct rule_entry *user)
+{
+    for (const struct rule_entry *p = user->parent; p; p = p->parent)
+        if (rule_list_has(r->accounts, p->key))
+            return true;
+    return rule_list_has(r->users, user->row->user.name);
+}
+
 static bool has_user(const struct cluster *c, const char *name)
 {
     for (const struct rule_entry *p = c->rules.by_name[RULE_USER]; p; p = p->by_name.next)
@@ -55,10 +56,12 @@ void reservation_check(const struct cluster *c, const struct rule *row,
     const struct reservation_rule *r = &row->reservation;
     char name[RULE_NAME_SIZE];
     size_t at = 0;
-    int64_t period = period_of(r);
+    int64_t period = reservation_span(r).period_ms;
     (void)old;
     if (r->start_ms <= 0 || r->duration_ms <= 0) {
         text_add(wrong, "a reservation needs start and duration (or end)");
+    } else if (r->duration_ms > TIME_MAX_MS || r->start_ms > 100 * TIME_MAX_MS) {
+        text_add(wrong, "a reservation lasts a hundred years at most");
     } else if (period && r->duration_ms >= period) {
         text_addf(wrong, "a reservation that is repeated %s must be shorter than that", r->repeat);
     } else if ((*r->nodes != 0) == (r->node_count > 0)) {
@@ -68,7 +71,8 @@ void reservation_check(const struct cluster *c, const struct rule *row,
     } else if (!r->maintenance && !*r->accounts && !*r->users) {
         text_add(wrong, "a reservation is for accounts or users, or maintenance");
     } else {
-        check_nodes(c, r, wrong);
+        if (*r->nodes)
+            check_nodes(c, r, wrong);
         while (!wrong->len && rule_list_next(r->users, &at, name))
             if (!has_user(c, name))
                 text_addf(wrong, "there is no user \"%s\" in any account", name);

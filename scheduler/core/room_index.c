@@ -126,6 +126,22 @@ int index_set(struct room_index *x, uint32_t node, int key)
     return was;
 }
 
+void index_most(const struct room_index *x, int32_t *ret_gpus, int32_t *ret_cores)
+{
+    uint64_t any[2] = {0};
+    *ret_gpus = *ret_cores = 0;
+    for (int g = 0; g < INDEX_GPU_CLASSES; g++) {
+        any[0] |= x->used[g][0];
+        any[1] |= x->used[g][1];
+        if (x->used[g][0] | x->used[g][1])
+            *ret_gpus = g;
+    }
+    if (any[1])
+        *ret_cores = 127 - __builtin_clzll(any[1]);
+    else if (any[0])
+        *ret_cores = 63 - __builtin_clzll(any[0]);
+}
+
 void index_fini(struct room_index *x)
 {
     for (int key = 0; key < INDEX_GPU_CLASSES * INDEX_CORE_CLASSES; key++) {

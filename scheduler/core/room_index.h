@@ -53,6 +53,8 @@ static inline int index_key(int gpu_class, int core_class)
 void index_grow(struct room_index *x); // one more node, not usable
 // key: INDEX_NONE, or of its room. Returns what it was.
 int index_set(struct room_index *x, uint32_t node, int key);
+// The highest classes of GPUs and of cores that nodes are in, be they two; 0: there are none.
+void index_most(const struct room_index *x, int32_t *ret_gpus, int32_t *ret_cores);
 void index_fini(struct room_index *x);
 
 // From the fewest GPUs, of equals the fewest cores, that may be so many.

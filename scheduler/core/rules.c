@@ -143,6 +143,7 @@ struct rule_entry *rule_add(struct cluster *c, const struct rule *row)
     AUTO(text) struct text key = {0};
     rule_name(row, &key);
     p->row = xmemdup(row, rule_size(row->kind));
+    ps->changed++;
     p->key = text_take(&key);
     while (ps->count < (uint64_t)row->id) {
         VEC_RESERVE(ps->by_id, ps->count, ps->cap);
@@ -175,6 +176,7 @@ static void entry_free(struct rule_entry *p)
 
 void rule_mark(struct cluster *c, struct rule_entry *p)
 {
+    c->rules.changed++;
     if (!p->dirty)
         pointers_push(&c->dirty_rules, p);
     p->dirty = true;

@@ -73,6 +73,7 @@ struct rules {
     bool span_known;
     int64_t ranked_at_ms; // fair share; policy time
     bool rank_wanted;
+    uint64_t changed; // rises with every change of a row
 };
 
 // ---- what others ask ----
@@ -95,6 +96,14 @@ bool qos_may_preempt(const struct cluster *c, struct qos_id a, struct qos_id b);
 
 // 0 (has used most for its share) .. FAIR_SHARE_ONE, by the Fair Tree: docs/scheduling.md.
 uint32_t fair_share(const struct cluster *c, struct user_id u);
+// Would the job be kept even if nobody else used anything: by its queue, which starts nothing, or
+// by a limit that it alone is over? Then *ret says why.
+bool limit_never(struct cluster *c, struct job *j, struct reason *ret);
+// The least change of a row that does away with such a reason (queue_draining, limit_wait), as
+// things are now. False: there is none. *ret_field: the member that differs from the row that
+// stands.
+bool limit_lift(struct cluster *c, const struct reason *r, struct rule *ret,
+                const struct rule_field **ret_field);
 // Ranks all users anew if the last time is FAIR_SHARE_MS ago or the tree has changed; true: it did.
 enum { FAIR_SHARE_MS = 10000 };
 bool fair_share_refresh(struct cluster *c);
@@ -110,6 +119,11 @@ uint64_t usage_half(int64_t numerator, int64_t denominator);
 // and ends after from_ms. False: never again.
 bool reservation_next(const struct reservation_rule *r, int64_t from_ms, int64_t *ret_start,
                       int64_t *ret_end);
+
+// Its nodes, as a list (common/hostlist.h).
+const char *reservation_nodes(const struct reservation_rule *r);
+// May jobs of the user in the account name it?
+bool reservation_is_for(const struct reservation_rule *r, const struct rule_entry *user);
 
 // One effective limit of a user, for the answer of `limit show`.
 struct limit_row {

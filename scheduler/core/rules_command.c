@@ -79,6 +79,20 @@ static void check_references(const struct cluster *c, const struct rule *row, st
     }
 }
 
+// Numbers out of the bounds of their table.
+static void check_numbers(const struct rule *row, struct text *wrong)
+{
+    struct err err;
+    struct rule scratch;
+    size_t count;
+    const struct rule_field *f = rule_fields(row->kind, &count);
+    rule_init(&scratch, row->kind);
+    for (size_t i = 0; i < count && !wrong->len; i++)
+        if (f[i].type != RULE_TYPE_HIDDEN && !rule_field_is_text(&f[i]) &&
+            rule_set_number(&scratch, &f[i], rule_number_of(row, &f[i]), &err))
+            text_add(wrong, err.message);
+}
+
 static void settings_check(const struct rule *row, struct text *wrong)
 {
     static const int64_t least_ms = 10000, most_ms = INT64_C(100) * 86400000;
@@ -99,6 +113,8 @@ static void check(const struct cluster *c, const struct rule *row, const struct 
         return;
     }
     check_references(c, row, wrong);
+    if (!wrong->len)
+        check_numbers(row, wrong);
     if (wrong->len)
         return;
     switch (row->kind) {
@@ -131,7 +147,7 @@ static void check(const struct cluster *c, const struct rule *row, const struct 
 
 static bool shown(const struct rule_field *f)
 {
-    return f->type != RULE_TYPE_HIDDEN && strcmp(f->name, "name") != 0;
+    return !rule_field_is_hidden(f) && strcmp(f->name, "name") != 0;
 }
 
 // "priority 0 -> 10, max_gpus none -> 8"; for a new row what differs from the initial values.
@@ -175,7 +191,22 @@ static void create(struct cluster *c, const struct input *in)
     struct rule_entry *p = rule_make(c, in->rule.row);
     if (p->row->kind == RULE_USER)
         user_set(c, p);
+    if (p->row->kind == RULE_RESERVATION)
+        windows_changed(c);
     tell(c, EVENT_RULE_CREATED, in, p->row, &initial);
+}
+
+// Is the queue ordered or filled in another way from now on?
+static bool reorders(const struct rule *from, const struct rule *to)
+{
+    static const char *const fields[] = {
+        "weight_priority",       "weight_age",    "weight_size",       "weight_nice",
+        "weight_queue",          "weight_qos",    "weight_fair_share", "age_full",
+        "backfill_reservations", "backfill_depth"};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (!rule_field_equal(from, to, rule_field(RULE_SETTINGS, fields[i])))
+            return true;
+    return false;
 }
 
 static void change(struct cluster *c, const struct input *in, struct rule_entry *p)
@@ -190,6 +221,8 @@ static void change(struct cluster *c, const struct input *in, struct rule_entry 
             to.settings.usage_period_ms != from.settings.usage_period_ms)
             usage_rebase(c, usage_clock(c), false);
         to.settings.usage_epoch_ms = p->row->settings.usage_epoch_ms;
+        if (reorders(&from, &to))
+            backfill_clear(c);
         c->rules.span_known = false;
     }
     memcpy(p->row, &to, rule_size(to.kind));
@@ -201,6 +234,8 @@ static void change(struct cluster *c, const struct input *in, struct rule_entry 
         las_queue_changed(c, to.id);
     if (to.kind == RULE_ACCOUNT)
         members_relevel(c);
+    if (to.kind == RULE_RESERVATION)
+        windows_changed(c);
     if (to.kind == RULE_ACCOUNT || to.kind == RULE_QOS)
         tally_recount(c);
     AUTO(text) struct text changes = {0};
@@ -221,11 +256,13 @@ static bool may(struct cluster *c, const struct caller *who)
 
 void rule_set(struct cluster *c, const struct input *in)
 {
-    const struct rule *row = in->rule.row;
+    struct rule row = *in->rule.row;
+    struct input set = *in;
+    set.rule.row = &row;
     AUTO(text) struct text key = {0}, title = {0}, wrong = {0};
-    rule_name(row, &key);
-    rule_add_title(row, &title);
-    struct rule_entry *old = rule_find(c, row->kind, text_str(&key));
+    rule_name(&row, &key);
+    rule_add_title(&row, &title);
+    struct rule_entry *old = rule_find(c, row.kind, text_str(&key));
     if (!may(c, &in->caller))
         return;
     if (old ? in->rule.mode == RULE_CREATE : in->rule.mode == RULE_CHANGE) {
@@ -233,16 +270,18 @@ void rule_set(struct cluster *c, const struct input *in)
         reply_refuse(c, &in->caller, r, text_str(&title));
         return;
     }
-    check(c, row, old, &wrong);
+    check(c, &row, old, &wrong);
+    if (!wrong.len && row.kind == RULE_RESERVATION)
+        reservation_take_nodes(c, &row, old, &wrong);
     if (wrong.len) {
         reply_refuse(c, &in->caller, (struct reason){.code = REASON_RULE_INVALID},
                      text_str(&wrong));
         return;
     }
     if (old)
-        change(c, in, old);
+        change(c, &set, old);
     else
-        create(c, in);
+        create(c, &set);
     ranks_stale(c);
     c->preempt.changes++;
     reply_ok(c, &in->caller, (struct job_id){0});
@@ -270,8 +309,8 @@ static void used_by_jobs(const struct cluster *c, const struct rule_entry *p, st
     int64_t id = p->row->id, count = 0;
     const struct job *j, *first = NULL;
     TAILQ_FOREACH(j, &c->jobs, live_link)
-    if (tally_counts_job(j) &&
-        (j->queue.v == id || j->account.v == id || j->user.v == id || j->qos.v == id)) {
+    if (tally_counts_job(j) && (j->queue.v == id || j->account.v == id || j->user.v == id ||
+                                j->qos.v == id || j->req.reservation.v == id)) {
         first = first ? first : j;
         count++;
     }
@@ -323,8 +362,11 @@ void rule_remove(struct cluster *c, const struct input *in)
         reply_refuse(c, &in->caller, (struct reason){.code = REASON_RULE_IN_USE}, text_str(&title));
         return;
     }
+    bool reserves = p->row->kind == RULE_RESERVATION;
     tell(c, EVENT_RULE_REMOVED, in, p->row, NULL);
     rule_drop(c, p);
+    if (reserves)
+        windows_changed(c);
     c->pass_wanted = true;
     reply_ok(c, &in->caller, (struct job_id){0});
 }

@@ -158,6 +158,7 @@ void rules_start(struct cluster *c, bool same_boot)
     tally_recount(c);
     fair_share_refresh(c);
     ranks_stale(c);
+    windows_start(c);
 }
 
 void cluster_view(struct cluster *c, struct now now)

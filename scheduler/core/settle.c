@@ -79,7 +79,7 @@ static enum job_state end_state(const struct reason *verdict)
 {
     if (verdict->code == REASON_CANCELLED || verdict->code == REASON_PREEMPTED)
         return JOB_CANCELLED;
-    if (verdict->code == REASON_TIME_LIMIT)
+    if (verdict->code == REASON_TIME_LIMIT || verdict->code == REASON_RESERVATION_ENDED)
         return JOB_TIMED_OUT;
     return is_loss(verdict->code) ? JOB_LOST : JOB_FAILED;
 }

@@ -19,6 +19,7 @@
 #include "scheduler/core/preempt.h"
 #include "scheduler/core/room.h"
 #include "scheduler/core/topology.h"
+#include "scheduler/core/window.h"
 
 #include <inttypes.h>
 
@@ -73,20 +74,22 @@ struct cluster {
     struct job_list jobs; // in order of ids
     struct index jobs_by_id, jobs_by_uid, jobs_by_request;
     struct class_order queue;   // the classes by rank
+    struct class_ages ages;     // the same by the time at which their first jobs were submitted
     struct job_delayed delayed; // pending jobs that must not start yet, by their time
     struct index classes_by_key, classes_by_id;
-    struct class_list classes; // all
-    struct class_list told;    // classes that wait for something else than their turn
-    struct wait queue_wait;    // row 0
+    struct class_list classes;       // all
+    uint64_t rest_nodes, rest_rules; // usable_gen and rules.changed that resting classes are of
+    struct class_list told;          // classes that wait for something else than their turn
+    struct wait queue_wait;          // row 0
     bool queue_wait_dirty;
-    struct queueing queueing;
-    int64_t cores_count; // of all nodes, as of the ranks
-    bool queueing_dirty;
+    struct job_id supposed_first; // before all others, on a copy (why.h); 0: none
+    int64_t cores_count;          // of all nodes, as of the ranks
     struct {
         int64_t boot_ms, wall_ms; // the moment up to which ages are reckoned
         bool stale;               // weights have changed
         uint64_t hardware;        // generation of nodes that cores_count is of
         struct job_class *at;     // where ranks_refresh() goes on; NULL: it is done
+        int64_t full_ms;          // it goes up to first jobs that were submitted then
     } ranked;
     struct waits_loaded *waits_loaded; // rows of waits, until the start
     struct fit_node *fit_scratch;      // one an node: what fit() returns, until its next call
@@ -112,6 +115,7 @@ struct cluster {
     struct placement_ends ends; // by expected end: ends.c
     struct backfill backfill;   // reservations of jobs that wait: backfill.c
     struct preempting preempt;  // who is stopped for whom: preempt.c
+    struct windows windows;     // reservations of the operators: window.c
     struct selector *selectors_by_id, *selectors_by_text;
 
     // Which nodes gained room: grown.c.
@@ -128,6 +132,7 @@ struct cluster {
         uint64_t refused; // stamp of the first refusal of a job for which there was room; 0: none
         int64_t began_ms; // boot clock: it may take several steps
         bool again;       // something can start that the pass had passed
+        bool unpromised;  // some job among the first that wait could be promised nothing
         struct job_class *at; // where it goes on; NULL: it is over
         int64_t cost;         // of this step, in nodes looked at
         int64_t blocked;      // jobs that found too little room
@@ -224,14 +229,15 @@ void pass(struct cluster *c); // pass.c
 // The job leaves the queue while a pass may be under way.
 void pass_forget(struct cluster *c, const struct job *j);
 
-// Priority: priority.c, queueing.c.
+// Priority: priority.c.
 int64_t rank_of(const struct cluster *c, const struct job *j);
+// Is a considered before b?
+bool goes_before(const struct cluster *c, const struct job *a, const struct job *b);
 void ranks_stale(struct cluster *c);
 // Have the ranks to be reckoned anew? If not, wakes when they have.
 bool ranks_due(struct cluster *c);
 // Does it, in steps; false: not done yet.
 bool ranks_refresh(struct cluster *c);
-void queueing_set(struct cluster *c, const struct caller *who, const struct queueing *to);
 
 // Which nodes gained room: grown.c. The log's numbers rise for ever; those below grown.base are
 // gone.
@@ -261,6 +267,9 @@ bool fit_job(struct cluster *c, const struct job *j, const struct fit_node **ret
              size_t *ret_count);
 // The same on the usable nodes with these rooms, what is kept for others included.
 bool fit_in(struct cluster *c, const struct request *r, const struct rooms *rooms,
+            const struct fit_node **ret, size_t *ret_count);
+// And from a time on (boot clock; INT64_MAX: not known), by the reservations of then.
+bool fit_at(struct cluster *c, const struct request *r, const struct rooms *rooms, int64_t at_ms,
             const struct fit_node **ret, size_t *ret_count);
 // Tasks of r that fit on the node.
 int32_t fit_capacity(const struct cluster *c, const struct node *n, const struct request *r,
@@ -363,6 +372,8 @@ struct member {
     uint32_t ids[3];
     struct rule_entry *queue, *user, *qos;
     struct levels levels;
+    uint64_t free_at; // rules.changed that `free` is of
+    bool free;        // limit_none()
     UT_hash_handle by_ids;
 };
 struct member *member_get(struct cluster *c, struct rule_entry *queue, struct rule_entry *user,
@@ -403,6 +414,12 @@ void qos_check(const struct cluster *c, const struct rule *row, const struct rul
                struct text *wrong);
 void reservation_check(const struct cluster *c, const struct rule *row,
                        const struct rule_entry *old, struct text *wrong);
+// The nodes of a row that is right: chosen if it says only how many. Refused if another one has
+// them then, or jobs are in the way.
+void reservation_take_nodes(struct cluster *c, struct rule *row, const struct rule_entry *old,
+                            struct text *wrong);
+// At a boundary: chosen nodes that are not usable give way to others. True: some did.
+bool reservation_mend(struct cluster *c, struct rule_entry *p);
 void account_break_cycles(struct cluster *c);
 void user_set(struct cluster *c, struct rule_entry *p);
 void user_in_use(const struct cluster *c, const struct rule_entry *p, struct text *by);
@@ -450,3 +467,6 @@ bool limit_start(struct cluster *c, struct job *j, const struct fit_node *f, siz
                  struct reason *ret);
 // What the job needs of limits is kept for it in this pass: those behind it count it as used.
 void limit_hold(struct cluster *c, struct job *j);
+// limit_start() refuses neither the job nor others for it, whatever is held, until rules.changed
+// rises: no limit is set at any of its levels, and its queue starts jobs.
+bool limit_none(struct cluster *c, struct job *j);

@@ -192,7 +192,7 @@ void cluster_turn_begin(struct cluster *c)
     clear_marks(c);
     rules_turn_begin(c);
     retire_all(c);
-    c->meta_dirty = c->queue_wait_dirty = c->queueing_dirty = false;
+    c->meta_dirty = c->queue_wait_dirty = false;
     c->out = (struct outcome){0};
     arena_reset(&c->arena);
 }
@@ -212,7 +212,6 @@ struct cluster *cluster_new(const struct cluster_limits *limits)
     RB_INIT(&c->ends);
     TAILQ_INIT(&c->told);
     TAILQ_INIT(&c->classes);
-    c->queueing = QUEUEING_DEFAULT;
     c->ranked.stale = true;
     c->grown.base = 1;
     c->usable_gen = 1;
@@ -252,6 +251,7 @@ void cluster_free(struct cluster *c)
     free(c->nodes);
     free(c->fit_scratch);
     free(c->kept);
+    windows_fini(c);
     free(c->fit_stamps);
     free(c->whole);
     placing_fini(c);

@@ -19,6 +19,7 @@ struct request request_shape(const struct request *r)
     s.exclusive = r->exclusive;
     s.spread = r->spread;
     s.need = r->need;
+    s.reservation = r->reservation;
     return s;
 }
 
@@ -43,6 +44,12 @@ size_t whole_kept(struct cluster *c, const struct question *q,
 {
     _Static_assert(sizeof(struct request) % 8 == 0, "the hash reads words");
     struct request shape = request_shape(q->r);
+    if (c->windows.hidden)
+        return look(c, q);
+    if (c->windows.count) { // then it matters how long it is there
+        shape.time_limit_ms = q->r->time_limit_ms;
+        shape.grace_ms = q->r->grace_ms;
+    }
     uint64_t h = hash(&shape, sizeof shape) + (uint64_t)q->view;
     struct whole *kept = &c->whole[h % WHOLE_MAX];
     uint64_t now = generation(c, q->view);

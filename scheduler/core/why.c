@@ -19,6 +19,7 @@ enum stage {
     STAGE_FREE_CORES,
     STAGE_FREE_GPUS,
     STAGE_FREE_MEMORY,
+    STAGE_OPEN, // as reservations are
     STAGE_NOT_KEPT,
     STAGE_COUNT
 };
@@ -26,6 +27,8 @@ enum stage {
 static const char *const verdict_words[] = {
     [WHY_NOT_WAITING] = "not_waiting", [WHY_HELD] = "held",           [WHY_NEVER] = "never",
     [WHY_NOT_NOW] = "not_now",         [WHY_RESOURCES] = "resources", [WHY_TURN] = "turn",
+    [WHY_RESERVED] = "reserved",
+    [WHY_LIMITS] = "limits",
 };
 
 const char *why_verdict_word(enum why_verdict v)
@@ -45,6 +48,8 @@ static bool stage_applies(const struct cluster *c, enum stage s, const struct re
 {
     if (s == STAGE_NOT_KEPT)
         return anything_kept(c);
+    if (s == STAGE_OPEN)
+        return c->windows.count || r->reservation.v;
     if (s == STAGE_WANTED)
         return r->need.v != 0;
     if (s == STAGE_EMPTY)
@@ -67,6 +72,8 @@ static int32_t capacity_at(const struct cluster *c, const struct node *n, const 
     if (s >= STAGE_ENABLED && (n->drain || n->fenced))
         return 0;
     if (s >= STAGE_WANTED && !selector_has(selector_find(c, r->need), n))
+        return 0;
+    if (s >= STAGE_OPEN && !window_open(c, n, r, c->now.boot_ms))
         return 0;
     if (s >= STAGE_NOT_KEPT)
         return fit_capacity(c, n, r, FIT_FREE);
@@ -130,6 +137,12 @@ static const char *stage_say(struct cluster *c, enum stage s, const struct reque
         return arena_printf(&c->arena, "with %s %s", text_str(&memory), of);
     case STAGE_EMPTY:
         return "with no other job on it";
+    case STAGE_OPEN:
+        if (!r->reservation.v)
+            return "outside of reservations until it ends";
+        return arena_printf(&c->arena, "in its reservation \"%s\" until it ends",
+                            rule_by_id(c, r->reservation.v) ? rule_by_id(c, r->reservation.v)->key
+                                                            : "?");
     case STAGE_NOT_KEPT:
         return "not kept for jobs before it";
     case STAGE_COUNT:
@@ -157,17 +170,24 @@ static struct why_row row_at(struct cluster *c, const struct request *r, enum st
 }
 
 // The stage at which too little is left; STAGE_COUNT: it fits.
-static enum stage walk_stages(struct cluster *c, const struct request *r, struct why *ret)
+static enum stage walk_stages(struct cluster *c, const struct job *j, struct why *ret)
 {
+    const struct request *r = &j->req;
     struct why_row *rows = arena_alloc(&c->arena, STAGE_COUNT * sizeof *rows);
     enum stage failed = STAGE_COUNT;
+    backfill_hide_all(c); // what is kept for others is free: then it is their turn
     for (enum stage s = STAGE_KNOWN; s < STAGE_COUNT; s++) {
+        if (s == STAGE_NOT_KEPT) {
+            backfill_show_all(c);
+            backfill_hide(c, (struct job *)j);
+        }
         if (!stage_applies(c, s, r))
             continue;
         rows[ret->rows_count++] = row_at(c, r, s);
         if (!rows[ret->rows_count - 1].enough && failed == STAGE_COUNT)
             failed = s;
     }
+    backfill_show(c, (struct job *)j);
     ret->rows = rows;
     return failed;
 }
@@ -242,6 +262,24 @@ static void find_holders(struct cluster *c, const struct request *r, struct why 
     ret->holders_count = found < WHY_HOLDERS_MAX ? found : WHY_HOLDERS_MAX;
 }
 
+// Is it kept by what operators have set, whatever the others do?
+static void look_at_limits(struct cluster *c, const struct job *j, struct why *ret)
+{
+    struct reason r;
+    AUTO(text) struct text t = {0};
+    if (!limit_never(c, (struct job *)j, &r))
+        return;
+    ret->verdict = WHY_LIMITS;
+    if (r.code == REASON_QUEUE_DRAINING)
+        text_add(&t, "its queue is draining");
+    else
+        cluster_limit_text(c, &r, &t);
+    ret->limit = arena_printf(&c->arena, "%s", text_str(&t));
+    struct rule *row = arena_alloc(&c->arena, sizeof *row);
+    if (limit_lift(c, &r, row, &ret->lift_field))
+        ret->lift = row;
+}
+
 void cluster_why(struct cluster *c, struct now now, const struct job *j, struct why *ret)
 {
     *ret = (struct why){0};
@@ -253,18 +291,19 @@ void cluster_why(struct cluster *c, struct now now, const struct job *j, struct 
     }
     const struct fit_node *f;
     size_t count;
-    // What is kept for others is free: then it is their turn.
-    backfill_hide_all(c);
-    enum stage failed = walk_stages(c, &j->req, ret);
-    backfill_show_all(c);
-    if (failed == STAGE_COUNT)
+    enum stage failed = walk_stages(c, j, ret);
+    if (failed >= STAGE_NOT_KEPT)
         ret->verdict = WHY_TURN;
-    else if (failed >= STAGE_EMPTY)
+    else if (failed >= STAGE_EMPTY && failed != STAGE_OPEN)
         ret->verdict = WHY_RESOURCES;
+    else if (failed == STAGE_OPEN && fit(c, &j->req, FIT_ALL, &f, &count))
+        ret->verdict = WHY_RESERVED;
     else
         ret->verdict = fit(c, &j->req, FIT_ALL, &f, &count) ? WHY_NOT_NOW : WHY_NEVER;
     if (ret->verdict == WHY_RESOURCES)
         find_holders(c, &j->req, ret);
+    if (ret->verdict != WHY_NEVER)
+        look_at_limits(c, j, ret);
     if (j->held && ret->verdict != WHY_NEVER)
         ret->verdict = WHY_HELD;
 }
@@ -308,8 +347,10 @@ bool cluster_suppose(struct cluster *c, struct now now, struct job_id id,
     j->req = s->req;
     if (s->need && selector_get(c, s->need, &j->req.need))
         return false;
-    if (s->first)
-        j->priority = INT32_MAX;
+    if (s->first) {
+        j->priority = INT32_MAX; // a class of its own
+        c->supposed_first = id;
+    }
     queue_insert(c, j);
     int64_t before = j->array_next;
     struct input go_on = {.kind = INPUT_CONTINUE};

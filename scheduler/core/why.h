@@ -25,8 +25,10 @@ enum why_verdict {
     WHY_NOT_WAITING, // it runs or has ended
     WHY_HELD,
     WHY_NEVER,     // no set of the known nodes holds it, were they all empty and usable
+    WHY_LIMITS,    // not under the present limits, or its queue starts nothing
     WHY_NOT_NOW,   // not on the nodes that are usable now
     WHY_RESOURCES, // what it needs is held by others
+    WHY_RESERVED,  // it would fit but for reservations, or has to wait for its own
     WHY_TURN,      // it would fit: others are before it, or something but resources stops it
 };
 
@@ -36,6 +38,11 @@ struct why {
     size_t rows_count;
     const struct why_holder *holders; // the first to end before the others
     size_t holders_count;
+    // If operators' settings keep it, whatever others do: which, and what it asks for; and the row
+    // that would let it start now, with the member that differs, or NULL.
+    const char *limit;
+    const struct rule *lift;
+    const struct rule_field *lift_field;
 };
 
 enum { WHY_HOLDERS_MAX = 16 };

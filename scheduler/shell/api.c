@@ -376,7 +376,7 @@ static void plan(struct server *s, struct http_req *r)
     if (!body)
         return;
     const char *token = json_string_value(json_object_get(body, "apply"));
-    if (plan_read(body, r, &p, &err))
+    if (plan_read(s->cluster, body, r, &p, &err))
         invalid(s, r, &err);
     else if (token)
         plan_apply(s, r->handle, p, token);

@@ -109,16 +109,16 @@ static int take_name(struct rule *r, const char *name, struct err *err)
 
 // The row that stands under the name. A user's name without an account stands for the only one;
 // *ret_several: there are more.
-static const struct rule_entry *standing(struct server *s, enum rule_kind k, const char *name,
-                                         bool *ret_several)
+static const struct rule_entry *standing(const struct cluster *c, enum rule_kind k,
+                                         const char *name, bool *ret_several)
 {
-    const struct rule_entry *p = rule_find(s->cluster, k, name);
+    const struct rule_entry *p = rule_find(c, k, name);
     *ret_several = false;
     if (p || k != RULE_USER || strchr(name, '/'))
         return p;
     size_t len = strlen(name);
-    for (int64_t id = 1; id < rule_settings(s->cluster)->next_rule; id++) {
-        const struct rule_entry *o = rule_by_id(s->cluster, id);
+    for (int64_t id = 1; id < rule_settings(c)->next_rule; id++) {
+        const struct rule_entry *o = rule_by_id(c, id);
         if (!o || o->row->kind != RULE_USER || strncmp(o->key, name, len) || o->key[len] != '/')
             continue;
         *ret_several = p;
@@ -153,37 +153,36 @@ static int merge(struct rule *row, const struct rule_entry *old, const char *nam
     return rc;
 }
 
-static int change(struct server *s, const struct http_req *r, enum rule_kind k, const char *name,
-                  const json_t *body, struct err *err)
+int rule_order_input(const struct cluster *c, const struct rule_order *o, struct rule *row,
+                     struct input *ret, struct err *err)
 {
-    bool patch = strcmp(r->method, "PATCH") == 0, post = strcmp(r->method, "POST") == 0, more;
-    const struct rule_entry *old = standing(s, k, name, &more);
-    struct rule row;
-    if (patch && more)
-        return several(name, err);
-    rule_init(&row, k);
-    int rc = merge(&row, patch ? old : NULL, name, body, err);
-    if (rc)
-        return rc;
-    struct input in = {.kind = INPUT_RULE_SET, .caller = api_caller(r)};
-    in.rule.row = &row;
-    in.rule.mode = patch ? RULE_CHANGE : post ? RULE_CREATE : RULE_PUT;
-    turn_input(s, &in);
-    return 0;
+    bool change = o->verb == RULE_ORDER_CHANGE, remove = o->verb == RULE_ORDER_REMOVE, more;
+    const struct rule_entry *old = standing(c, o->kind, o->name, &more);
+    if ((change || remove) && more)
+        return several(o->name, err);
+    *ret = (struct input){.kind = remove ? INPUT_RULE_REMOVE : INPUT_RULE_SET};
+    if (remove) {
+        ret->rule_name.kind = o->kind;
+        ret->rule_name.name = old ? old->key : o->name;
+        return 0;
+    }
+    rule_init(row, o->kind);
+    ret->rule.row = row;
+    ret->rule.mode = change ? RULE_CHANGE : o->verb == RULE_ORDER_CREATE ? RULE_CREATE : RULE_PUT;
+    return merge(row, change ? old : NULL, o->name, o->body, err);
 }
 
-static int drop(struct server *s, const struct http_req *r, enum rule_kind k, const char *name,
-                struct err *err)
+static void order(struct server *s, const struct http_req *r, const struct rule_order *o)
 {
-    bool more;
-    const struct rule_entry *p = standing(s, k, name, &more);
-    if (more)
-        return several(name, err);
-    struct input in = {.kind = INPUT_RULE_REMOVE, .caller = api_caller(r)};
-    in.rule_name.kind = k;
-    in.rule_name.name = p ? p->key : name;
+    struct err err;
+    struct rule row;
+    struct input in;
+    if (rule_order_input(s->cluster, o, &row, &in, &err)) {
+        api_error(s, r->handle, 400, errcode_word(err.code), err.message, "");
+        return;
+    }
+    in.caller = api_caller(r);
     turn_input(s, &in);
-    return 0;
 }
 
 static void question(struct server *s, const struct http_req *r, enum rule_kind k, const char *name)
@@ -209,19 +208,21 @@ static void limits(struct server *s, const struct http_req *r)
 
 static void answer(struct server *s, const struct http_req *r, enum rule_kind k, const char *name)
 {
-    struct err err;
     bool post = strcmp(r->method, "POST") == 0, patch = strcmp(r->method, "PATCH") == 0;
     bool put = strcmp(r->method, "PUT") == 0, settings = k == RULE_SETTINGS;
+    struct rule_order o = {.kind = k, .name = name};
+    o.verb = post ? RULE_ORDER_CREATE : patch ? RULE_ORDER_CHANGE : RULE_ORDER_PUT;
     if (strcmp(r->method, "GET") == 0) {
         question(s, r, k, name);
     } else if (strcmp(r->method, "DELETE") == 0 && *name) {
-        if (drop(s, r, k, name, &err))
-            api_error(s, r->handle, 400, errcode_word(err.code), err.message, "");
+        o.verb = RULE_ORDER_REMOVE;
+        order(s, r, &o);
     } else if ((post && !*name && !settings) || (patch && (*name || settings)) ||
                (put && *name && !settings)) {
         json_t *body = api_body(s, r);
-        if (body && change(s, r, k, name, body, &err))
-            api_error(s, r->handle, 400, errcode_word(err.code), err.message, "");
+        o.body = body;
+        if (body)
+            order(s, r, &o);
         json_decref(body);
     } else {
         api_wrong_method(s, r);

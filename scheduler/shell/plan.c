@@ -5,6 +5,7 @@
 #include "common/json.h"
 #include "scheduler/core/forecast.h"
 #include "scheduler/shell/copy.h"
+#include "scheduler/shell/plan_breach.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,13 +14,21 @@
 
 enum { CHANGES_MAX = 1000, ADD_MAX = 10000, FORECAST_MAX = 200000, LISTED_MAX = 10000 };
 
-enum change_kind { CHANGE_SUBMIT, CHANGE_DRAIN, CHANGE_RESUME, CHANGE_REMOVE, CHANGE_ADD };
+enum change_kind {
+    CHANGE_SUBMIT,
+    CHANGE_DRAIN,
+    CHANGE_RESUME,
+    CHANGE_REMOVE,
+    CHANGE_ADD,
+    CHANGE_RULE
+};
 
 struct change {
     enum change_kind kind;
     struct submission submission;
     char *node, *reason;
     int64_t count, cores, memory_mib, gpus;
+    struct rule_order rule; // owns its body; its name is in it
 };
 
 struct plan {
@@ -40,6 +49,7 @@ void plan_free(struct plan *p)
     for (size_t i = 0; i < p->count; i++) {
         if (p->changes[i].kind == CHANGE_SUBMIT)
             submission_free(&p->changes[i].submission);
+        json_decref((json_t *)p->changes[i].rule.body);
         free(p->changes[i].node);
         free(p->changes[i].reason);
     }
@@ -86,7 +96,48 @@ static int read_add(const json_t *o, struct change *c, struct err *err)
     return rc;
 }
 
-static int read_change(const json_t *o, const struct http_req *r, struct change *c, struct err *err)
+// A new user's number is found now: copies must not ask the machine.
+static void keep_uid(const struct cluster *cluster, struct change *c, const struct input *in)
+{
+    const struct rule *row = in->rule.row;
+    json_t *body = (json_t *)c->rule.body;
+    (void)cluster;
+    if (in->kind == INPUT_RULE_SET && row->kind == RULE_USER && row->user.uid >= 0)
+        json_object_set_new(body, "uid", json_integer(row->user.uid));
+}
+
+static int read_rule(const struct cluster *cluster, const json_t *o, struct change *c,
+                     struct err *err)
+{
+    static const char *const verbs[] = {"create", "change", "put", "remove"};
+    const char *verb = json_string_value(json_object_get(o, "do"));
+    const char *kind = json_string_value(json_object_get(o, "kind"));
+    const json_t *name = json_object_get(o, "name"), *body = json_object_get(o, "set");
+    unsigned v = 0;
+    while (v < sizeof verbs / sizeof *verbs && (!verb || strcmp(verb, verbs[v])))
+        v++;
+    c->kind = CHANGE_RULE;
+    c->rule.kind = kind ? rule_kind_parse(kind) : RULE_KIND_COUNT;
+    c->rule.verb = (enum rule_order_verb)v;
+    if (v == sizeof verbs / sizeof *verbs || c->rule.kind == RULE_KIND_COUNT ||
+        (name && !json_is_string(name)) || (body && !json_is_object(body)))
+        return fail(
+            err, E_INVALID,
+            "a \"rule\" has \"do\": create, change, put or remove, \"kind\": queue, account, "
+            "user, qos, reservation or settings, \"name\", and \"set\", an object");
+    c->node = xstrdup(name ? json_string_value(name) : "");
+    c->rule.name = c->node;
+    c->rule.body = body ? json_deep_copy(body) : json_object();
+    struct rule row;
+    struct input in;
+    int rc = rule_order_input(cluster, &c->rule, &row, &in, err);
+    if (!rc)
+        keep_uid(cluster, c, &in);
+    return rc;
+}
+
+static int read_change(const struct cluster *cluster, const json_t *o, const struct http_req *r,
+                       struct change *c, struct err *err)
 {
     static const struct {
         const char *key;
@@ -99,6 +150,8 @@ static int read_change(const json_t *o, const struct http_req *r, struct change 
         c->kind = rc ? CHANGE_ADD : CHANGE_SUBMIT;
         return rc;
     }
+    if (json_is_object(json_object_get(o, "rule")))
+        return read_rule(cluster, json_object_get(o, "rule"), c, err);
     if (json_object_get(o, "add"))
         return read_add(o, c, err);
     for (size_t i = 0; i < sizeof of_nodes / sizeof *of_nodes; i++)
@@ -108,7 +161,7 @@ static int read_change(const json_t *o, const struct http_req *r, struct change 
             c->reason = xstrdup(reason ? reason : "");
             return read_name(o, of_nodes[i].key, &c->node, err);
         }
-    return fail(err, E_INVALID, "a change is one of submit, drain, resume, remove, add");
+    return fail(err, E_INVALID, "a change is one of submit, drain, resume, remove, add, rule");
 }
 
 // The changes without what differs between two equal requests.
@@ -122,7 +175,8 @@ static char *canonical(const json_t *changes)
     return text ? text : xstrdup("");
 }
 
-int plan_read(const json_t *body, const struct http_req *r, struct plan **ret, struct err *err)
+int plan_read(const struct cluster *c, const json_t *body, const struct http_req *r,
+              struct plan **ret, struct err *err)
 {
     const json_t *changes = json_object_get(body, "changes");
     size_t i, count = json_array_size(changes);
@@ -136,7 +190,7 @@ int plan_read(const json_t *body, const struct http_req *r, struct plan **ret, s
     int rc = 0;
     json_array_foreach(changes, i, o)
     {
-        rc = json_is_object(o) ? read_change(o, r, &p->changes[i], err)
+        rc = json_is_object(o) ? read_change(c, o, r, &p->changes[i], err)
                                : fail(err, E_INVALID, "a change must be an object");
         p->count = i + 1;
         if (rc)
@@ -207,6 +261,15 @@ static void make_add(struct maker *m, const struct change *change)
     }
 }
 
+static void make_rule(struct maker *m, const struct change *change)
+{
+    struct rule row;
+    struct input in;
+    struct err err;
+    if (rule_order_input(m->c, &change->rule, &row, &in, &err) == 0)
+        step(m, &in);
+}
+
 static void make_change(struct maker *m, const struct change *change)
 {
     struct input in = {.kind = change->kind == CHANGE_DRAIN ? INPUT_NODE_DRAIN : INPUT_NODE_RESUME};
@@ -228,6 +291,9 @@ static void make_change(struct maker *m, const struct change *change)
     case CHANGE_ADD:
         if (m->caller.admin)
             make_add(m, change);
+        break;
+    case CHANGE_RULE:
+        make_rule(m, change);
         break;
     }
 }
@@ -280,23 +346,27 @@ static const char *effect_of(const struct forecast_row *before, const struct for
 }
 
 struct comparison {
+    struct cluster *c; // run ahead with the changes
     struct text *list;
     uint64_t hash;
     int64_t now_ms, wall_offset_ms; // wall clock - boot clock
     size_t changed, same, listed;
 };
 
-static void mix(uint64_t *hash, const void *bytes, size_t len)
-{
-    const unsigned char *p = bytes;
-    for (size_t i = 0; i < len; i++)
-        *hash = (*hash ^ p[i]) * UINT64_C(0x100000001b3); // FNV-1a
-}
-
 static void put_when(struct comparison *q, const char *key, const struct forecast_row *row)
 {
     bool known = row && row->first_ms != INT64_MAX;
     put_int_or_null(q->list, key, known ? row->first_ms + q->wall_offset_ms : 0);
+}
+
+// Of a job that never starts: what it waits for in the end.
+static void put_waits_for(struct comparison *q, const struct forecast_row *row, const char *effect)
+{
+    AUTO(text) struct text t = {0};
+    const struct job *j = strcmp(effect, "never_starts") == 0 ? cluster_job(q->c, row->job) : NULL;
+    if (j)
+        cluster_reason_text(q->c, cluster_reason(q->c, j), &t);
+    put_str(q->list, "waits_for", t.len ? text_str(&t) : NULL);
 }
 
 static void compare(struct comparison *q, const struct forecast_row *before,
@@ -310,8 +380,8 @@ static void compare(struct comparison *q, const struct forecast_row *before,
     }
     q->changed++;
     if (before)
-        mix(&q->hash, &id, sizeof id);
-    mix(&q->hash, effect, strlen(effect));
+        plan_mix(&q->hash, &id, sizeof id);
+    plan_mix(&q->hash, effect, strlen(effect));
     if (++q->listed > LISTED_MAX)
         return;
     put_open(q->list, NULL, '{');
@@ -322,6 +392,7 @@ static void compare(struct comparison *q, const struct forecast_row *before,
     put_str(q->list, "effect", effect);
     put_when(q, "before", before);
     put_when(q, "after", after);
+    put_waits_for(q, before ? before : after, effect);
     text_addc(q->list, '}');
 }
 
@@ -372,6 +443,8 @@ static int answer_plan(struct server *s, const void *arg, struct text *ret)
     struct now now = {clock_boot_ms(), clock_wall_ms()};
     AUTO(text) struct text said = {0};
     struct forecast before, after;
+    struct breaches old = {0}, now_there = {0};
+    breaches_find(c, &old);
     if (!copy_try(c, foretell, &now, &said) || said.len < sizeof before)
         return 0;
     memcpy(&before, text_str(&said), sizeof before);
@@ -380,14 +453,17 @@ static int answer_plan(struct server *s, const void *arg, struct text *ret)
     int status = make_all(c, now, p, ret);
     if (status)
         return status;
+    breaches_find(c, &now_there);
     cluster_forecast(c, now, FORECAST_MAX, &after);
-    AUTO(text) struct text list = {0};
-    struct comparison q = {.list = &list,
+    AUTO(text) struct text list = {0}, broken = {0};
+    struct comparison q = {.c = c,
+                           .list = &list,
                            .hash = UINT64_C(0xcbf29ce484222325),
                            .now_ms = now.boot_ms,
                            .wall_offset_ms = now.wall_ms - now.boot_ms};
-    mix(&q.hash, p->text, strlen(p->text));
+    plan_mix(&q.hash, p->text, strlen(p->text));
     compare_all(&q, &before, rows, &after);
+    breaches_tell(&now_there, &old, &q.hash, &broken);
     text_addf(ret, "{\"token\":\"%016" PRIx64 "\"", q.hash);
     put_int(ret, "changed", (int64_t)q.changed);
     put_int(ret, "unchanged", (int64_t)q.same);
@@ -395,6 +471,9 @@ static int answer_plan(struct server *s, const void *arg, struct text *ret)
     text_add(ret, before.cut || after.cut ? "false" : "true");
     put_open(ret, "jobs", '[');
     text_add(ret, text_str(&list));
+    text_addc(ret, ']');
+    put_open(ret, "breaches", '[');
+    text_add(ret, text_str(&broken));
     text_add(ret, "]}");
     return 200;
 }
@@ -406,9 +485,29 @@ void plan_ask(struct server *s, uint64_t handle, struct plan *p)
 
 // ---- applying ----
 
+static void apply_rule(struct server *s, struct caller caller, const struct change *change)
+{
+    struct rule row;
+    struct input in;
+    struct err err;
+    if (rule_order_input(s->cluster, &change->rule, &row, &in, &err)) {
+        if (caller.reply_to)
+            api_error(s, caller.reply_to, 400, errcode_word(err.code), err.message, "");
+        return;
+    }
+    in.caller = caller;
+    turn_input(s, &in);
+}
+
 static void apply_change(struct server *s, uint64_t reply_to, const struct plan *p,
                          const struct change *change)
 {
+    if (change->kind == CHANGE_RULE) {
+        struct caller caller = p->caller;
+        caller.reply_to = reply_to;
+        apply_rule(s, caller, change);
+        return;
+    }
     struct input in = {.kind = change->kind == CHANGE_DRAIN ? INPUT_NODE_DRAIN : INPUT_NODE_RESUME,
                        .caller = p->caller};
     in.caller.reply_to = reply_to;

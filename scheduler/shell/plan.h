@@ -10,9 +10,11 @@
 struct plan; // a list of changes that were asked for
 
 // body: {"changes":[{"submit":JobRequest} | {"drain":NODE,"reason"} | {"resume":NODE} |
-// {"remove":NODE,"reason"} | {"add":COUNT,"cores","memory_mib","gpus"}...]}. E_INVALID; *ret is
-// the caller's.
-int plan_read(const json_t *body, const struct http_req *r, struct plan **ret, struct err *err);
+// {"remove":NODE,"reason"} | {"add":COUNT,"cores","memory_mib","gpus"} |
+// {"rule":{"do":"create"|"change"|"put"|"remove","kind","name","set":{...}}}...]}. E_INVALID; *ret
+// is the caller's.
+int plan_read(const struct cluster *c, const json_t *body, const struct http_req *r,
+              struct plan **ret, struct err *err);
 void plan_free(struct plan *p);
 // Answers the request with the effects; takes p.
 void plan_ask(struct server *s, uint64_t handle, struct plan *p);

@@ -27,6 +27,9 @@ void query_reason_json(struct store_reader *r, const struct reason *reason, cons
 void query_why_json(struct store_reader *r, sqlite3_stmt *row, const struct job *j, struct text *t);
 // `"since":T,"starts_at":T` of its class, or nulls.
 void query_when_json(sqlite3_stmt *row, struct text *t);
+// "waits": all that it waited for up to its end, or to now, from the recorded events, at most 50.
+int query_waits_json(struct store_reader *r, const struct job *j, int64_t now_ms, struct text *t,
+                     struct err *err);
 // `"metrics":{...}` of the newest attempt, or null; j NULL: null. What cannot be read is null.
 void query_newest_metrics(struct store_reader *r, const struct job *j, struct text *t);
 // `"KEY":[3,5]` of a set of GPUs.

@@ -1,6 +1,7 @@
 // One job: everything about it, its history, why it waits.
 #include "scheduler/shell/query_internal.h"
 
+#include "common/clock.h"
 #include "proto/muster.pb-c.h"
 
 #include <inttypes.h>
@@ -263,45 +264,16 @@ int query_events(struct store_reader *r, uint64_t after, int64_t limit, struct t
 
 // ---- why ----
 
-// Jobs, and elements of arrays, that the queue puts before it (scheduler/core/queue.c has the
-// order). Held ones wait for a person, not for their turn.
-static int count_ahead(struct store_reader *r, const struct job *j, int64_t *ret, struct err *err)
-{
-    static const char sql[] =
-        "SELECT total(CASE WHEN array_count > 0 THEN array_count - array_next ELSE 1 END)"
-        " FROM job INDEXED BY job_live WHERE" SQL_LIVE "AND held = 0 AND cancelled = 0"
-        " AND (state = 'pending' OR array_count > array_next)"
-        " AND id <> ?4 AND (priority > ?1 OR (priority = ?1 AND"
-        " (CASE WHEN array <> 0 THEN array ELSE id END < ?2 OR"
-        "  (array = ?2 AND array <> 0 AND element < ?3))))";
-    sqlite3_stmt *stmt;
-    *ret = 0;
-    if (j->state != JOB_PENDING && j->array_next >= j->array_count)
-        return 0;
-    int rc = db_stmt(&r->db, sql, &stmt, err);
-    if (rc)
-        return rc;
-    sqlite3_bind_int64(stmt, 1, j->priority);
-    sqlite3_bind_int64(stmt, 2, (int64_t)(j->array.v ? j->array.v : j->id.v));
-    sqlite3_bind_int64(stmt, 3, j->array.v ? j->element : INT64_MAX);
-    sqlite3_bind_int64(stmt, 4, (int64_t)j->id.v);
-    if ((rc = db_step(&r->db, stmt, err)) > 0)
-        *ret = sqlite3_column_int64(stmt, 0);
-    sqlite3_reset(stmt);
-    return rc < 0 ? rc : 0;
-}
-
 static int add_why(struct store_reader *r, struct job_id id, struct text *t, struct err *err)
 {
     sqlite3_stmt *stmt;
     struct job j;
-    int64_t ahead = 0;
     int rc = select_job(r, id, &stmt, err);
     if (rc)
         return rc;
     const char *wrong = job_read(stmt, 0, &j);
-    rc = wrong ? fail(err, E_CORRUPT, "the record of job %" PRIu64 " is damaged: %s", id.v, wrong)
-               : count_ahead(r, &j, &ahead, err);
+    if (wrong)
+        rc = fail(err, E_CORRUPT, "the record of job %" PRIu64 " is damaged: %s", id.v, wrong);
     if (!rc) {
         text_addc(t, '{');
         put_int(t, "id", (int64_t)id.v);
@@ -309,7 +281,10 @@ static int add_why(struct store_reader *r, struct job_id id, struct text *t, str
         query_why_json(r, stmt, &j, t);
         query_when_json(stmt, t);
         put_str(t, "last_attempt", j.reason.code == REASON_REQUEUED ? j.detail : NULL);
-        put_int(t, "ahead", ahead);
+        put_int_or_null(t, "submitted_at", j.submitted_at_ms);
+        put_int_or_null(t, "started_at", j.started_at_ms);
+        put_int_or_null(t, "ended_at", j.ended_at_ms);
+        rc = query_waits_json(r, &j, clock_wall_ms(), t, err);
         text_addc(t, '}');
     }
     sqlite3_reset(stmt);

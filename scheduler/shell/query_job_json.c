@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 // Behind the job's own columns, of what is read here.
-enum { NAME, QUEUE, CWD, ACCOUNT = 11, QOS, NEED, PREFER };
+enum { NAME, QUEUE, CWD, ACCOUNT = 11, QOS, NEED, PREFER, RESERVATION };
 
 int query_end(struct store_reader *r, int rc, struct text *ret, size_t before)
 {
@@ -33,7 +33,8 @@ void query_job_sql(const char *hint, const char *where, struct text *ret)
               ", s.name, coalesce((SELECT name FROM queue WHERE id = j.queue), s.queue), s.cwd, "
               "rn.name, w.reason, w.reason_a, w.reason_b, w.reason_c, "
               "wn.name, w.since_ms, w.starts_ms, (SELECT name FROM account WHERE id = j.account), "
-              "(SELECT name FROM qos WHERE id = j.qos), need.text, prefer.text FROM job j %s "
+              "(SELECT name FROM qos WHERE id = j.qos), need.text, prefer.text, "
+              "(SELECT name FROM reservation WHERE id = j.reservation) FROM job j %s "
               "LEFT JOIN spec s ON s.hash = j.spec "
               "LEFT JOIN selector need ON need.id = j.need "
               "LEFT JOIN selector prefer ON prefer.id = j.prefer "
@@ -208,6 +209,8 @@ int query_job_json(struct store_reader *r, sqlite3_stmt *row, struct job *ret_jo
     put_str(t, "queue", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + QUEUE));
     put_str(t, "account", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + ACCOUNT));
     put_str(t, "qos", (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + QOS));
+    put_str(t, "reservation",
+            (const char *)sqlite3_column_text(row, JOB_COLUMNS_COUNT + RESERVATION));
     put_str(t, "state", job_state_word(j.state));
     put_int(t, "attempt", j.attempt);
     put_int(t, "tasks", j.req.tasks);

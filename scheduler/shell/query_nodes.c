@@ -1,5 +1,6 @@
 // Nodes and the cluster as a whole.
 #include "scheduler/shell/query_internal.h"
+#include "scheduler/shell/query_reserved.h"
 #include "scheduler/shell/query_users.h"
 
 #include "common/alloc.h"
@@ -71,7 +72,7 @@ static int64_t wall_of_boot_ms(int64_t boot_ms)
 }
 
 static void node_json(struct store_reader *r, const struct node *n, const struct use *use,
-                      struct text *t)
+                      const struct reserved *reserved, struct text *t)
 {
     put_open(t, NULL, '{');
     put_str(t, "name", n->name);
@@ -98,6 +99,7 @@ static void node_json(struct store_reader *r, const struct node *n, const struct
     put_open(t, "jobs", '[');
     text_add(t, text_str(&use->jobs));
     text_addc(t, ']');
+    reserved_json(reserved, n->name, t);
     put_str(t, "boot_id", n->inc.boot_id);
     put_str(t, "machine_id", n->inc.machine_id);
     put_int_or_null(t, "unreachable_since", wall_of_boot_ms(n->unreachable_since_ms));
@@ -114,17 +116,26 @@ static int select_nodes(struct store_reader *r, const char *where, sqlite3_stmt 
 }
 
 // The row as an object without its closing brace. 1: written; 0: the record is damaged.
-static int add_node(struct store_reader *r, sqlite3_stmt *stmt, struct text *t, struct node *ret,
-                    struct err *err)
+static int add_node(struct store_reader *r, sqlite3_stmt *stmt, const struct reserved *reserved,
+                    struct text *t, struct node *ret, struct err *err)
 {
     if (node_read(stmt, 0, ret))
         return 0;
     struct use use = {0};
     int rc = read_use(r, ret->id, &use, err);
     if (!rc)
-        node_json(r, ret, &use, t);
+        node_json(r, ret, &use, reserved, t);
     text_free(&use.jobs);
     return rc ? rc : 1;
+}
+
+static int read_reserved(struct store_reader *r, struct reserved *ret, struct err *err)
+{
+    struct cluster *rules;
+    int rc = query_rules_view(r, &rules, err);
+    if (!rc)
+        reserved_read(rules, clock_wall_ms(), ret);
+    return rc;
 }
 
 int query_nodes(struct store_reader *r, struct text *ret, struct err *err)
@@ -132,19 +143,23 @@ int query_nodes(struct store_reader *r, struct text *ret, struct err *err)
     size_t before = ret->len;
     sqlite3_stmt *stmt = NULL;
     struct node n;
+    struct reserved reserved = {0};
     int rc = query_begin(r, err);
     if (rc)
         return rc;
     text_add(ret, "{\"nodes\":[");
-    rc = select_nodes(r, "ORDER BY length(n.name), n.name", &stmt, err);
+    rc = read_reserved(r, &reserved, err);
+    if (!rc)
+        rc = select_nodes(r, "ORDER BY length(n.name), n.name", &stmt, err);
     while (!rc && (rc = db_step(&r->db, stmt, err)) > 0) {
-        rc = add_node(r, stmt, ret, &n, err);
+        rc = add_node(r, stmt, &reserved, ret, &n, err);
         if (rc > 0) {
             text_addc(ret, '}');
             rc = 0;
         }
     }
     sqlite3_finalize(stmt);
+    reserved_free(&reserved);
     text_add(ret, "]}");
     return query_end(r, rc, ret, before);
 }
@@ -205,17 +220,23 @@ static int add_whole_node(struct store_reader *r, const char *name, struct text 
 {
     sqlite3_stmt *stmt;
     struct node n;
-    int rc = select_nodes(r, "WHERE n.name = ?", &stmt, err);
-    if (rc)
+    struct reserved reserved = {0};
+    int rc = read_reserved(r, &reserved, err);
+    if (!rc)
+        rc = select_nodes(r, "WHERE n.name = ?", &stmt, err);
+    if (rc) {
+        reserved_free(&reserved);
         return rc;
+    }
     sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
     rc = db_step(&r->db, stmt, err);
-    if (rc > 0 && (rc = add_node(r, stmt, t, &n, err)) == 0)
+    if (rc > 0 && (rc = add_node(r, stmt, &reserved, t, &n, err)) == 0)
         rc = fail(err, E_CORRUPT, "the record of node \"%s\" is damaged", name);
     else if (rc == 0)
         rc = fail(err, E_NOT_FOUND, "there is no node \"%.64s\". `schedctl nodes` lists them.",
                   name);
     sqlite3_finalize(stmt);
+    reserved_free(&reserved);
     if (rc < 0 || (rc = add_inventory(r, n.id, t, err)) || (rc = add_placements(r, n.id, t, err)))
         return rc;
     text_addc(t, '}');

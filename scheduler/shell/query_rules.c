@@ -85,6 +85,7 @@ static void put_field(const struct rule *r, const struct rule_field *f, struct t
             put_int(t, f->name, v);
         break;
     case RULE_TYPE_HIDDEN:
+    case RULE_TYPE_HIDDEN_LIST:
         break;
     }
 }
@@ -115,6 +116,9 @@ static void put_next_time(const struct reservation_rule *r, struct text *t)
     reservation_next(r, clock_wall_ms(), &start, &end);
     put_int_or_null(t, "next_start_ms", start);
     put_int_or_null(t, "next_end_ms", end);
+    put_key(t, "active");
+    text_add(t, start && start <= clock_wall_ms() ? "true" : "false");
+    put_str(t, "has_nodes", reservation_nodes(r));
 }
 
 static void put_rule(struct cluster *c, const struct rule_entry *p, struct text *t)

@@ -91,9 +91,9 @@ void link_close(struct server *s, uint64_t link);
 // ---- translate.c ----
 struct submission {
     struct input_submit submit;
-    char *queue, *account, *qos; // of submit, owned
-    char *need, *prefer;         // the selectors that `submit` points to; owned
-    uint8_t *spec;               // packed JobSpec, owned
+    char *queue, *account, *qos, *reservation; // of submit, owned
+    char *need, *prefer;                       // the selectors that `submit` points to; owned
+    uint8_t *spec;                             // packed JobSpec, owned
     size_t spec_len;
 };
 int translate_submission(const json_t *body, uint32_t uid, uint32_t gid, struct submission *ret,
@@ -113,6 +113,19 @@ json_t *api_body(struct server *s, const struct http_req *r);
 // ---- api_rules.c ----
 // False: the path is another one.
 bool api_rules(struct server *s, const struct http_req *r);
+// What an operator asks of a row: its kind and name ("" if the body says it), and what of it is
+// set.
+enum rule_order_verb { RULE_ORDER_CREATE, RULE_ORDER_CHANGE, RULE_ORDER_PUT, RULE_ORDER_REMOVE };
+struct rule_order {
+    enum rule_order_verb verb;
+    enum rule_kind kind;
+    const char *name;
+    const json_t *body;
+};
+// The input of it, by the rows that stand now; it points to *row, to the order and into the
+// cluster. E_INVALID.
+int rule_order_input(const struct cluster *c, const struct rule_order *o, struct rule *row,
+                     struct input *ret, struct err *err);
 bool api_is_admin(const struct http_req *r);
 // The refusal as an error object; returns its HTTP status.
 int api_refusal(const struct cluster *c, const struct effect *reply, struct text *ret);

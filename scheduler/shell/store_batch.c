@@ -140,10 +140,6 @@ void store_batch_add(struct store_batch *b, const struct outcome *o)
     }
     for (size_t i = 0; i < o->events_count; i++)
         add_event(b, &o->events[i]);
-    if (o->queueing_changed) {
-        b->queueing = o->queueing;
-        b->queueing_changed = true;
-    }
     if (o->meta_changed) {
         b->meta = o->meta;
         b->meta_changed = true;

@@ -111,8 +111,6 @@ static int write_batch(struct store *s, const struct store_batch *b, struct err 
     for (const struct store_inventory *in = b->inventories; in; in = in->hh.next)
         if ((rc = store_write_inventory(s, in, err)))
             return rc;
-    if (b->queueing_changed)
-        WRITE(TABLE_QUEUEING, queueing_bind, &b->queueing);
     if (b->meta_changed)
         WRITE(TABLE_META, meta_bind, &b->meta);
     return 0;

@@ -74,7 +74,6 @@ enum store_table_id {
     TABLE_SELECTOR,
     TABLE_TASK,
     TABLE_WAIT,
-    TABLE_QUEUEING,
     TABLE_EVENT,
     TABLE_TALLY,
     TABLE_COUNT
@@ -117,7 +116,6 @@ void placement_bind(sqlite3_stmt *s, const struct placement *row);
 void selector_bind(sqlite3_stmt *s, const struct selector *row);
 void task_bind(sqlite3_stmt *s, const struct task_row *row);
 void wait_bind(sqlite3_stmt *s, const struct wait *row);
-void queueing_bind(sqlite3_stmt *s, const struct queueing *row);
 void event_bind(sqlite3_stmt *s, const struct event *row);
 void tally_bind(sqlite3_stmt *s, const struct tally *row);
 
@@ -130,7 +128,6 @@ const char *job_read(sqlite3_stmt *s, int first, struct job *ret);
 const char *placement_read(sqlite3_stmt *s, int first, struct placement *ret);
 const char *tally_read(sqlite3_stmt *s, int first, struct tally *ret);
 const char *wait_read(sqlite3_stmt *s, int first, struct wait *ret);
-const char *queueing_read(sqlite3_stmt *s, int first, struct queueing *ret);
 void job_row_clear(struct job *j);
 
 // Column counts, for what follows them in a SELECT.
@@ -224,8 +221,6 @@ struct store_batch {
     struct event *events;
     size_t tallies_gone_count, tallies_gone_cap;
     size_t gone_count, gone_cap, tasks_count, tasks_cap, events_count, events_cap;
-    struct queueing queueing;
-    bool queueing_changed;
     struct cluster_meta meta;
     bool meta_changed;
 };

@@ -270,17 +270,6 @@ static void load_wait(struct load *l, sqlite3_stmt *stmt)
         quarantine(l, "wait", w.id.v, wrong);
 }
 
-static void load_queueing(struct load *l, sqlite3_stmt *stmt)
-{
-    struct queueing q;
-    struct err err;
-    const char *wrong = queueing_read(stmt, 0, &q);
-    if (!wrong && cluster_load_queueing(l->c, &q, &err))
-        wrong = err.message;
-    if (wrong)
-        quarantine(l, "queueing", (uint64_t)q.id, wrong);
-}
-
 // ---- selectors ----
 
 static void load_selector(struct load *l, sqlite3_stmt *stmt)
@@ -352,7 +341,6 @@ static int load_all(struct load *l, struct cluster_meta *ret_meta, struct err *e
         (rc = load_table(l, TABLE_NODE, "ORDER BY id", load_node, err)) ||
         (rc = load_table(l, TABLE_PLACEMENT, "ORDER BY id", read_placement, err)) ||
         (rc = find_contradictions(l, err)) ||
-        (rc = load_table(l, TABLE_QUEUEING, "", load_queueing, err)) ||
         (rc = load_table(l, TABLE_WAIT, "ORDER BY id", load_wait, err)) ||
         (rc = load_table(l, TABLE_SELECTOR, live_selectors, load_selector, err)) ||
         (rc = load_table(l, TABLE_JOB, live_jobs, load_job, err)))

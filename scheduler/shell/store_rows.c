@@ -131,12 +131,6 @@ void wait_bind(sqlite3_stmt *s, const struct wait *row)
     WAIT_COLUMNS(BIND)
 }
 
-void queueing_bind(sqlite3_stmt *s, const struct queueing *row)
-{
-    int i = 0;
-    QUEUEING_COLUMNS(BIND)
-}
-
 void event_bind(sqlite3_stmt *s, const struct event *row)
 {
     int i = 0;
@@ -259,14 +253,6 @@ const char *wait_read(sqlite3_stmt *s, int i, struct wait *ret)
     const char *wrong = NULL;
     *ret = (struct wait){0};
     WAIT_COLUMNS(READ)
-    return wrong;
-}
-
-const char *queueing_read(sqlite3_stmt *s, int i, struct queueing *ret)
-{
-    const char *wrong = NULL;
-    *ret = (struct queueing){0};
-    QUEUEING_COLUMNS(READ)
     return wrong;
 }
 

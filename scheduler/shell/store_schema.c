@@ -29,7 +29,6 @@ static const struct store_column placement_columns[] = {PLACEMENT_COLUMNS(COLUMN
 static const struct store_column selector_columns[] = {SELECTOR_COLUMNS(COLUMN)};
 static const struct store_column task_columns[] = {TASK_COLUMNS(COLUMN)};
 static const struct store_column wait_columns[] = {WAIT_COLUMNS(COLUMN)};
-static const struct store_column queueing_columns[] = {QUEUEING_COLUMNS(COLUMN)};
 static const struct store_column event_columns[] = {EVENT_COLUMNS(COLUMN)};
 static const struct store_column tally_columns[] = {TALLY_COLUMNS(COLUMN)};
 
@@ -51,7 +50,6 @@ const struct store_table store_tables[TABLE_COUNT] = {
                     ", FOREIGN KEY (job) REFERENCES job (id)" DEFERRED
                     ", FOREIGN KEY (node) REFERENCES node (id)" DEFERRED},
     [TABLE_WAIT] = {"wait", COLUMNS_OF(wait_columns), ""},
-    [TABLE_QUEUEING] = {"queueing", COLUMNS_OF(queueing_columns), ", CHECK (id = 1)"},
     [TABLE_EVENT] = {"event", COLUMNS_OF(event_columns), ""},
     [TABLE_TALLY] = {"tally", COLUMNS_OF(tally_columns), ""},
 };
@@ -159,21 +157,15 @@ static int upgrade_rules(struct db *db, struct err *err)
 }
 
 // The queue's part of version 4: classes of pending jobs, and why they wait.
-#define VERSION_4_QUEUE                                                                       \
-    "ALTER TABLE meta DROP COLUMN blocked;"                                                   \
-    "ALTER TABLE meta ADD COLUMN next_class INTEGER NOT NULL DEFAULT 0;"                      \
-    "ALTER TABLE job ADD COLUMN class INTEGER NOT NULL DEFAULT 0;"                            \
-    "ALTER TABLE event ADD COLUMN class INTEGER NOT NULL DEFAULT 0;"                          \
-    "CREATE TABLE wait (id INTEGER PRIMARY KEY, reason TEXT NOT NULL,"                        \
-    " reason_node INTEGER NOT NULL, reason_a INTEGER NOT NULL, reason_b INTEGER NOT NULL,"    \
-    " reason_c INTEGER NOT NULL, since_ms INTEGER NOT NULL, starts_ms INTEGER NOT NULL)"      \
-    " STRICT;" EVENT_WAIT_INDEX "ALTER TABLE job ADD COLUMN nice INTEGER NOT NULL DEFAULT 0;" \
-    "CREATE TABLE queueing (id INTEGER PRIMARY KEY, weight_priority INTEGER NOT NULL,"        \
-    " weight_age INTEGER NOT NULL, weight_size INTEGER NOT NULL,"                             \
-    " weight_nice INTEGER NOT NULL, weight_queue INTEGER NOT NULL,"                           \
-    " weight_qos INTEGER NOT NULL, weight_fair_share INTEGER NOT NULL,"                       \
-    " age_full_ms INTEGER NOT NULL,"                                                          \
-    " reservations INTEGER NOT NULL, depth INTEGER NOT NULL, CHECK (id = 1)) STRICT;"
+#define VERSION_4_QUEUE                                                                    \
+    "ALTER TABLE meta DROP COLUMN blocked;"                                                \
+    "ALTER TABLE meta ADD COLUMN next_class INTEGER NOT NULL DEFAULT 0;"                   \
+    "ALTER TABLE job ADD COLUMN class INTEGER NOT NULL DEFAULT 0;"                         \
+    "ALTER TABLE event ADD COLUMN class INTEGER NOT NULL DEFAULT 0;"                       \
+    "CREATE TABLE wait (id INTEGER PRIMARY KEY, reason TEXT NOT NULL,"                     \
+    " reason_node INTEGER NOT NULL, reason_a INTEGER NOT NULL, reason_b INTEGER NOT NULL," \
+    " reason_c INTEGER NOT NULL, since_ms INTEGER NOT NULL, starts_ms INTEGER NOT NULL)"   \
+    " STRICT;" EVENT_WAIT_INDEX "ALTER TABLE job ADD COLUMN nice INTEGER NOT NULL DEFAULT 0;"
 // What nodes have and requests ask for.
 #define VERSION_4_PLACING                                                    \
     "ALTER TABLE meta ADD COLUMN next_selector INTEGER NOT NULL DEFAULT 1;"  \
@@ -184,6 +176,7 @@ static int upgrade_rules(struct db *db, struct err *err)
     "ALTER TABLE job ADD COLUMN spread INTEGER NOT NULL DEFAULT 0;"          \
     "ALTER TABLE job ADD COLUMN need INTEGER NOT NULL DEFAULT 0;"            \
     "ALTER TABLE job ADD COLUMN prefer INTEGER NOT NULL DEFAULT 0;"          \
+    "ALTER TABLE job ADD COLUMN reservation INTEGER NOT NULL DEFAULT 0;"     \
     "ALTER TABLE placement ADD COLUMN pool TEXT NOT NULL DEFAULT '';"        \
     "ALTER TABLE placement ADD COLUMN cpu_milli INTEGER NOT NULL DEFAULT 0;" \
     "ALTER TABLE placement ADD COLUMN gpu_shares TEXT NOT NULL DEFAULT '';"  \

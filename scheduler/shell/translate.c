@@ -106,6 +106,7 @@ static int check_keys(const json_t *body, struct err *err)
                                         "on_lost",
                                         "max_attempts",
                                         "priority",
+                                        "nice",
                                         "hold",
                                         "mpi",
                                         "array",
@@ -115,6 +116,7 @@ static int check_keys(const json_t *body, struct err *err)
                                         "queue",
                                         "account",
                                         "qos",
+                                        "reservation",
                                         "bind",
                                         "tasks_per_node",
                                         "exclusive",
@@ -379,7 +381,7 @@ static int take_shape(const json_t *body, struct submission *ret, struct err *er
 
 static int take_request(const json_t *body, struct input_submit *in, struct err *err)
 {
-    int64_t tasks = 1, nodes = 0, priority = 0, attempts = 0;
+    int64_t tasks = 1, nodes = 0, priority = 0, nice = 0, attempts = 0;
     struct request *req = &in->req;
     req->grace_ms = 10000;
     int rc = get_int(body, "tasks", 1, JOB_TASKS_MAX, &tasks, err);
@@ -394,6 +396,8 @@ static int take_request(const json_t *body, struct input_submit *in, struct err 
     if (rc == 0)
         rc = get_int(body, "priority", INT32_MIN, INT32_MAX, &priority, err);
     if (rc == 0)
+        rc = get_int(body, "nice", 0, 1000000, &nice, err);
+    if (rc == 0)
         rc = get_int(body, "max_attempts", 1, JOB_ATTEMPTS_MAX, &attempts, err);
     if (rc)
         return rc;
@@ -405,6 +409,7 @@ static int take_request(const json_t *body, struct input_submit *in, struct err 
     req->tasks = (int32_t)tasks;
     req->nodes = (int32_t)nodes;
     in->priority = (int32_t)priority;
+    in->nice = (int32_t)nice;
     in->max_attempts = (int32_t)attempts;
     return 0;
 }
@@ -445,6 +450,8 @@ static int take_names(const json_t *body, struct submission *sub, struct err *er
         rc = take_name(body, "account", &sub->account, &in->account, err);
     if (rc == 0)
         rc = take_name(body, "qos", &sub->qos, &in->qos, err);
+    if (rc == 0)
+        rc = take_name(body, "reservation", &sub->reservation, &in->reservation, err);
     return rc;
 }
 
@@ -485,6 +492,7 @@ void submission_free(struct submission *s)
     free(s->queue);
     free(s->account);
     free(s->qos);
+    free(s->reservation);
     free(s->need);
     free(s->prefer);
     *s = (struct submission){0};

@@ -115,8 +115,7 @@ static bool changed(const struct outcome *o)
 {
     return o->jobs_count || o->nodes_count || o->placements_count || o->placements_gone_count ||
            o->tasks_count || o->events_count || o->waits_count || o->waits_gone_count ||
-           o->queueing_changed || o->rules_count || o->tallies_count || o->tallies_gone_count ||
-           o->meta_changed;
+           o->rules_count || o->tallies_count || o->tallies_gone_count || o->meta_changed;
 }
 
 struct store_batch *turn_batch(struct server *s)

@@ -4,8 +4,9 @@ import time
 
 from bench import CONNECTIONS, SCHEDCTL
 from figures import Figure
+from growth import growth
 from placing import placing
-from simulated import growth, openb, traces
+from simulated import openb, traces
 from training import training
 from waiting import waiting
 

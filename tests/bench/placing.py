@@ -9,12 +9,16 @@ LIBRARIES = [os.path.join(TOP, "build", "release", f"lib{name}.a")
              for name in ("scheduler_core", "common")]
 
 
+def compile_core(bench):
+    subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-I", TOP, "-o",
+                    os.path.join(bench.build, "core"), os.path.join(HERE, "core.c"), *LIBRARIES],
+                   check=True, timeout=120)
+
+
 def placing(bench):
     """Jobs submitted, placed and ended in the core alone, all rows and facts made."""
     part = "placing: the core alone, one thread, CPU time, beside a bare loop over free cores"
-    program = os.path.join(bench.build, "core")
-    subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-I", TOP, "-o",
-                    program, os.path.join(HERE, "core.c"), *LIBRARIES], check=True, timeout=120)
+    compile_core(bench)
     nodes, churn = bench.size(10000, 1000), bench.size(200000, 20000)
     scan = Figure(part, f"first fit by a loop over {nodes} numbers", "/s")
     one = Figure(part, f"one-core jobs on {nodes} nodes of 64 cores: filled", "/s", scan)

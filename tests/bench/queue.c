@@ -138,9 +138,12 @@ static double median(double *v, size_t count)
 
 static void fill(struct bench *b, size_t reservations)
 {
-    struct input set = {.kind = INPUT_QUEUEING, .caller = {.admin = true}};
-    set.queueing = QUEUEING_DEFAULT;
-    set.queueing.reservations = (int64_t)reservations;
+    struct rule settings;
+    struct input set = {.kind = INPUT_RULE_SET, .caller = {.admin = true}};
+    rule_init(&settings, RULE_SETTINGS);
+    settings.settings.backfill_reservations = (int64_t)reservations;
+    set.rule.row = &settings;
+    set.rule.mode = RULE_PUT;
     turn(b, &set);
     for (size_t i = 0; i < b->nodes; i++)
         join(b, i);

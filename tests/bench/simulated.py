@@ -1,4 +1,4 @@
-"""The parts `traces`, `openb` and `growth`: recorded and made workloads through `schedctl simulate`.
+"""The parts `traces` and `openb`: recorded workloads through `schedctl simulate`.
 
 They start no cluster: the scheduler's core runs in one thread of schedctl. The recorded workloads
 are looked for in ../shared/data; what is not there is left out.
@@ -6,14 +6,11 @@ are looked for in ../shared/data; what is not there is left out.
 import csv
 import json
 import os
-import random
 import resource
-import statistics
 import sys
 
 from bench import HERE, SCHEDCTL
 from figures import Figure
-from plot import Plot
 
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "trace"))
 from traces import LCG, NASA, OPENB, OPENB_NODES, PHILLY  # noqa: E402
@@ -118,68 +115,4 @@ def openb(bench):
                     took.add(m["cpu_s"])
             figures += [theirs, ours]
         figures.append(took)
-    return figures
-
-
-# ---- growth ----
-
-def write_swf(path, processors, jobs):
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(f"; MaxProcs: {processors}\n")
-        for i, (submit, run, procs, limit) in enumerate(jobs):
-            owner = (procs * 31 + limit // 60) % 100  # of a shape, so that there are 1,000 classes
-            f.write(f"{i + 1} {submit} -1 {run} {procs} -1 -1 -1 {limit} -1 1 {owner} 1 -1 1 -1 -1 "
-                    "-1\n")
-
-
-def churn(nodes, rng):
-    """Four jobs for each node of 4 cores, arriving so that about nine tenths are in use."""
-    count, run = 4 * nodes, 10000
-    rate = 0.9 * nodes * 4 / 2.5 / run
-    at = 0.0
-    for _ in range(count):
-        at += rng.expovariate(rate)
-        yield int(at), rng.randint(run // 2, run * 3 // 2), rng.randint(1, 4), 2 * run
-
-
-def burst(count, rng):
-    """Jobs of 1,000 shapes that are all submitted within a second."""
-    shapes = [(rng.randint(1, 50), 60 * rng.randint(1, 20)) for _ in range(1000)]
-    for _ in range(count):
-        procs, limit = rng.choice(shapes)
-        yield 0, rng.randint(1, limit), procs, limit
-
-
-def equal_nodes(count, cores):
-    """As `--nodes` takes them: a host list has at most 65,536 names."""
-    return "; ".join(f"n{k}-[1-{min(50000, count - k)}] cores={cores}"
-                     for k in range(0, count, 50000))
-
-
-def growth(bench):
-    """Time for a job as nodes and pending jobs grow, and a plot of it."""
-    part = "growth: microseconds of a processor a job, submission to end, beside the smallest size"
-    path, figures = os.path.join(bench.scratch, "growth.swf"), []
-    plot = Plot("Time for a job as the cluster and the queue grow", "nodes or pending jobs",
-                "microseconds a job")
-    for name, sizes, nodes_of, jobs_of in (
-            ("nodes, nine tenths in use", (1000, 10000, 100000), lambda n: n, churn),
-            ("jobs pending at once, 16 nodes", (1000, 10000, 100000, 1000000), lambda n: 16, burst)):
-        first, points = None, []
-        for size in sizes[:2] if bench.quick else sizes:
-            nodes = nodes_of(size)
-            cores = 4 if jobs_of is churn else 64
-            jobs = list(jobs_of(size, random.Random(1)))
-            write_swf(path, nodes * cores, jobs)
-            figure = Figure(part, f"{size:,} {name}", "us", first)
-            for _ in range(bench.size(3, 1) if size < 1000000 else 1):
-                m = simulate(bench, "--trace", path, "--nodes", equal_nodes(nodes, cores),
-                             "--policy", QUEUES[0], "--limits", "trace")
-                figure.add(m["cpu_s"] * 1e6 / len(jobs))
-            first = first or figure
-            figures.append(figure)
-            points.append((size, statistics.median(figure.values)))
-        plot.line(name, points)
-    os.remove(path)
-    plot.write(os.path.join(bench.build, "growth.svg"))
     return figures

@@ -9,11 +9,15 @@ from placing import LIBRARIES, TOP
 SHAPES = 1000
 
 
+def compile_queue(bench):
+    subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-I", TOP, "-o",
+                    os.path.join(bench.build, "queue"), os.path.join(HERE, "queue.c"), *LIBRARIES],
+                   check=True, timeout=120)
+
+
 def waiting(bench):
     """Passes over a long queue: nothing changed, one node freed; memory of a pending job."""
-    program = os.path.join(bench.build, "queue")
-    subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-I", TOP, "-o",
-                    program, os.path.join(HERE, "queue.c"), *LIBRARIES], check=True, timeout=120)
+    compile_queue(bench)
     nodes = bench.size(10000, 1000)
     part = (f"waiting: the core alone on {nodes} full nodes, jobs of {SHAPES} shapes that do not fit, "
             "CPU time, beside a plain loop over what each job asks for")

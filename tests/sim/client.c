@@ -36,8 +36,9 @@ void send_ask(struct sim *s, struct asked of, struct ask ask)
 static void submit(struct sim *s, int wish)
 {
     struct asked of = {.of = ASK_WISH, .wish = wish};
-    struct ask ask = {.in = {.kind = INPUT_SUBMIT, .caller = {.uid = 7}}};
-    ask.in.submit = s->client->wishes[wish].in;
+    const struct input_submit *in = &s->client->wishes[wish].in;
+    struct ask ask = {.in = {.kind = INPUT_SUBMIT, .caller = {.uid = in->owner_uid}}};
+    ask.in.submit = *in;
     send_ask(s, of, ask);
     if (chance(&s->world, 100))
         send_ask(s, of, ask); // doubled
@@ -69,7 +70,23 @@ static bool is_unsatisfiable(enum reason_code why)
 {
     return why == REASON_UNSATISFIABLE || why == REASON_UNSATISFIABLE_TASKS ||
            why == REASON_UNSATISFIABLE_MEMORY || why == REASON_UNSATISFIABLE_GPUS ||
-           why == REASON_UNSATISFIABLE_CONSTRAINT;
+           why == REASON_UNSATISFIABLE_CONSTRAINT || why == REASON_UNSATISFIABLE_RESERVED;
+}
+
+// It is not there, for others, or does not hold the job.
+static bool is_of_reservation(enum reason_code why)
+{
+    return why == REASON_NO_SUCH_RULE || why == REASON_NOT_ALLOWED ||
+           why == REASON_UNSATISFIABLE_OUTSIDE;
+}
+
+// Until an operator allows it, in worlds with rules.
+static bool is_not_now(const struct sim *s, enum reason_code why)
+{
+    bool ruled = why == REASON_LIMIT || why == REASON_NOT_ALLOWED || why == REASON_QUEUE_CLOSED ||
+                 why == REASON_NO_SUCH_RULE;
+    return why == REASON_IN_RECOVERY || why == REASON_TOO_MANY || (s->ruled && ruled) ||
+           (s->preempts && why == REASON_NO_SUCH_RULE);
 }
 
 static void answer_heard(struct world *w, void *arg, uint64_t n)
@@ -83,10 +100,11 @@ static void answer_heard(struct world *w, void *arg, uint64_t n)
         x->answered = true;
         x->job = a->job;
         s->counts.jobs++;
+    } else if (of->of == ASK_WISH && !a->ok && is_of_reservation(a->why)) {
+        x->in.reservation = NULL; // then without it
     } else if (of->of == ASK_WISH && !a->ok && is_unsatisfiable(a->why)) {
         x->given_up = s->calm && s->world.now_ms > s->faults_until_ms + PATIENCE_MS;
-    } else if (of->of == ASK_WISH && !a->ok && a->why != REASON_IN_RECOVERY &&
-               a->why != REASON_TOO_MANY && a->why != REASON_NO_SUCH_RULE) {
+    } else if (of->of == ASK_WISH && !a->ok && !is_not_now(s, a->why)) {
         broken(s, "a submission was refused: %s", reason_word(a->why));
     } else if (of->of == ASK_FENCE) {
         of->machine->fence_heard = true;
@@ -115,6 +133,7 @@ void clients_start(struct sim *s)
 {
     struct world *w = &s->world;
     struct client *c = s->client = xcalloc(1, sizeof *c);
+    operator_rules_start(s);
     operator_preempt_start(s);
     c->wishes_count = (int)between(w, 20, CLIENT_JOBS_MAX);
     for (int i = 0; i < c->wishes_count; i++) {
@@ -124,6 +143,7 @@ void clients_start(struct sim *s)
     minds_start(s);
     queues_start(s);
     operators_start(s);
+    reservations_start(s);
 }
 
 bool clients_done(const struct sim *s)
@@ -136,5 +156,8 @@ bool clients_done(const struct sim *s)
 
 void clients_fini(struct sim *s)
 {
+    for (size_t i = 0; i < s->client->rows_count; i++)
+        free(s->client->rows[i]);
+    free(s->client->rows);
     free(s->client);
 }

@@ -1,7 +1,8 @@
 // What the files of users and operators share: client.c (asking and being answered), client_job.c
-// (what jobs ask for), client_mind.c (users change their minds), client_queue.c (operators change
-// queues), operator.c (nodes, and what is put right in the end), operator_preempt.c (QoS that
-// preempt others). A noun more is a file more, with a start function called in clients_start().
+// (what jobs ask for), client_mind.c (users change their minds), client_queue.c (the order of
+// queues), operator.c (nodes, and what is put right in the end), operator_rules.c (queues, accounts,
+// users, QoS, limits), operator_preempt.c (QoS that preempt others), operator_reserve.c
+// (reservations). A noun more is a file more, with a start function called in clients_start().
 #pragma once
 
 #include "tests/sim/sim.h"
@@ -29,6 +30,8 @@ struct client {
     struct asked asked[CLIENT_ASKS_MAX];
     uint64_t asked_count;
     struct rule queues[CLIENT_QUEUES]; // as the operators want them
+    struct rule **rows; // that operators have sent
+    size_t rows_count, rows_cap;
     struct rule preempt_rows[PREEMPT_QOS_COUNT];
 };
 
@@ -38,14 +41,27 @@ uint64_t note_asked(struct sim *s, struct asked of);
 void send_ask(struct sim *s, struct asked of, struct ask ask);
 void operator_says(struct sim *s, const struct keeper *k, enum input_kind kind);
 
+// A row for an operator to send, as new; lives as long as the clients.
+struct rule *client_row(struct client *c, enum rule_kind kind);
 struct input_submit any_job(struct sim *s);
 // For a submission; NULL: it names none.
 const char *any_queue(struct sim *s);
 // A QoS that preempts or is preempted, or NULL: users' jobs in worlds with preemption.
 const char *preempt_any_qos(struct sim *s);
+// Whose it is, and the queue, account and QoS that it names.
+void wish_names(struct sim *s, struct input_submit *in);
+// No limit is left, and whatever users name is there.
+void rules_lift(struct sim *s);
 
 // Each goes on until faults are over, or for ever.
 void minds_start(struct sim *s);
 void operators_start(struct sim *s);
-void queues_start(struct sim *s);
+// How the queue goes and where its jobs do.
+void queue_any_order(struct world *w, struct rule *r);
+void queues_start(struct sim *s);         // in worlds without rules
+void operator_rules_start(struct sim *s); // before the first any_job()
 void operator_preempt_start(struct sim *s); // before the first any_job()
+void reservations_start(struct sim *s);
+
+const char *any_reservation(struct world *w);
+void reservations_clear(struct sim *s); // in the end

@@ -53,9 +53,16 @@ struct input_submit any_job(struct sim *s)
         .max_attempts = (int32_t)between(w, 0, 6),
         .queue = any_queue(s),
     };
+    if (s->ruled)
+        wish_names(s, &in);
     if (chance(w, s->shared))
         share(w, &in.req);
-    in.qos = preempt_any_qos(s);
+    const char *preempting = preempt_any_qos(s);
+    in.qos = preempting ? preempting : in.qos;
+    if (s->reserved && chance(w, 600))
+        in.req.time_limit_ms = spread(w, 1000, 20000);
+    if (s->reserved && chance(w, s->reserved))
+        in.reservation = any_reservation(w);
     in.need = any_selector(w, 80);
     in.prefer = any_selector(w, 80);
     return in;

@@ -15,7 +15,9 @@ static void change_mind(struct world *w, void *arg, uint64_t n)
     after(w, spread(w, 500, 20000), NULL, change_mind, NULL, 0);
     if (!c->wishes[i].answered)
         return;
-    struct ask ask = {.in = {.kind = kind, .caller = {.uid = 7}, .job = c->wishes[i].job}};
+    struct ask ask = {.in = {.kind = kind,
+                             .caller = {.uid = c->wishes[i].in.owner_uid},
+                             .job = c->wishes[i].job}};
     send_ask(s, (struct asked){.of = ASK_JOB, .wish = i, .kind = kind}, ask);
 }
 

@@ -20,12 +20,8 @@ static void set_word(struct world *w, struct rule *r, const char *field)
     CHECKF(rule_set_text(r, f, word[between(w, 0, n - 1)], &err) == 0, "%s", err.message);
 }
 
-static void want(struct sim *s, int i)
+void queue_any_order(struct world *w, struct rule *r)
 {
-    struct world *w = &s->world;
-    struct rule *r = &s->client->queues[i];
-    rule_init(r, RULE_QUEUE);
-    snprintf(r->queue.name, sizeof r->queue.name, "%s", names[i]);
     set_word(w, r, "placement");
     set_word(w, r, "order");
     r->queue.priority = between(w, 0, 2);
@@ -33,6 +29,14 @@ static void want(struct sim *s, int i)
     r->queue.las_first_ms = spread(w, 1000, 60000);
     r->queue.las_factor = between(w, 2, 4);
     r->queue.las_promote = chance(w, 200) ? 0 : spread(w, 1, 20);
+}
+
+static void want(struct sim *s, int i)
+{
+    struct rule *r = &s->client->queues[i];
+    rule_init(r, RULE_QUEUE);
+    snprintf(r->queue.name, sizeof r->queue.name, "%s", names[i]);
+    queue_any_order(&s->world, r);
 }
 
 static void put(struct sim *s, int i)
@@ -91,6 +95,8 @@ void queues_start(struct sim *s)
     struct world *w = &s->world;
     for (int i = 0; i < CLIENT_QUEUES; i++)
         want(s, i);
+    if (s->ruled) // operator_rules.c
+        return;
     after(w, 1, NULL, insist, NULL, 0);
     after(w, spread(w, 5000, 200000), NULL, change, NULL, 0);
 }

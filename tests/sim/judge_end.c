@@ -155,7 +155,9 @@ void judge_end(struct sim *s, bool in_time)
     for (const struct truth *t = g->truths; t; t = t->hh.next) {
         const struct job *j = disk_job(s, t->job);
         if (t->waits && t->parts && t->succeeded == t->parts && !t->forgiven && !t->cancelled &&
-            (!j || (j->state != JOB_COMPLETED && !j->cancelled)))
+            (!j ||
+             (j->state != JOB_COMPLETED && !j->cancelled &&
+              j->reason.code != REASON_RESERVATION_ENDED))) // decided before its end was heard
             broken(s, "every part of job %" PRIu64 " has succeeded, and it is %s", t->job.v,
                    j ? job_state_word(j->state) : "gone");
     }

@@ -111,6 +111,7 @@ struct sim *sim_new(uint64_t seed, bool verbose)
         s->limits.port_count = (int32_t)between(w, 3, 12);
     if (chance(w, 350)) // passes are cut short
         s->limits.pass_budget = (int32_t)spread(w, 1, 20);
+    s->reserved = chance(w, 600) ? 0 : (unsigned)spread(w, 1, 600);
     s->shared = chance(w, 400) ? 0 : (unsigned)spread(w, 1, 1000);
     s->round_ms = chance(w, 150) ? 300 : 3;
     s->faults_until_ms = between(w, 60000, 600000);
@@ -190,7 +191,11 @@ static void on_failure(const char *message)
     if (quiet)
         _exit(1);
     AUTO(text) struct text tail = {0};
+    const struct held_turn *h;
     world_tail(w, &tail);
+    TAILQ_FOREACH(h, &present->scheduler.held, link)
+    for (size_t i = 0; i < h->lines_count; i++)
+        text_addf(&tail, "not durable %s\n", h->lines[i]);
     fprintf(stderr,
             "%s\nseed %" PRIu64 ", step %" PRIu64 ", %" PRId64 " ms: %s\n"
             "repeat it: make sim SEEDS=%" PRIu64 " VERBOSE=1\n",

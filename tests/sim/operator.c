@@ -107,19 +107,21 @@ static void operator_looks(struct world *w, void *arg, uint64_t n)
                  (struct ask){.in = {.kind = INPUT_RECOVER, .caller = {.admin = true}}});
     if (!s->calm)
         return;
+    rules_lift(s);
     for (size_t i = 0; i < s->disk.now.nodes_count; i++)
         for (int k = 0; k < s->keepers_count; k++)
             if (strcmp(s->keepers[k].name, s->disk.now.nodes[i].name) == 0 &&
                 (s->disk.now.nodes[i].drain || s->disk.now.nodes[i].fenced))
                 operator_says(s, &s->keepers[k], INPUT_NODE_RESUME);
+    reservations_clear(s);
     for (size_t i = 0; i < s->disk.now.jobs_count; i++) {
         const struct job *j = &s->disk.now.jobs[i];
-        bool never = disk_why(s, j) == REASON_UNSATISFIABLE_WAIT &&
-                     w->now_ms > s->faults_until_ms + PATIENCE_MS;
+        bool never =
+            reason_wants_new_nodes(disk_why(s, j)) && w->now_ms > s->faults_until_ms + PATIENCE_MS;
         if (job_state_ended(j->state) || (!j->held && !never))
             continue;
         enum input_kind kind = never ? INPUT_CANCEL : INPUT_RELEASE;
-        struct ask ask = {.in = {.kind = kind, .caller = {.uid = 7}, .job = j->id}};
+        struct ask ask = {.in = {.kind = kind, .caller = {.uid = j->owner_uid}, .job = j->id}};
         send_ask(s, (struct asked){.of = ASK_OPERATOR}, ask);
     }
 }

@@ -206,7 +206,9 @@ static void keep_words(struct held_turn *h, const struct outcome *o)
 static bool changed(const struct outcome *o)
 {
     return o->jobs_count || o->nodes_count || o->placements_count || o->placements_gone_count ||
-           o->tasks_count || o->events_count || o->meta_changed;
+           o->tasks_count || o->events_count || o->waits_count || o->waits_gone_count ||
+           o->rules_count || o->tallies_count || o->tallies_gone_count ||
+           o->meta_changed;
 }
 
 static struct now now_of(const struct sim *s)
@@ -226,8 +228,17 @@ static void want_round(struct sim *s, int64_t delay_ms)
 
 static void step(struct sim *s, const struct input *in)
 {
-    cluster_step(s->scheduler.cluster, now_of(s), in);
-    cluster_check(s->scheduler.cluster);
+    struct cluster *c = s->scheduler.cluster;
+    bool reserved = s->reserved && in->kind == INPUT_CONTINUE;
+    size_t before = reserved ? cluster_outcome(c)->events_count : 0;
+    cluster_step(c, now_of(s), in);
+    cluster_check(c);
+    if (!reserved)
+        return;
+    const struct outcome *o = cluster_outcome(c);
+    for (size_t i = before; i < o->events_count; i++)
+        if (o->events[i].kind == EVENT_JOB_PLACED)
+            judge_placed(s, &o->events[i]);
 }
 
 void scheduler_input(struct sim *s, const struct input *in)
@@ -337,10 +348,13 @@ static void look_again(struct sim *s)
     cluster_turn_begin(sc->cluster);
     step(s, &(struct input){.kind = INPUT_CONTINUE});
     const struct outcome *o = cluster_outcome(sc->cluster);
-    for (size_t i = 0; i < o->events_count; i++)
+    const char *possible = NULL;
+    for (size_t i = 0; i < o->events_count && !possible; i++)
         if (o->events[i].kind == EVENT_JOB_PLACED || o->events[i].kind == EVENT_JOB_PREEMPTS)
-            broken(s, "the scheduler rested, though this was possible: %s", o->events[i].text);
+            possible = o->events[i].text;
     collect(s);
+    if (possible)
+        broken(s, "the scheduler rested, though this was possible: %s", possible);
     judge_rested(s);
 }
 

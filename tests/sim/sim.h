@@ -491,6 +491,7 @@ void judge_event(struct sim *s, uint64_t event_id);
 void judge_decided(struct sim *s, const struct outcome *o, int64_t wall_ms);
 void judge_rested(struct sim *s);
 void judge_committed(struct sim *s, const struct store_batch *b);
+void judge_placed(struct sim *s, const struct event *e);
 void judge_task_start(struct sim *s, struct keeper *k, const struct group *g);
 void judge_prepared(struct sim *s, struct attempt_id id, int32_t index);
 // The agent lets the shepherd go and removes what the attempt left.
@@ -527,12 +528,14 @@ struct sim {
     uint64_t groups; // numbers given
     struct client *client;
     struct judge *judge;
-    bool calm, done;    // faults are over; all is over
+    bool calm, done;   // faults are over; all is over
+    unsigned doubled;  // per mille of the messages that come twice
+    unsigned reserved; // per mille of the jobs that name a reservation; 0: there are none
+    unsigned shared;   // per mille of the jobs that do not just ask for whole cores
+    int64_t round_ms;  // what a round of the scheduler takes, at most
     bool preempts;      // some QoS preempt others
     int64_t min_run_ms; // of those that are preempted
-    unsigned doubled;   // per mille of the messages that come twice
-    unsigned shared;    // per mille of the jobs that do not just ask for whole cores
-    int64_t round_ms;   // what a round of the scheduler takes, at most
+    bool ruled;         // operators set limits and the like
     int64_t faults_until_ms, bound_ms;
     int64_t every_ms[FAULT_COUNT]; // mean time between two; 0: never
     struct cluster_limits limits;

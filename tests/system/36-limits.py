@@ -96,18 +96,46 @@ def api(c):
             ("POST", "/v1/queues/x", {}, 405),
             ("PUT", "/v1/users/ann/physics", {"uid": 4}, 400),
             ("PATCH", "/v1/settings", {"half_life_ms": 86400000}, 200),
-            ("PATCH", "/v1/settings", {"half_life_ms": 1}, 400)):
+            ("PATCH", "/v1/settings", {"half_life_ms": 1}, 400),
+            ("PATCH", "/v1/settings", {"weight_age": 7, "backfill_depth": 0}, 400),
+            ("PATCH", "/v1/settings", {"weight_age": 1 << 31}, 400),
+            ("PATCH", "/v1/settings", {"age_full_ms": None}, 400),
+            ("PATCH", "/v1/settings", {"age_full_ms": 59999}, 400),
+            ("PATCH", "/v1/settings", {"weight_size": 9, "backfill_reservations": 0}, 200)):
         got = c.api(method, path, body)
         tap.equal(got[0], status, f"{method} {path} {body}: {status}")
     x = c.api("GET", "/v1/queues/x")[1]
     tap.equal([x["priority"], x["max_cores"], x["max_gpus"], x["max_job_time_ms"]], [0, 5, 0, None],
               "PUT sets all, PATCH what it names")
     tap.equal(c.api("DELETE", "/v1/queues/x")[0], 200, "removed")
+    settings(c)
     tap.equal(c.api("GET", "/v1/queues/x")[0], 404, "gone")
     tap.equal(c.api("DELETE", "/v1/queues/x")[0], 404, "once")
     job = c.job(1)
     tap.equal([job["account"], job["queue"], job["qos"]], ["physics", "default", "normal"],
               "a job says to what it belongs")
+
+
+def settings(c):
+    """How the queue is ordered and filled, by the verbs, over a restart."""
+    set_ = c.api("GET", "/v1/settings")[1]
+    tap.equal([set_[k] for k in ("weight_age", "weight_size", "backfill_reservations", "age_full_ms")],
+              [1048512, 9, 0, 604800000], "a refused setting leaves the old ones")
+    wrong = c.ctl("cluster", "set", "weight_size=1", "age_full=1s")
+    tap.equal((wrong.returncode, wrong.stderr), (2, "schedctl: age_full must be 1 m to 90 d.\n"),
+              "bounds are said")
+    done = c.ctl("cluster", "set", "backfill_reservations=5", "age_full=1d")
+    tap.equal((done.returncode, done.stdout + done.stderr), (0, ""), "and set as people write them")
+    told = c.api("GET", "/v1/events")[1]["events"][-1]["text"]
+    tap.equal(told, "settings changed by user 0: age_full 7 d -> 1 d, backfill_reservations 0 -> 5",
+              "a change is told")
+    c.kill_scheduler()
+    c.start_scheduler()
+    eventually(c.nodes_up)
+    shown = c.ctl("cluster", "settings").stdout
+    tap.ok(re.search(r"^age_full +1 d$", shown, re.M) and re.search(r"^weight_size +9$", shown, re.M),
+           "and outlives the scheduler", shown)
+    c.ctl("cluster", "set", "weight_size=0", "backfill_reservations=1", "age_full=7d")
 
 
 def reservations(c):

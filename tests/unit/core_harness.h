@@ -36,7 +36,6 @@ struct harness {
     size_t tallies_count, tallies_cap;
     struct wait *waits; // unordered
     size_t waits_count, waits_cap;
-    struct queueing queueing; // id 0: no row
     // What was said since the last look, a line each.
     struct text story;
     void (*on_effect)(void *arg, const struct effect *e);
@@ -171,8 +170,6 @@ static inline void harness_store(struct harness *h, const struct outcome *o)
             *row = h->parts[--h->parts_count];
     }
     harness_store_waits(h, o);
-    if (o->queueing_changed)
-        h->queueing = o->queueing;
     if (o->meta_changed)
         h->meta = o->meta;
 }
@@ -201,6 +198,24 @@ static inline void harness_step(struct harness *h, const struct input *in)
     cluster_turn_begin(h->c);
     cluster_step(h->c, h->now, in);
     harness_finish_turn(h);
+}
+
+// The settings of a new cluster.
+static inline struct settings_rule harness_settings(void)
+{
+    struct rule row;
+    rule_init(&row, RULE_SETTINGS);
+    return row.settings;
+}
+
+// An operator sets them all.
+static inline void harness_set(struct harness *h, struct settings_rule s)
+{
+    struct rule row = {.kind = RULE_SETTINGS, .settings = s};
+    struct input in = {.kind = INPUT_RULE_SET, .caller = {.admin = true}};
+    in.rule.row = &row;
+    in.rule.mode = RULE_PUT;
+    harness_step(h, &in);
 }
 
 // "key=value key=value" over the row that stands, or over a new one.
@@ -279,8 +294,6 @@ static inline struct cluster *harness_load(struct harness *h)
         CHECKF(cluster_load_node(c, &h->nodes[i], &err) == 0, "%s", err.message);
     if (h->parts_count)
         qsort(h->parts, h->parts_count, sizeof *h->parts, harness_job_order);
-    if (h->queueing.id)
-        CHECKF(cluster_load_queueing(c, &h->queueing, &err) == 0, "%s", err.message);
     if (h->waits_count)
         qsort(h->waits, h->waits_count, sizeof *h->waits, harness_wait_order);
     for (size_t i = 0; i < h->waits_count; i++)

@@ -92,8 +92,8 @@ static void a_story(void **state)
                         "job 1 attempt 1 ended on n1: was preempted by job 2\n"
                         "job 1 waits for its next attempt: was preempted by job 2\n"
                         "job 2 placed on n1: attempt 1, cores 0-3, port 20001\n"
-                        "job 1 waits for free resources: it needs 4 cores on 1 node; 0 are free on "
-                        "usable nodes\n"
+                        "job 1 waits for free resources: it needs 4 cores on 1 node; free on "
+                        "usable nodes: 0\n"
                         "job 2 started on n1\n"
                         "job 2 runs\n");
     assert_int_equal(job_of(&y, a)->attained_ms, 40000);

@@ -239,9 +239,9 @@ static void the_room_is_kept(void **state)
     for (int64_t reservations = 0; reservations < 3; reservations++) {
         struct yard y;
         begin(&y, 2, 4);
-        struct queueing q = QUEUEING_DEFAULT;
-        q.reservations = reservations;
-        yard_queueing(&y, q);
+        struct settings_rule q = harness_settings();
+        q.backfill_reservations = reservations;
+        yard_set(&y, q);
         ask(&y, "low", cores(2), 1000);
         ask(&y, "low", cores(2), 1000);
         ask(&y, "low", cores(4), 1000);
@@ -433,9 +433,9 @@ static void random_workloads(void **state)
         struct yard y;
         static const char *const qos[] = {"low", "lowest", NULL, "high"};
         begin(&y, 4, 6);
-        struct queueing q = QUEUEING_DEFAULT;
-        q.reservations = (int64_t)rng_below(&rng, 4);
-        yard_queueing(&y, q);
+        struct settings_rule q = harness_settings();
+        q.backfill_reservations = (int64_t)rng_below(&rng, 4);
+        yard_set(&y, q);
         set_rule(&y, RULE_QOS, "low", "min_run_time_ms", rng_below(&rng, 2) ? "5s" : "none");
         for (int i = 0; i < 80; i++) {
             y.stop_ms = (int64_t)rng_below(&rng, 30) * SECOND;

@@ -3,6 +3,8 @@
 
 #include "common/rng.h"
 
+enum { WEIGHTS = 1 << 30 }; // the largest
+
 static const struct request all = {.tasks = 1, .cpus = 4};
 
 static uint64_t submit(struct yard *y, int32_t priority, int32_t nice, int32_t cpus)
@@ -21,13 +23,13 @@ static void parts_sum_to_the_number(void **state)
     for (int round = 0; round < 300; round++) {
         struct yard y;
         yard_init(&y, 1, 4);
-        struct queueing q = QUEUEING_DEFAULT;
-        q.weight_priority = (int64_t)rng_below(&r, WEIGHT_MAX);
-        q.weight_age = WEIGHT_MAX;
-        q.weight_size = (int64_t)rng_below(&r, WEIGHT_MAX);
-        q.weight_nice = (int64_t)rng_below(&r, 2) * WEIGHT_MAX;
+        struct settings_rule q = harness_settings();
+        q.weight_priority = (int64_t)rng_below(&r, WEIGHTS);
+        q.weight_age = WEIGHTS;
+        q.weight_size = (int64_t)rng_below(&r, WEIGHTS);
+        q.weight_nice = (int64_t)rng_below(&r, 2) * WEIGHTS;
         q.age_full_ms = 60000 + (int64_t)rng_below(&r, 1000000);
-        yard_queueing(&y, q);
+        yard_set(&y, q);
         yard_submit(&y, all, INT64_C(10000000));
         int32_t number = (int32_t)rng_next(&r), nice = (int32_t)rng_below(&r, 2000000) - 1000000;
         uint64_t id = submit(&y, number, nice, 2);
@@ -39,8 +41,8 @@ static void parts_sum_to_the_number(void **state)
         assert_true(p.priority == q.weight_priority * number && p.nice == -q.weight_nice * nice);
         assert_true(p.size == q.weight_size / 2); // 2 of 4 cores
         double age = (double)waited / (double)q.age_full_ms;
-        double want = (age > 1 ? 1 : age) * (double)WEIGHT_MAX;
-        assert_true((double)p.age <= want && (double)p.age >= want - WEIGHT_MAX / 1048576.0 - 1);
+        double want = (age > 1 ? 1 : age) * (double)WEIGHTS;
+        assert_true((double)p.age <= want + 1 && (double)p.age >= want - 1);
         yard_fini(&y);
     }
 }
@@ -87,11 +89,11 @@ static void waiting_makes_up_for_size(void **state)
     (void)state;
     struct yard y;
     yard_init(&y, 1, 4);
-    struct queueing q = QUEUEING_DEFAULT;
+    struct settings_rule q = harness_settings();
     q.weight_age = 100000;
     q.age_full_ms = 3600000;
     q.weight_size = 66667; // of 3 cores more in 4: 50,000
-    yard_queueing(&y, q);
+    yard_set(&y, q);
     yard_submit(&y, all, INT64_C(2000000));
     uint64_t small = submit(&y, 0, 0, 1);
     yard_run(&y, 1500000);
@@ -112,13 +114,13 @@ static void a_fifo_queue_goes_by_submission(void **state)
         struct yard y;
         uint64_t ids[12];
         yard_init(&y, 1, 4);
-        struct queueing q = QUEUEING_DEFAULT;
-        q.weight_priority = (int64_t)rng_below(&r, WEIGHT_MAX);
-        q.weight_age = rng_below(&r, 2) ? (int64_t)rng_below(&r, WEIGHT_MAX) : 0;
-        q.weight_size = (int64_t)rng_below(&r, WEIGHT_MAX);
-        q.weight_fair_share = (int64_t)rng_below(&r, WEIGHT_MAX);
-        q.age_full_ms = 1000 + (int64_t)rng_below(&r, 100000);
-        yard_queueing(&y, q);
+        struct settings_rule q = harness_settings();
+        q.weight_priority = (int64_t)rng_below(&r, WEIGHTS);
+        q.weight_age = rng_below(&r, 2) ? (int64_t)rng_below(&r, WEIGHTS) : 0;
+        q.weight_size = (int64_t)rng_below(&r, WEIGHTS);
+        q.weight_fair_share = (int64_t)rng_below(&r, WEIGHTS);
+        q.age_full_ms = 60000 + (int64_t)rng_below(&r, 100000);
+        yard_set(&y, q);
         harness_queue(&y.h, "line order=fifo priority=3");
         yard_submit(&y, all, 100000);
         for (size_t i = 0; i < 12; i++) {
@@ -140,10 +142,10 @@ static void an_order_can_be_changed(void **state)
 {
     (void)state;
     struct yard y;
-    struct queueing q = QUEUEING_DEFAULT;
+    struct settings_rule q = harness_settings();
     yard_init(&y, 1, 4);
-    q.reservations = 0;
-    yard_queueing(&y, q);
+    q.backfill_reservations = 0;
+    yard_set(&y, q);
     yard_submit(&y, all, 1000);
     uint64_t a = submit(&y, 0, 0, 4), b = submit(&y, 9, 0, 4), c = submit(&y, 5, 0, 3);
     harness_queue(&y.h, "default order=fifo");
@@ -156,21 +158,40 @@ static void an_order_can_be_changed(void **state)
     yard_fini(&y);
 }
 
+static int64_t weight_age(const struct yard *y)
+{
+    return rule_settings(y->h.c)->weight_age;
+}
+
 static void bad_wishes_change_nothing(void **state)
 {
     (void)state;
     struct yard y;
     yard_init(&y, 1, 4);
-    struct queueing q = QUEUEING_DEFAULT;
+    struct settings_rule q = harness_settings();
+    int64_t was = q.weight_age;
     q.weight_age = -1;
-    yard_queueing(&y, q);
-    assert_int_equal(y.h.queueing.id, 0);
+    yard_set(&y, q);
+    q.weight_age = INT64_C(1) << 31;
+    yard_set(&y, q);
     q.weight_age = 5;
-    struct input in = {.kind = INPUT_QUEUEING, .queueing = q};
+    q.age_full_ms = 0;
+    yard_set(&y, q);
+    q.age_full_ms = 60000;
+    q.backfill_depth = 0;
+    yard_set(&y, q);
+    q.backfill_depth = 1;
+    assert_int_equal(weight_age(&y), was);
+    struct rule row = {.kind = RULE_SETTINGS, .settings = q};
+    struct input in = {.kind = INPUT_RULE_SET, .rule = {.row = &row, .mode = RULE_PUT}};
     harness_step(&y.h, &in); // not an operator
-    assert_int_equal(y.h.queueing.id, 0);
-    yard_queueing(&y, q);
-    assert_int_equal(y.h.queueing.weight_age, 5);
+    assert_int_equal(weight_age(&y), was);
+    text_clear(&y.h.story);
+    yard_set(&y, q);
+    assert_int_equal(weight_age(&y), 5);
+    assert_non_null(strstr(text_str(&y.h.story),
+                           "settings changed by user 0: weight_age 1048512 -> 5, "
+                           "age_full 7 d -> 1 m, backfill_depth 2000 -> 1"));
     yard_fini(&y); // and it is loaded again
 }
 

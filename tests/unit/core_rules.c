@@ -285,6 +285,23 @@ static void a_job_over_a_running_limit_waits_and_holds_up_no_other(void **state)
     assert_int_equal(s->h.jobs[3].state, JOB_STARTING);
 }
 
+// Found out before the limit held it, and true again when that is gone.
+static void what_no_node_can_hold_is_said_again_after_a_limit(void **state)
+{
+    struct stage *s = *state;
+    make_physics(s, "max_cores=none");
+    submit(s, ANN, (struct asked){.cpus = NODE_CORES + 1, .unsatisfiable = true});
+    const char *never =
+        "waits for nodes that do not exist yet: needs 1 node with 65 cores; the cluster has 0";
+    expect_waits(s, 1, never);
+    must_put(s, RULE_ACCOUNT, "physics", "max_cores=8");
+    expect_waits(s, 1,
+                 "waits at a limit: max_cores of account \"physics\" is 8: 0 are used and it needs "
+                 "65");
+    must_put(s, RULE_ACCOUNT, "physics", "max_cores=none");
+    expect_waits(s, 1, never);
+}
+
 static void limits_of_each_user_of_a_queue_and_qos(void **state)
 {
     struct stage *s = *state;
@@ -389,6 +406,7 @@ int main(void)
         STORY(reservations_are_validated),
         STORY(a_submission_over_a_limit_is_refused),
         STORY(a_job_over_a_running_limit_waits_and_holds_up_no_other),
+        STORY(what_no_node_can_hold_is_said_again_after_a_limit),
         STORY(limits_of_each_user_of_a_queue_and_qos),
         STORY(an_array_starts_as_many_as_may),
         STORY(limits_are_kept),

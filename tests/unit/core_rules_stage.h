@@ -111,6 +111,7 @@ struct asked {
     int32_t tasks, cpus, gpus;
     int64_t memory_mib, time_ms, array;
     const char *queue, *account, *qos;
+    bool unsatisfiable; // may be
 };
 
 static inline void submit(struct stage *s, uint32_t uid, struct asked a)
@@ -124,6 +125,7 @@ static inline void submit(struct stage *s, uint32_t uid, struct asked a)
                                               .memory_mib = a.memory_mib,
                                               .time_limit_ms = a.time_ms},
                                       .array_count = a.array,
+                                      .allow_unsatisfiable = a.unsatisfiable,
                                       .queue = a.queue,
                                       .account = a.account,
                                       .qos = a.qos};

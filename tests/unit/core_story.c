@@ -369,8 +369,8 @@ static void an_array_is_one_record(void **state)
     harness_step(&s->h, &in);
     expect_lines(&s->h.story, "job 1 submitted: 1 task of 4 cores, array of 1000000\n"
                               "job 1_0 placed on n1: attempt 1, cores 0-3, port 20000\n"
-                              "job 1 waits for free resources: it needs 4 cores on 1 node; 0 are "
-                              "free on usable nodes\n");
+                              "job 1 waits for free resources: it needs 4 cores on 1 node; free on "
+                              "usable nodes: 0\n");
     assert_int_equal(cluster_live(s->h.c), 2);
     struct attempt_id first = {{0xc1}, s->h.jobs[1].uid, 1};
     forget(s);
@@ -424,10 +424,9 @@ static void order_is_priority_then_submission_and_the_head_is_not_passed(void **
 {
     struct stage *s = *state;
     join(s, 0);
-    struct input strict = {.kind = INPUT_QUEUEING, .caller = {.admin = true}};
-    strict.queueing = QUEUEING_DEFAULT;
-    strict.queueing.reservations = 0;
-    harness_step(&s->h, &strict);
+    struct settings_rule strict = harness_settings();
+    strict.backfill_reservations = 0;
+    harness_set(&s->h, strict);
     submit(s, (struct request){.tasks = 1, .cpus = 3}); // runs
     submit(s, (struct request){.tasks = 1, .cpus = 2}); // the head: waits
     submit(s, (struct request){.tasks = 1, .cpus = 1}); // would fit
@@ -481,7 +480,7 @@ static void a_reason_belongs_to_all_that_are_alike(void **state)
         submit(s, (struct request){.tasks = 1, .cpus = 2});
     expect_lines(&s->h.story, "job 2 submitted: 1 task of 2 cores\n"
                               "job 2 waits for free resources: it needs 2 cores on 1 "
-                              "node; 1 are free on usable nodes\n"
+                              "node; free on usable nodes: 1\n"
                               "job 3 submitted: 1 task of 2 cores\n"
                               "job 4 submitted: 1 task of 2 cores\n");
     assert_int_equal(s->h.waits_count, 1);

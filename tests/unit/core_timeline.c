@@ -4,6 +4,8 @@
 //     A cpus=3 limit=60 runs=20 -> 0      a job and when it starts, in seconds, each time that it
 //                                         does; at=T: submitted
 //     queue q order=fifo                  a queue; jobs name it by queue=NAME
+//     reserve x nodes=n1 start=60 lasts=60 repeat=daily maintenance=true
+//                                         a reservation, in seconds from now; jobs name it by in=x
 //     B qos=low grace=20 -> 60,90         it was stopped meanwhile, and placed again
 //
 // A job that is preempted goes on from there where a queue is named, else it begins anew.
@@ -60,15 +62,15 @@ static void make_qos(struct example *e, const char *line)
 
 static void begin(struct example *e, const char *line)
 {
-    struct queueing q = QUEUEING_DEFAULT;
+    struct settings_rule q = harness_settings();
     yard_init(&e->y, (size_t)number(line, "nodes", 1), (int32_t)number(line, "cores", 4));
-    q.reservations = number(line, "reservations", q.reservations);
+    q.backfill_reservations = number(line, "reservations", q.backfill_reservations);
     q.weight_priority = number(line, "weight_priority", q.weight_priority);
     q.weight_age = number(line, "weight_age", q.weight_age);
     q.weight_size = number(line, "weight_size", q.weight_size);
     q.weight_nice = number(line, "weight_nice", q.weight_nice);
     q.age_full_ms = number(line, "age_full", q.age_full_ms / SECOND) * SECOND;
-    yard_queueing(&e->y, q);
+    yard_set(&e->y, q);
     e->steps = number(line, "preempting", 0);
     if (e->steps)
         make_qos(e, line);
@@ -78,11 +80,38 @@ static void begin(struct example *e, const char *line)
     e->blocks++;
 }
 
-// What follows "queue=" in the line; NULL: nothing does.
-static const char *queue_of_line(const char *line, char ret[RULE_NAME_SIZE])
+// What follows the word, as "queue=", in the line; NULL: nothing does.
+static const char *name_in_line(const char *line, const char *word, char ret[RULE_NAME_SIZE])
 {
-    const char *at = strstr(line, " queue=");
-    return at && sscanf(at, " queue=%63s", ret) == 1 ? ret : NULL;
+    for (const char *at = strchr(line, ' '); at; at = strchr(at + 1, ' '))
+        if (strncmp(at, word, strcspn(word, "=") + 1) == 0)
+            return sscanf(strchr(at, '=') + 1, "%63s", ret) == 1 ? ret : NULL;
+    return NULL;
+}
+
+// start and lasts are seconds, all else are settings. For all users unless it is maintenance.
+static void reserve(struct example *e, const char *line)
+{
+    struct rule r;
+    struct err err;
+    char key[64], value[128];
+    int n = 0;
+    rule_init(&r, RULE_RESERVATION);
+    CHECK(sscanf(line, "reserve %63s%n", r.reservation.name, &n) == 1);
+    r.reservation.start_ms = e->y.h.now.wall_ms + number(line, "start", 0) * SECOND;
+    r.reservation.duration_ms = number(line, "lasts", 0) * SECOND;
+    for (const char *at = line + n; sscanf(at, " %63[^=]=%127s%n", key, value, &n) == 2; at += n)
+        if (strcmp(key, "start") && strcmp(key, "lasts"))
+            CHECKF(rule_set_text(&r, rule_field(RULE_RESERVATION, key), value, &err) == 0, "%s",
+                   err.message);
+    if (!r.reservation.maintenance)
+        snprintf(r.reservation.accounts, sizeof r.reservation.accounts, "default");
+    struct input in = {.kind = INPUT_RULE_SET, .caller = {.admin = true}};
+    in.rule.row = &r;
+    in.rule.mode = RULE_CREATE;
+    harness_step(&e->y.h, &in);
+    CHECKF(rule_find(e->y.h.c, RULE_RESERVATION, r.reservation.name), "\"%s\" was refused", line);
+    yard_settle(&e->y);
 }
 
 // In small steps where time alone brings something.
@@ -98,7 +127,7 @@ static void submit(struct example *e, const char *line)
     int64_t limit_s = number(line, "limit", 0), at_ms = 1000 + number(line, "at", 0) * SECOND;
     const char *arrow = strstr(line, "->");
     CHECKF(arrow && e->count < JOBS, "\"%s\" has no start", line);
-    char queue[RULE_NAME_SIZE];
+    char queue[RULE_NAME_SIZE], in[RULE_NAME_SIZE];
     struct input_submit s = {
         .req = {.tasks = (int32_t)number(line, "tasks", 1),
                 .nodes = (int32_t)number(line, "nodes", 0),
@@ -107,7 +136,8 @@ static void submit(struct example *e, const char *line)
                 .grace_ms = number(line, "grace", 0) * SECOND},
         .priority = (int32_t)number(line, "priority", 0),
         .nice = (int32_t)number(line, "nice", 0),
-        .queue = queue_of_line(line, queue),
+        .queue = name_in_line(line, " queue=%63s", queue),
+        .reservation = name_in_line(line, " in=%63s", in),
         .qos = strstr(line, " qos=high")  ? "high"
                : strstr(line, " qos=low") ? "low"
                                           : NULL,
@@ -160,6 +190,8 @@ static void examples_of_the_page(void **state)
         } else if (inside && strncmp(line, "queue ", 6) == 0) {
             harness_queue(&e.y.h, line + 6);
             e.y.keeps = e.y.wakes = true;
+        } else if (inside && strncmp(line, "reserve ", 8) == 0) {
+            reserve(&e, line);
         } else if (inside && *line) {
             submit(&e, line);
         }

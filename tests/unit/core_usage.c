@@ -239,13 +239,6 @@ static void the_fair_tree_ranks_accounts_before_users(void **state)
     assert_near(share(s, "ann/physics"), 0.25);
 }
 
-static void set_queueing(struct stage *s, struct queueing q)
-{
-    struct input in = {.kind = INPUT_QUEUEING, .caller = operator, .queueing = q };
-    harness_step(&s->h, &in);
-    expect_reply(s, "ok");
-}
-
 // Who has used less for the share goes first, unless queue or QoS say otherwise.
 static void the_queue_follows_fair_share_qos_and_queue(void **state)
 {
@@ -254,11 +247,7 @@ static void the_queue_follows_fair_share_qos_and_queue(void **state)
     must_put(s, RULE_QOS, "high", "priority=2");
     must_put(s, RULE_QUEUE, "fast", "priority=1");
     use(s, ANN, 4, 100000);
-    text_clear(&s->said);
-    struct queueing q = QUEUEING_DEFAULT;
-    q.weight_age = 0;
-    q.weight_fair_share = q.weight_queue / 2;
-    set_queueing(s, q);
+    must_put(s, RULE_SETTINGS, "", "weight_age=0 weight_fair_share=524288");
     submit(s, 99, (struct asked){.cpus = NODE_CORES});
     uint64_t first = s->uid;
     submit(s, ANN, (struct asked){.cpus = NODE_CORES});

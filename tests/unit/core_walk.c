@@ -241,15 +241,14 @@ static void do_submit(struct walk *w)
 }
 
 // Any weights, and none, few or many reservations.
-static void do_queueing(struct walk *w)
+static void do_settings(struct walk *w)
 {
     static const int64_t reservations[] = {0, 1, 1, 2, 100};
-    struct input in = {.kind = INPUT_QUEUEING, .caller = {.admin = true}};
-    in.queueing = QUEUEING_DEFAULT;
-    in.queueing.reservations = reservations[rng_below(&w->rng, 5)];
-    in.queueing.depth = rng_below(&w->rng, 2) ? 2 : 1000;
-    in.queueing.weight_size = (int64_t)rng_below(&w->rng, 2) * 2000000;
-    harness_step(&w->h, &in);
+    struct settings_rule s = harness_settings();
+    s.backfill_reservations = reservations[rng_below(&w->rng, 5)];
+    s.backfill_depth = rng_below(&w->rng, 2) ? 2 : 1000;
+    s.weight_size = (int64_t)rng_below(&w->rng, 2) * 2000000;
+    harness_set(&w->h, s);
 }
 
 static void do_job(struct walk *w, enum input_kind kind)
@@ -488,7 +487,7 @@ static void walk_step(struct walk *w)
     else if (what < 79)
         do_job(w, INPUT_HOLD);
     else if (what < 80)
-        do_queueing(w);
+        do_settings(w);
     else if (what < 110)
         do_job(w, INPUT_RELEASE);
     else if (what < 125)

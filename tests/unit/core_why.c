@@ -1,6 +1,7 @@
 // Why jobs wait, and what is foretold, on clusters that one can count by hand.
 #include "tests/unit/core_site.h"
 
+#include "scheduler/core/breach.h"
 #include "scheduler/core/forecast.h"
 #include "scheduler/core/why.h"
 
@@ -130,6 +131,75 @@ static void an_array_has_a_first_and_a_last(void **state)
     forecast_free(&f);
 }
 
+static void a_place_in_the_queue_counts_elements(void **state)
+{
+    struct site *s = *state;
+    struct priority_factor f[PRIORITY_PARTS_COUNT];
+    int64_t ahead, all, sum = 0;
+    site_join(s, (struct input_hello){.cores = 4, .memory_mib = 1000});
+    site_ask(s, timed(1, 4, 100)); // runs
+    site_submit(s, (struct input_submit){.req = timed(1, 4, 10), .array_count = 3});
+    site_submit(s, (struct input_submit){.req = timed(1, 4, 10), .nice = 5});
+    site_submit(s, (struct input_submit){.req = timed(1, 4, 10), .priority = 1});
+    site_submit(s, (struct input_submit){.req = timed(1, 4, 10), .held = true});
+    assert_true(cluster_position(s->h.c, site_job(s, 3), &ahead, &all));
+    assert_true(ahead == 4 && all == 5);
+    assert_true(cluster_position(s->h.c, site_job(s, 2), &ahead, &all));
+    assert_true(ahead == 1 && all == 5);
+    assert_false(cluster_position(s->h.c, site_job(s, 5), &ahead, &all));
+    assert_false(cluster_position(s->h.c, site_job(s, 1), &ahead, &all));
+    int64_t total = cluster_factors(s->h.c, site_job(s, 3), f);
+    for (int i = 0; i < PRIORITY_PARTS_COUNT; i++)
+        sum += f[i].part;
+    assert_true(sum == total && total == -5 * 1024);
+    // The rank is the same number from a base that is common to all.
+    int64_t other = cluster_factors(s->h.c, site_job(s, 2), f);
+    assert_true(total - rank_of(s->h.c, site_job(s, 3)) == other - rank_of(s->h.c, site_job(s, 2)));
+}
+
+static void the_present_limits_are_told_apart(void **state)
+{
+    struct site *s = *state;
+    site_join(s, (struct input_hello){.cores = 4, .memory_mib = 1000});
+    harness_queue(&s->h, "small max_cores=2");
+    site_submit(s, (struct input_submit){.req = timed(1, 1, 100), .queue = "small"}); // runs
+    site_submit(s, (struct input_submit){.req = timed(1, 2, 10), .queue = "small"});
+    site_submit(s, (struct input_submit){.req = timed(1, 3, 10), .queue = "small"});
+    struct why later = why(s, 2);
+    assert_int_equal(later.verdict, WHY_TURN);
+    assert_null(later.limit);
+    struct why w = why(s, 3);
+    assert_int_equal(w.verdict, WHY_LIMITS);
+    assert_string_equal(w.limit,
+                        "max_cores of queue \"small\" is 2: 1 is used (0 1) and it needs 3");
+    assert_string_equal(w.lift_field->name, "max_cores");
+    assert_int_equal(w.lift->queue.max_cores, 4);
+    struct breaches b = {0};
+    breaches_find(s->h.c, &b);
+    assert_int_equal(b.count, 1);
+    assert_int_equal(b.items[0].job.v, 3);
+    breaches_free(&b);
+}
+
+// Whatever the weights are.
+static void first_is_first(void **state)
+{
+    struct site *s = *state;
+    struct settings_rule none = harness_settings();
+    none.weight_priority = none.weight_age = none.weight_queue = none.weight_qos = 0;
+    harness_set(&s->h, none);
+    site_join(s, (struct input_hello){.cores = 4, .memory_mib = 1000});
+    site_ask(s, timed(1, 3, 100));
+    site_ask(s, timed(1, 4, 100));
+    site_ask(s, timed(1, 1, 1000));
+    struct why w = why(s, 3);
+    assert_int_equal(w.verdict, WHY_TURN);
+    assert_string_equal(w.rows[w.rows_count - 1].condition, "not kept for jobs before it");
+    assert_false(w.rows[w.rows_count - 1].enough);
+    struct supposition first = {.req = timed(1, 1, 1000), .first = true};
+    assert_true(cluster_suppose(s->h.c, s->h.now, (struct job_id){3}, &first));
+}
+
 static void a_long_queue_is_cut(void **state)
 {
     struct site *s = *state;
@@ -147,9 +217,15 @@ int main(void)
 #define STAYS(f) cmocka_unit_test_setup_teardown(f, site_setup, site_teardown)
 #define SPENT(f) cmocka_unit_test_setup_teardown(f, site_setup, site_teardown_plain)
     const struct CMUnitTest tests[] = {
-        STAYS(each_condition_keeps_fewer_nodes), STAYS(never_and_not_now_are_told_apart),
-        SPENT(what_is_supposed_is_tried),        SPENT(starts_follow_from_time_limits),
-        SPENT(an_array_has_a_first_and_a_last),  SPENT(a_long_queue_is_cut),
+        STAYS(each_condition_keeps_fewer_nodes),
+        STAYS(never_and_not_now_are_told_apart),
+        SPENT(what_is_supposed_is_tried),
+        SPENT(starts_follow_from_time_limits),
+        STAYS(a_place_in_the_queue_counts_elements),
+        STAYS(the_present_limits_are_told_apart),
+        SPENT(first_is_first),
+        SPENT(an_array_has_a_first_and_a_last),
+        SPENT(a_long_queue_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

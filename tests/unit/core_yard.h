@@ -9,6 +9,7 @@
 //     yard_fini(&y);
 #pragma once
 
+#include "scheduler/core/window.h"
 #include "tests/unit/core_harness.h"
 
 #include <stdio.h>
@@ -173,24 +174,24 @@ static inline size_t yard_next(const struct yard *y)
     return next;
 }
 
+static inline int64_t yard_wake_ms(const struct yard *y)
+{
+    return y->wakes ? cluster_outcome(y->h.c)->wake_at_ms : windows_wake_ms(y->h.c);
+}
+
 // Lets time pass, with all ends that come in it.
 static inline void yard_run(struct yard *y, int64_t for_ms)
 {
     int64_t until_ms = y->h.now.boot_ms + for_ms;
     for (;;) {
         size_t i = yard_next(y);
-        int64_t next_ms = i < y->parts_count ? y->parts[i].ends_ms : INT64_MAX;
-        int64_t wake_ms = y->wakes ? cluster_outcome(y->h.c)->wake_at_ms : INT64_MAX;
-        if (next_ms > until_ms && wake_ms > until_ms)
-            break;
-        if (wake_ms < next_ms && wake_ms > y->h.now.boot_ms) {
-            yard_time(y, wake_ms);
-            continue;
-        }
+        int64_t end_ms = i < y->parts_count ? y->parts[i].ends_ms : INT64_MAX;
+        int64_t wake_ms = yard_wake_ms(y), now_ms = y->h.now.boot_ms;
+        int64_t next_ms = wake_ms > now_ms && wake_ms < end_ms ? wake_ms : end_ms;
         if (next_ms > until_ms)
             break;
-        if (y->parts[i].ends_ms > y->h.now.boot_ms)
-            yard_time(y, y->parts[i].ends_ms);
+        if (next_ms > now_ms)
+            yard_time(y, next_ms);
         else
             yard_end(y, i);
     }
@@ -226,10 +227,9 @@ static inline enum job_state yard_state(const struct yard *y, uint64_t id)
     return y->h.jobs[id - 1].state;
 }
 
-static inline void yard_queueing(struct yard *y, struct queueing q)
+static inline void yard_set(struct yard *y, struct settings_rule s)
 {
-    struct input in = {.kind = INPUT_QUEUEING, .caller = {.admin = true}, .queueing = q};
-    harness_step(&y->h, &in);
+    harness_set(&y->h, s);
     yard_settle(y);
 }
 

@@ -462,7 +462,7 @@ static void policies(void **state)
     assert_non_null(strstr(err.message, "\"lifo\" is unknown. There are: default, fcfs, easy"));
     assert_int_equal(policy_parse("", &p, &err), E_INVALID);
     assert_int_equal(policy_parse("easy+fgd", &p, &err), 0);
-    assert_int_equal(p.queueing.reservations, 1);
+    assert_int_equal(p.settings.settings.backfill_reservations, 1);
     assert_int_equal(p.limits.policy, POLICY_FGD);
 }
 

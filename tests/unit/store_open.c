@@ -304,7 +304,7 @@ static void test_older_versions_are_brought_up(void **state)
     "ALTER TABLE meta ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;"                      \
     "ALTER TABLE meta DROP COLUMN next_class; ALTER TABLE job DROP COLUMN class;"          \
     "DROP INDEX event_wait; ALTER TABLE event DROP COLUMN class; DROP TABLE wait;"         \
-    "DROP TABLE queueing; ALTER TABLE job DROP COLUMN nice; DROP TABLE tally;"             \
+    "ALTER TABLE job DROP COLUMN nice; DROP TABLE tally;"                                  \
     "ALTER TABLE job DROP COLUMN queue; ALTER TABLE job DROP COLUMN account;"              \
     "ALTER TABLE job DROP COLUMN user; ALTER TABLE job DROP COLUMN qos;"                   \
     "ALTER TABLE job DROP COLUMN attained_ms; ALTER TABLE job DROP COLUMN promoted_ms;"    \
@@ -315,7 +315,8 @@ static void test_older_versions_are_brought_up(void **state)
     "ALTER TABLE job DROP COLUMN cpu_milli; ALTER TABLE job DROP COLUMN gpu_milli;"        \
     "ALTER TABLE job DROP COLUMN tasks_per_node; ALTER TABLE job DROP COLUMN exclusive;"   \
     "ALTER TABLE job DROP COLUMN spread; ALTER TABLE job DROP COLUMN need;"                \
-    "ALTER TABLE job DROP COLUMN prefer; ALTER TABLE placement DROP COLUMN pool;"          \
+    "ALTER TABLE job DROP COLUMN prefer; ALTER TABLE job DROP COLUMN reservation;"         \
+    "ALTER TABLE placement DROP COLUMN pool;"                                              \
     "ALTER TABLE placement DROP COLUMN cpu_milli;"                                         \
     "ALTER TABLE placement DROP COLUMN gpu_shares; ALTER TABLE node DROP COLUMN labels;"   \
     "ALTER TABLE node DROP COLUMN gpu_model; ALTER TABLE node DROP COLUMN gpu_memory_mib;" \
