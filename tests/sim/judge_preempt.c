@@ -65,6 +65,15 @@ static bool is_on(const struct job *j, struct node_id node)
     return false;
 }
 
+// In this outcome: others may be at it for longer.
+static bool stopped_in(const struct outcome *o, const struct job *v)
+{
+    for (size_t i = 0; i < o->events_count; i++)
+        if (o->events[i].kind == EVENT_JOB_STOPPING && o->events[i].job.v == v->id.v)
+            return true;
+    return false;
+}
+
 // For a job that takes one node no two are stopped that are nowhere together.
 static void look_at_set(struct sim *s, const struct outcome *o, const struct job *by)
 {
@@ -76,7 +85,7 @@ static void look_at_set(struct sim *s, const struct outcome *o, const struct job
         together = true;
         for (size_t i = 0; i < o->jobs_count; i++) {
             const struct job *v = cluster_job(core(s), o->jobs[i].id);
-            if (!v || !stops_for(v, by->id))
+            if (!v || !stops_for(v, by->id) || !stopped_in(o, v))
                 continue;
             first = v;
             together &= is_on(v, (struct node_id){n});
@@ -176,8 +185,7 @@ void judge_decided(struct sim *s, const struct outcome *o, int64_t wall_ms)
         for (size_t i = 0; i < o->jobs_count; i++)
             if (stops_for(&o->jobs[i], by->id)) {
                 look_at_victim(s, &o->jobs[i], wall_ms);
-                if (!o->jobs[i].verdict.b) // by QoS
-                    note_stops(s, &o->jobs[i]);
+                note_stops(s, &o->jobs[i]);
             }
     }
 }
