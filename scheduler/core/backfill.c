@@ -34,7 +34,8 @@ struct reservation {
     bool hidden;
     bool late; // its time has come without room: hidden until it is planned anew
     bool owed; // others are stopped for it, who may take a little longer than their grace
-    uint64_t outranked_at; // grown_end() + usable_gen when it had the promises of others dropped last
+    uint64_t
+        outranked_at; // grown_end() + usable_gen when it had the promises of others dropped last
     size_t count;
     struct share *shares;
 };

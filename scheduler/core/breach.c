@@ -132,9 +132,9 @@ static void find_reserved(struct cluster *c, struct breaches *ret)
         const struct rule *row = c->rules.by_id[i] ? c->rules.by_id[i]->row : NULL;
         AUTO(names) struct names names = {0};
         int64_t start_ms, end_ms;
-        if (!row || row->kind != RULE_RESERVATION || !*row->reservation.nodes ||
+        if (!row || row->kind != RULE_RESERVATION ||
             !reservation_next(&row->reservation, c->now.wall_ms, &start_ms, &end_ms) ||
-            hostlist_expand(row->reservation.nodes, &names, &err))
+            hostlist_expand(reservation_nodes(&row->reservation), &names, &err))
             continue;
         for (size_t k = 0; k < names.count; k++) {
             const struct node *n = cluster_node_by_name(c, names.items[k]);

@@ -377,7 +377,8 @@ static bool walk_class(struct cluster *c)
     enum considered what = consider(c, k);
     if (what == CONSIDERED_BLOCKED && !rule_settings(c)->backfill_reservations)
         return false;
-    if (c->pass.blocked && what != CONSIDERED_PLACED && c->pass.depth++ >= rule_settings(c)->backfill_depth)
+    if (c->pass.blocked && what != CONSIDERED_PLACED &&
+        c->pass.depth++ >= rule_settings(c)->backfill_depth)
         return false;
     // If its class has more, the next of them comes before or after the first of the next class.
     k = what == CONSIDERED_PLACED ? class_find(c, id) : NULL;

@@ -202,7 +202,8 @@ static bool any_too_new(struct cluster *c, int64_t last_ms)
 {
     const struct job_class *newest = RB_MAX(class_ages, &c->ages);
     int64_t earlier = c->ranked.wall_ms < last_ms ? c->ranked.wall_ms : last_ms;
-    return newest && waited(rule_settings(c), newest->first_ms, earlier) == -rule_settings(c)->age_full_ms;
+    return newest &&
+           waited(rule_settings(c), newest->first_ms, earlier) == -rule_settings(c)->age_full_ms;
 }
 
 static void moment_begin(struct cluster *c)

@@ -27,8 +27,7 @@ enum stage {
 static const char *const verdict_words[] = {
     [WHY_NOT_WAITING] = "not_waiting", [WHY_HELD] = "held",           [WHY_NEVER] = "never",
     [WHY_NOT_NOW] = "not_now",         [WHY_RESOURCES] = "resources", [WHY_TURN] = "turn",
-    [WHY_RESERVED] = "reserved",
-    [WHY_LIMITS] = "limits",
+    [WHY_RESERVED] = "reserved",       [WHY_LIMITS] = "limits",
 };
 
 const char *why_verdict_word(enum why_verdict v)

@@ -1,7 +1,7 @@
 // What the files of users and operators share: client.c (asking and being answered), client_job.c
 // (what jobs ask for), client_mind.c (users change their minds), client_queue.c (the order of
-// queues), operator.c (nodes, and what is put right in the end), operator_rules.c (queues, accounts,
-// users, QoS, limits), operator_preempt.c (QoS that preempt others), operator_reserve.c
+// queues), operator.c (nodes, and what is put right in the end), operator_rules.c (queues,
+// accounts, users, QoS, limits), operator_preempt.c (QoS that preempt others), operator_reserve.c
 // (reservations). A noun more is a file more, with a start function called in clients_start().
 #pragma once
 
@@ -30,7 +30,7 @@ struct client {
     struct asked asked[CLIENT_ASKS_MAX];
     uint64_t asked_count;
     struct rule queues[CLIENT_QUEUES]; // as the operators want them
-    struct rule **rows; // that operators have sent
+    struct rule **rows;                // that operators have sent
     size_t rows_count, rows_cap;
     struct rule preempt_rows[PREEMPT_QOS_COUNT];
 };
@@ -58,8 +58,8 @@ void minds_start(struct sim *s);
 void operators_start(struct sim *s);
 // How the queue goes and where its jobs do.
 void queue_any_order(struct world *w, struct rule *r);
-void queues_start(struct sim *s);         // in worlds without rules
-void operator_rules_start(struct sim *s); // before the first any_job()
+void queues_start(struct sim *s);           // in worlds without rules
+void operator_rules_start(struct sim *s);   // before the first any_job()
 void operator_preempt_start(struct sim *s); // before the first any_job()
 void reservations_start(struct sim *s);
 

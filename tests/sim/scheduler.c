@@ -207,8 +207,7 @@ static bool changed(const struct outcome *o)
 {
     return o->jobs_count || o->nodes_count || o->placements_count || o->placements_gone_count ||
            o->tasks_count || o->events_count || o->waits_count || o->waits_gone_count ||
-           o->rules_count || o->tallies_count || o->tallies_gone_count ||
-           o->meta_changed;
+           o->rules_count || o->tallies_count || o->tallies_gone_count || o->meta_changed;
 }
 
 static struct now now_of(const struct sim *s)

@@ -528,11 +528,11 @@ struct sim {
     uint64_t groups; // numbers given
     struct client *client;
     struct judge *judge;
-    bool calm, done;   // faults are over; all is over
-    unsigned doubled;  // per mille of the messages that come twice
-    unsigned reserved; // per mille of the jobs that name a reservation; 0: there are none
-    unsigned shared;   // per mille of the jobs that do not just ask for whole cores
-    int64_t round_ms;  // what a round of the scheduler takes, at most
+    bool calm, done;    // faults are over; all is over
+    unsigned doubled;   // per mille of the messages that come twice
+    unsigned reserved;  // per mille of the jobs that name a reservation; 0: there are none
+    unsigned shared;    // per mille of the jobs that do not just ask for whole cores
+    int64_t round_ms;   // what a round of the scheduler takes, at most
     bool preempts;      // some QoS preempt others
     int64_t min_run_ms; // of those that are preempted
     bool ruled;         // operators set limits and the like
