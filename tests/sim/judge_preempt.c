@@ -185,7 +185,8 @@ void judge_decided(struct sim *s, const struct outcome *o, int64_t wall_ms)
         for (size_t i = 0; i < o->jobs_count; i++)
             if (stops_for(&o->jobs[i], by->id)) {
                 look_at_victim(s, &o->jobs[i], wall_ms);
-                note_stops(s, &o->jobs[i]);
+                if (!o->jobs[i].verdict.b) // by QoS
+                    note_stops(s, &o->jobs[i]);
             }
     }
 }
