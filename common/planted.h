@@ -50,7 +50,9 @@
     X(PREEMPT_AT_ONCE, "a job is preempted before its QoS's min_run_time")           \
     X(PREEMPT_IN_VAIN, "jobs are stopped for one that does not start by it")         \
     X(PREEMPT_TOO_MANY, "jobs are stopped that are not in the way")                  \
-    X(PREEMPTION_COUNTS, "being preempted uses up an attempt")
+    X(PREEMPTION_COUNTS, "being preempted uses up an attempt")                       \
+    X(ATTAINED_FORGOTTEN, "what an attempt has had of the cluster is forgotten")     \
+    X(LAS_ANY_LEVEL, "jobs are preempted that have had less than the one that starts")
 
 #ifdef MUSTER_PLANTED
 enum planted {

@@ -170,7 +170,12 @@ enum {
     X(placement, WORD, "default", 0, 0,                                                        \
       "default|best_fit|fgd|dot_product|gpu_packing|gpu_clustering|random",                    \
       "how nodes are chosen")                                                                  \
-    X(order, WORD, "priority", 0, 0, "priority|fifo|las", "which job goes first")
+    X(order, WORD, "priority", 0, 0, "priority|fifo|las", "which job goes first")              \
+    X(las_levels, INT, "4", 1, 16, NULL, "order las: levels of attained service")              \
+    X(las_first_ms, DURATION, "1h", 0, 0, NULL, "GPU-time (or core-time) of the first level")  \
+    X(las_factor, INT, "4", 2, 1000, NULL, "each further level ends at so many times as much") \
+    X(las_promote, INT, "8", 0, 1000000, NULL,                                                 \
+      "a job that has waited so many times as long as it ran begins anew; 0: never")
 
 #define RESERVATION_FIELDS(X)                                                                 \
     X(name, NAME, "", 0, 0, NULL, "its name")                                                 \

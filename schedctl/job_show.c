@@ -189,6 +189,15 @@ static void print_placements(const json_t *job)
     table_print(&t);
 }
 
+// "1.50 GPU-hours": what it has had of the cluster in all its attempts.
+static void add_attained(const json_t *job, struct text *t)
+{
+    int64_t ms = get_int(job, "attained_ms");
+    bool gpus = json_number_value(json_object_get(job, "gpus")) > 0;
+    if (ms)
+        text_addf(t, "%.2f %s-hours", (double)ms / 3600000, gpus ? "GPU" : "core");
+}
+
 static void print(const json_t *job)
 {
     AUTO(text) struct text id = {0}, t = {0};
@@ -225,6 +234,9 @@ static void print(const json_t *job)
     text_clear(&t);
     add_job_elapsed(&t, job, clock_wall_ms());
     line("run time", text_str(&t));
+    text_clear(&t);
+    add_attained(job, &t);
+    line("attained", text_str(&t));
     text_clear(&t);
     progress_text(json_object_get(job, "metrics"), PROGRESS_BAR, &t);
     line("reported", text_str(&t));

@@ -25,7 +25,9 @@ const struct verb verb_queue_create = {
     .operands_max = -1,
     .summary = "make a queue",
     .text = "Settings: priority, state (open, closed: takes no jobs, draining: starts none), "
-            "default_time, default_qos, accounts and qos (who may use it), placement, order, "
+            "default_time, default_qos, accounts and qos (who may use it), placement, order "
+            "(priority, fifo, las: least attained service, with las_levels, las_first, las_factor "
+            "and las_promote), "
             "and limits (max_running_jobs, max_submitted_jobs, max_cores, max_gpus, "
             "max_memory, max_gpu_hours, each also with _per_user; max_job_cores, "
             "max_job_gpus, max_job_nodes, max_job_time). \"none\" takes a limit away.",

@@ -31,6 +31,8 @@ static int whole(const struct args *a, const char *name, int64_t min, int64_t ma
     return value ? parse_int(value, what, min, max, ret, err) : 0;
 }
 
+enum { RESTART_MS = 30000 };
+
 // "30d" or "30d:1h".
 static int choose_faults(struct simulation *s, const struct args *a, struct err *err)
 {
@@ -39,6 +41,10 @@ static int choose_faults(struct simulation *s, const struct args *a, struct err 
     o->repair_ms = INT64_C(3600) * 1000;
     const char *checkpoint = args_value(a, "checkpoint");
     if (checkpoint && parse_duration_ms(checkpoint, "option --checkpoint", &o->checkpoint_ms, err))
+        return E_INVALID;
+    const char *restart = args_value(a, "restart-cost");
+    o->restart_ms = RESTART_MS;
+    if (restart && parse_duration_ms(restart, "option --restart-cost", &o->restart_ms, err))
         return E_INVALID;
     if (!value)
         return 0;
@@ -71,6 +77,7 @@ static int choose_limits(struct simulation *s, const char *value, struct err *er
 static int choose_policies(struct simulation *s, const struct args *a, struct err *err)
 {
     const char *one = args_value(a, "policy"), *list = args_value(a, "compare");
+    const char *queue = args_value(a, "queue");
     if (one && list)
         return fail(err, E_INVALID, "use --policy or --compare, not both.");
     list = list ? list : one ? one : "default";
@@ -78,7 +85,8 @@ static int choose_policies(struct simulation *s, const struct args *a, struct er
         size_t len = strcspn(p, one ? "" : ",");
         AUTO_FREE char *name = xstrndup(p, len);
         s->policies = xreallocarray(s->policies, s->policies_count + 1, sizeof *s->policies);
-        if (policy_parse(name, &s->policies[s->policies_count], err))
+        struct sim_policy *policy = &s->policies[s->policies_count];
+        if (policy_parse(name, policy, err) || (queue && policy_set_queue(policy, queue, err)))
             return E_INVALID;
         s->policies_count++;
         p += len;
@@ -206,6 +214,11 @@ static const struct opt OPTIONS[] = {
      "each node fails so often in the mean, and is repaired after so long (never; 1h)"},
     {0, "checkpoint", "TIME",
      "jobs keep their work so often and go on from there when they start again (never)"},
+    {0, "queue", "SETTINGS",
+     "of the queue that the jobs are in, as `schedctl queue set` takes them: \"order=las "
+     "las_first=1h\""},
+    {0, "restart-cost", "TIME",
+     "a job that goes on from work it kept takes so long to come to it (30s)"},
     {0, "svg", "FILE", "draw the cluster over time"},
     {0, "csv", "FILE", "write a line a job"},
 };

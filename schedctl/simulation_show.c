@@ -104,6 +104,7 @@ static void show_one(const struct simulation *s)
     add_count(&jobs, m->not_submitted, "not submitted");
     add_count(&jobs, (int64_t)s->trace.never_ran, "left out, since they never ran");
     add_count(&jobs, m->requeues, "requeues");
+    add_count(&jobs, m->preemptions, "preemptions");
     add_count(&jobs, m->failures, "node failures");
     printf("%s (%s) on %" PRId64 " nodes, policy %s\n", s->path, s->trace.format, m->nodes,
            m->policy);

@@ -66,12 +66,13 @@ static void part_runs(struct world *w, uint32_t job, struct ledger_part *p, cons
     if (j->start_ms < 0)
         j->start_ms = world_ms(w);
     r->began_ms = world_ms(w);
+    r->restart_ms = r->kept_ms ? w->options->restart_ms : 0;
+    int64_t left_ms = r->restart_ms + w->trace->jobs[job].run_ms - r->kept_ms;
     if (!w->options->arrive)
-        heap_push(&w->heap,
-                  (struct happening){.at_ms = r->began_ms + w->trace->jobs[job].run_ms - r->kept_ms,
-                                     .kind = HAPPEN_END,
-                                     .which = job,
-                                     .attempt = r->attempt});
+        heap_push(&w->heap, (struct happening){.at_ms = r->began_ms + left_ms,
+                                               .kind = HAPPEN_END,
+                                               .which = job,
+                                               .attempt = r->attempt});
 }
 
 // The first order of an attempt tells of all its parts.
@@ -184,17 +185,20 @@ static void kill_part(struct world *w, uint32_t job, const struct effect *e)
         return; // its END is on the way
     say_end(w, job, p, e->kill.reason);
     agents_return(w, job, p, false);
-    agents_break(w, job);
+    agents_break(w, job, e->kill.reason.code == REASON_PREEMPTED);
 }
 
-void agents_break(struct world *w, uint32_t job)
+void agents_break(struct world *w, uint32_t job, bool preempted)
 {
     struct run *r = &w->runs[job];
     if (r->broken)
         return;
-    int64_t every_ms = w->options->checkpoint_ms;
-    if (every_ms && r->running == r->parts_count)
-        r->kept_ms += (world_ms(w) - r->began_ms) / every_ms * every_ms;
+    int64_t every_ms = w->options->checkpoint_ms,
+            done_ms = world_ms(w) - r->began_ms - r->restart_ms;
+    if (preempted)
+        w->result->preemptions++;
+    if (done_ms > 0 && r->running == r->parts_count)
+        r->kept_ms += preempted ? done_ms : every_ms ? done_ms / every_ms * every_ms : 0;
     r->broken = true;
     r->running = 0;
     w->broken++;

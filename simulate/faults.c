@@ -47,7 +47,7 @@ static void lose_parts(struct world *w, uint32_t node)
         for (int32_t i = 0; i < r->parts_count; i++)
             if (r->parts[i].node == node && r->parts[i].held && p->attempt == r->attempt) {
                 agents_return(w, job, &r->parts[i], false);
-                agents_break(w, job);
+                agents_break(w, job, false);
             }
     }
 }

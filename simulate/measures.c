@@ -99,6 +99,7 @@ void measures_of(const struct trace *t, const struct node_list *nodes, const str
         .cores = r->core_milli / 1000,
         .gpus = r->gpu_milli / 1000,
         .failures = r->failures,
+        .preemptions = r->preemptions,
         .makespan_s = seconds(r->end_ms),
         .fragmentation = r->gpu_milli ? r->fragmentation : -1,
         .wall_s = wall_s,

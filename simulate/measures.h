@@ -14,7 +14,7 @@ struct measures {
     uint64_t seed;
     int64_t nodes, cores, gpus;
     int64_t submitted, completed, refused, dropped, failed, waiting, running, not_submitted;
-    int64_t requeues, failures;
+    int64_t requeues, preemptions, failures;
     double makespan_s;
     // Of completed jobs, seconds but for the slowdown.
     struct spread wait_s, slowdown, completion_s;

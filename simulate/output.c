@@ -53,6 +53,7 @@ static void put_counts(struct text *t, const struct measures *m)
     put_int(t, "jobs_running", m->running);
     put_int(t, "jobs_not_submitted", m->not_submitted);
     put_int(t, "requeues", m->requeues);
+    put_int(t, "preemptions", m->preemptions);
     put_int(t, "node_failures", m->failures);
 }
 

@@ -127,6 +127,16 @@ static bool stop_asked(struct world *w)
     return o->progress(o->arg, (double)w->settled / (double)w->trace->count);
 }
 
+// A row of the policy's (policy_set_queue() has tried the queue's).
+static void set_row(struct world *w, const struct rule *row)
+{
+    struct input in = {.kind = INPUT_RULE_SET, .caller = {.admin = true}};
+    in.rule.row = row;
+    in.rule.mode = RULE_PUT;
+    cluster_turn_begin(w->cluster);
+    world_step(w, &in);
+}
+
 // The cluster comes up: one turn to connect, one for the hellos.
 static void begin(struct world *w)
 {
@@ -144,11 +154,8 @@ static void begin(struct world *w)
     cluster_load_meta(w->cluster, &meta);
     arrive_typical(w);
     cluster_start(w->cluster, w->now, 1, 1, false, false, 0);
-    struct input set = {.kind = INPUT_RULE_SET, .caller = {.admin = true}};
-    set.rule.row = &w->options->policy.settings;
-    set.rule.mode = RULE_PUT;
-    cluster_turn_begin(w->cluster);
-    cluster_step(w->cluster, w->now, &set);
+    set_row(w, &w->options->policy.settings);
+    set_row(w, &w->options->policy.queue);
     for (size_t i = 0; i < w->nodes->count; i++)
         agents_link(w, (uint32_t)i);
     while (w->answers_count) {

@@ -11,6 +11,9 @@
 //     AUTO(sim_result) struct sim_result r = {0};
 //     sim_run(&trace, &nodes, &o, &r);
 //
+// A job that the scheduler stops to start another (preemption) keeps what it has done, and goes on
+// from there when it starts again, after restart_ms.
+//
 // Where nodes fail so often that nothing comes to its end, it stops SIM_QUIET_MS after the last job
 // was submitted or came to an end.
 //
@@ -39,6 +42,7 @@ struct sim_options {
     enum sim_limits limits;
     int64_t mtbf_ms, repair_ms; // of a node, exponentially distributed; 0: nodes do not fail
     int64_t checkpoint_ms;      // jobs keep their work so often; 0: never
+    int64_t restart_ms;         // that a job which goes on from work it kept takes to come to it
     bool record;                // keep spans and queue
     // Called now and then with the part that is done, 0 to 1; true: stop. May be NULL.
     bool (*progress)(void *arg, double part);
@@ -92,7 +96,7 @@ struct sim_result {
     int64_t held_core_s, held_gpu_s; // of all that was given out, x how long it was
     int64_t held_gpu_milli, held_core_milli; // at the end
     double fragmentation;                    // mean of samples: part of the GPUs (fragmentation.h)
-    int64_t failures;
+    int64_t failures, preemptions;
     // Arrivals: allocated part of all GPUs, in thousandths, when k % of them had been asked for;
     // -1: not reached.
     int32_t curve[SIM_CURVE];

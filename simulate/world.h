@@ -23,6 +23,7 @@ struct run {
     int32_t parts_count, running, held;
     int32_t told;              // where the last GO was found
     int64_t began_ms, kept_ms; // the attempt's run; work of earlier ones that is not lost
+    int64_t restart_ms;        // of the attempt: until it goes on
     bool broken;               // the attempt lost a part or is being ended by the scheduler
 };
 
@@ -74,8 +75,9 @@ void agents_link(struct world *w, uint32_t node);
 void agents_end(struct world *w, uint32_t job, uint32_t attempt);
 // Nothing of the attempt is left on the node: it is given back here.
 void agents_return(struct world *w, uint32_t job, struct ledger_part *p, bool completed);
-// The attempt comes to nothing: the job waits for another, or for its end.
-void agents_break(struct world *w, uint32_t job);
+// The attempt comes to nothing: the job waits for another, or for its end. One that is preempted
+// keeps its work.
+void agents_break(struct world *w, uint32_t job, bool preempted);
 // Looks for jobs that the scheduler ended otherwise than by their own end.
 void agents_rows(struct world *w, const struct outcome *o);
 

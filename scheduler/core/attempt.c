@@ -218,6 +218,7 @@ void attempt_place(struct cluster *c, struct job *j, const struct fit_node *node
     j->verdict = (struct reason){0};
     set_text(&j->verdict_detail, NULL);
     job_move(c, j, JOB_STARTING);
+    las_placed(c, j);
     job_set_reason(c, j, (struct reason){0}, NULL);
     c->meta.next_port = (uint32_t)(port - c->limits.port_first + 1);
     meta_mark(c);
@@ -258,6 +259,7 @@ void attempt_started(struct cluster *c, struct job *j, struct placement *p)
         if (j->array.v)
             array_element_begun(c, job_find(c, j->array));
     }
+    las_watch(c, j);
     preempt_started(c, j);
     if (j->array.v)
         array_element_started(c, j);

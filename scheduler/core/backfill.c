@@ -36,6 +36,8 @@ struct reservation {
     bool hidden;
     bool late; // its time has come without room: hidden until it is planned anew
     bool owed; // others are stopped for it, who may take a little longer than their grace
+    uint64_t
+        outranked_at; // grown_end() + usable_gen when it had the promises of others dropped last
     size_t count;
     struct share *shares;
 };
@@ -621,12 +623,17 @@ void backfill_inherit(struct cluster *c, struct job *j)
 bool backfill_outrank(struct cluster *c, const struct job *j)
 {
     bool any = false;
-    const struct reservation *own = reservation_of(c, j);
+    struct reservation *own = reservation_of(c, j);
     if (own && !(own->owed && own->from_ms <= c->now.boot_ms))
         return false;
+    if (own && own->outranked_at == grown_end(c) + c->usable_gen)
+        return false; // it did not help: its victims have not ended yet
+    if (own)
+        own->outranked_at = grown_end(c) + c->usable_gen;
     for (size_t i = c->backfill.count; i-- > c->backfill.visited;) {
         const struct job *other = c->backfill.items[i]->job;
-        if (other == j || (!own && other->id.v > j->id.v) || may_preempt(c, other, j))
+        if (other == j || may_preempt(c, other, j) ||
+            (!own && other->id.v > j->id.v && !las_may_preempt(c, j, other)))
             continue;
         drop_at(c, i);
         any = true;
@@ -704,6 +711,7 @@ static void replace(struct cluster *c, size_t at, struct reservation *r)
     c->backfill.items[at] = r;
     c->backfill.changes++;
     r->owed |= old->owed;
+    r->outranked_at = old->outranked_at;
     show(c, r);
     say_start(c, r->job, r->starts_wall_ms);
     reservation_free(old);

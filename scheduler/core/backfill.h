@@ -71,9 +71,10 @@ void backfill_visit(struct cluster *c, struct job *j, int64_t *cost);
 // that is its own.
 void backfill_inherit(struct cluster *c, struct job *j);
 // The job outranks those that the pass has not come to. Of these, the ones that were promised
-// before it was submitted do not bind it, nor does any if others were stopped for it and its time
-// has come: they begin where it was to have ended. They are dropped, but for jobs that would
-// preempt it. False: there was none, or it has one itself and is not owed it.
+// before it was submitted do not bind it, nor those of jobs at a higher level of its queue, nor
+// does any if others were stopped for it and its time has come: they begin where it was to have
+// ended. They are dropped, but for jobs that would preempt it. False: there was none, or it has one
+// itself and is not owed it.
 bool backfill_outrank(struct cluster *c, const struct job *j);
 // Those that are stopped for a job may take a little longer than their grace: what is kept for it
 // is for so long after its time has come, and so much longer than it runs.

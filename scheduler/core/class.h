@@ -37,7 +37,8 @@ struct cluster;
     X(user.v)             \
     X(qos.v)              \
     X(priority)           \
-    X(nice)
+    X(nice)               \
+    X(level)
 // Whoever adds to a request adds to the key.
 _Static_assert(sizeof(struct request) == 80, "CLASS_KEY names every member of a request");
 

@@ -326,6 +326,7 @@ struct effect {
     X(JOB_KEPT, "job_kept") /* by its terms */ \
     X(JOB_READY, "job_ready")                  \
     X(JOB_CHANGED, "job_changed")              \
+    X(JOB_LEVEL, "job_level")                  \
     X(JOB_HELD, "job_held")                    \
     X(JOB_RELEASED, "job_released")            \
     X(JOB_ENDED, "job_ended")                  \

@@ -151,6 +151,7 @@ static void check_job(const struct cluster *c, const struct job *j)
     CHECK(job_find_uid(c, j->uid) == j && job_find(c, j->id) == j);
     CHECK(j->id.v && j->id.v < c->meta.next_job);
     CHECK(j->attempts_used <= (int32_t)j->attempt);
+    CHECK(!j->queued || j->level == las_level_now(c, j));
     if (j->array_count) {
         CHECK(TAILQ_EMPTY(&j->parts) && j->attempt == 0);
         CHECK(j->array_live >= 0 && j->array_live <= j->array_next);

@@ -103,8 +103,10 @@ static bool in_queue(const struct job *j)
 // The queue as it was stored: jobs that name a class are in it. The others come in at the start.
 static void rejoin(struct cluster *c, struct job *j)
 {
-    if (in_queue(j))
-        j->queued = class_rejoin(c, j);
+    if (!in_queue(j))
+        return;
+    j->level = (int8_t)las_level_now(c, j);
+    j->queued = class_rejoin(c, j);
 }
 
 int cluster_load_job(struct cluster *c, const struct job *row, struct err *err)
@@ -177,6 +179,7 @@ void cluster_start(struct cluster *c, struct now now, uint64_t term, uint64_t no
     TAILQ_FOREACH(j, &c->jobs, live_link)
     if (in_queue(j) && !j->queued)
         queue_insert(c, j);
+    las_watch_all(c);
     if (hold)
         hold_enter(c, term_seen, "the term file beside the database is ahead of it");
     // A crash may have come between the last END and the job's own end.

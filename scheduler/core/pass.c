@@ -264,8 +264,10 @@ static enum considered stand_aside(struct cluster *c, struct job_class *k, struc
 static void rest(struct cluster *c, struct job_class *k)
 {
     const struct member *m = member_of(c, k->first);
+    const struct rule_entry *queue = queue_of(c, k->first);
+    bool preempts = m->qos->preempts || (queue && queue->order == ORDER_LAS);
     if (!k->reserved && k->wait.reason.code == REASON_PRIORITY && limit_none(c, k->first) &&
-        !m->qos->preempts)
+        !preempts)
         class_rest(k);
 }
 

@@ -10,7 +10,9 @@ enum { COST_A_MS = 2000 };
 
 bool may_preempt(const struct cluster *c, const struct job *j, const struct job *victim)
 {
-    return qos_may_preempt(c, j->qos, victim->qos);
+    if (qos_may_preempt(c, j->qos, victim->qos))
+        return true;
+    return !qos_may_preempt(c, victim->qos, j->qos) && las_may_preempt(c, j, victim);
 }
 
 bool may_preempt_any(struct cluster *c, struct job *j)
@@ -20,7 +22,7 @@ bool may_preempt_any(struct cluster *c, struct job *j)
         if (q && q->tally->running_jobs)
             return true;
     }
-    return false;
+    return las_may_preempt_any(c, j);
 }
 
 // ---- those that are being stopped ----
@@ -110,7 +112,7 @@ bool preempt_came_late(const struct job *j)
 
 bool preempt_requeues(const struct cluster *c, const struct job *j)
 {
-    return strcmp(job_qos(c, j)->preempt_mode, "requeue") == 0;
+    return j->verdict.b || strcmp(job_qos(c, j)->preempt_mode, "requeue") == 0;
 }
 
 // ---- who may be stopped ----
@@ -156,6 +158,12 @@ static int victim_order(const void *a, const void *b)
     return x->order > y->order ? -1 : x->order < y->order;
 }
 
+// Of its QoS, and of these the one that has had least.
+static int64_t priority_of(const struct cluster *c, const struct job *v)
+{
+    return job_qos(c, v)->priority * LAS_LEVELS_MAX - v->level;
+}
+
 // Finds all; *ret_again_ms is when time alone brings another one.
 static void collect(struct cluster *c, const struct job *j, int64_t *ret_again_ms, int64_t *cost)
 {
@@ -177,7 +185,7 @@ static void collect(struct cluster *c, const struct job *j, int64_t *ret_again_m
         }
         VEC_RESERVE(c->preempt.victims, c->preempt.victims_count, c->preempt.victims_cap);
         c->preempt.victims[c->preempt.victims_count++] =
-            (struct victim){.job = v, .priority = job_qos(c, v)->priority, .order = p->id};
+            (struct victim){.job = v, .priority = priority_of(c, v), .order = p->id};
     }
     if (c->preempt.victims_count)
         qsort(c->preempt.victims, c->preempt.victims_count, sizeof *c->preempt.victims,
@@ -199,7 +207,8 @@ static void stop_chosen(struct cluster *c, const struct job *j)
         struct job *v = c->preempt.victims[i].job;
         if (!c->preempt.victims[i].chosen)
             continue;
-        struct reason r = {.code = REASON_PREEMPTED, .a = (int64_t)j->id.v};
+        bool by_qos = qos_may_preempt(c, j->qos, v->qos);
+        struct reason r = {.code = REASON_PREEMPTED, .a = (int64_t)j->id.v, .b = !by_qos};
         note_stop(c, j->id, v->id);
         attempt_condemn(c, v, r, NULL);
     }
@@ -246,8 +255,12 @@ enum preemption preempt(struct cluster *c, struct job *j, int64_t *cost)
     int64_t count, before = *cost, now_ms = c->now.boot_ms;
     if (preempt_waits(c, j, &first, &count))
         return PREEMPT_WAITS;
-    if (!may_preempt_any(c, j))
+    if (!may_preempt_any(c, j)) {
+        // Whoever is placed from now on takes room that was free and did not help it.
+        k->preempt_at = stamp(c);
+        k->preempt_again_ms = INT64_MAX;
         return PREEMPT_NONE;
+    }
     bool known = k->preempt_at == stamp(c) && now_ms < k->preempt_again_ms;
     if (known || now_ms < k->preempt_rests_ms) {
         look_again_at(c, known ? k->preempt_again_ms : k->preempt_rests_ms);

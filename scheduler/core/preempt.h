@@ -1,5 +1,6 @@
 // Preemption: a job that finds too little room has others stopped, those whose QoS its own may
-// preempt, and starts when they have ended. Private to the core.
+// preempt, and those of its queue that stand at a higher level of attained service (las.h); it
+// starts when they have ended. Private to the core.
 //
 // Victims are running or starting jobs that have run for the min_run_time of their QoS. Of these
 // they come from the lowest QoS (by priority) that suffice; of these the fewest that were found, of
@@ -10,7 +11,8 @@
 // They are stopped as by a cancel (SIGTERM, their grace, SIGKILL). The room is kept for the job by
 // a reservation (backfill.h), beyond the number that the queue gives out if need be, and while one
 // of its victims is being stopped it chooses no others. Then preempt_mode of the victim's QoS says
-// what becomes of it: it waits again, without an attempt used up, or it has been cancelled.
+// what becomes of it: it waits again, without an attempt used up, or it has been cancelled. By its
+// queue's order it always waits again.
 //
 //     switch (preempt(c, j, &c->pass.cost)) ... // it found no room and may wait for it
 #pragma once
@@ -32,7 +34,7 @@ struct reason;
 // the last that started.
 struct victim {
     struct job *job;
-    int64_t priority; // of its QoS
+    int64_t priority; // of its QoS, and less for each level (las.h)
     uint64_t order;   // of its placement: the higher, the younger
     int64_t size;     // scratch: how much of a node's share of the request it holds
     bool ranked;      // scratch

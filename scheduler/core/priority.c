@@ -41,6 +41,12 @@ static int64_t age_factor(const struct settings_rule *s, int64_t submitted_ms, i
     return (int64_t)((__int128)waited(s, submitted_ms, at_ms) * PRIORITY_ONE / s->age_full_ms);
 }
 
+// More than ages can differ by: an age is at most 1, and as much below 0 where clocks went back.
+static int64_t level_weight(const struct settings_rule *s)
+{
+    return 2 * s->weight_age + 1;
+}
+
 static int64_t size_factor(const struct cluster *c, const struct job *j)
 {
     int64_t asked = (int64_t)j->req.tasks * j->req.cpus;
@@ -65,6 +71,8 @@ static void factors_at(const struct cluster *c, const struct job *j, int64_t wal
         .age = age_factor(rule_settings(c), j->submitted_at_ms, wall_ms),
         .queue = queue ? queue->row->queue.priority : 0,
     };
+    if (queue && queue->order == ORDER_LAS)
+        ret->level = -j->level;
     if (queue && queue->order != ORDER_PRIORITY)
         return;
     ret->priority = j->priority;
@@ -83,11 +91,12 @@ static void parts_at(const struct cluster *c, const struct job *j, int64_t wall_
 #define X(name, one, doc)                             \
     ret->name = s->weight_##name * ret->name / (one); \
     ret->total += ret->name;
-    PRIORITY_PARTS(X)
+    PRIORITY_FACTORS(X)
 #undef X
     ret->total -= ret->age;
     ret->age = age_part(s, j->submitted_at_ms, wall_ms);
-    ret->total += ret->age;
+    ret->level *= level_weight(s);
+    ret->total += ret->age + ret->level;
 }
 
 void cluster_priority(const struct cluster *c, const struct job *j, struct priority_parts *ret)
@@ -106,8 +115,10 @@ int64_t cluster_factors(const struct cluster *c, const struct job *j,
 #define X(name, one, doc) \
     ret[i++] =            \
         (struct priority_factor){#name, doc, s->weight_##name, factors.name, (one), parts.name};
-    PRIORITY_PARTS(X)
+    PRIORITY_FACTORS(X)
 #undef X
+    ret[i] = (struct priority_factor){
+        "level", "how much it has had already", level_weight(s), factors.level, 1, parts.level};
     return parts.total;
 }
 
@@ -179,20 +190,6 @@ static void count_cores(struct cluster *c)
         c->cores_count += c->nodes[i]->cores;
 }
 
-static bool is_las(const struct rule_entry *queue)
-{
-    return queue->order == ORDER_LAS;
-}
-
-// Does the order of some queue change by more than age?
-static bool orders_move(const struct cluster *c)
-{
-    const struct rule_entry *queue = c->rules.by_name[RULE_QUEUE];
-    while (queue && !is_las(queue))
-        queue = queue->by_name.next;
-    return queue;
-}
-
 // The ages that were full by the last moment or are by the next one.
 static int64_t full_from_ms(const struct cluster *c, int64_t last_ms)
 {
@@ -212,7 +209,7 @@ static bool any_too_new(struct cluster *c, int64_t last_ms)
 static void moment_begin(struct cluster *c)
 {
     int64_t last_ms = c->ranked.wall_ms;
-    bool all = c->ranked.stale || cores_changed(c) || orders_move(c);
+    bool all = c->ranked.stale || cores_changed(c);
     c->ranked.boot_ms = c->now.boot_ms;
     c->ranked.wall_ms = c->now.wall_ms;
     c->ranked.stale = false;

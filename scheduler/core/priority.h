@@ -12,7 +12,8 @@
 //     fair_share  how little its user and accounts have used for their shares (rules.h)
 //
 // In a queue of another order (queue_rule.c) only age and queue count: of its jobs the one that was
-// submitted first stands first, by any weights.
+// submitted first stands first, by any weights. By attained service (las.h) each level takes off
+// more than all of age can give.
 //
 // All are 64-bit integers; weights are at most 2^30, so that no sum overflows. Age is reckoned up
 // to a moment that is the same for all jobs and moves on once a minute: between, waiting changes no
@@ -29,7 +30,7 @@ struct job;
 enum { PRIORITY_ONE = 1 << 20 };
 
 // name (its weight is the setting weight_NAME), what is 1 of its factor, what it says
-#define PRIORITY_PARTS(X)                                        \
+#define PRIORITY_FACTORS(X)                                      \
     X(priority, 1, "the number that the submission names")       \
     X(age, PRIORITY_ONE, "how long it has waited")               \
     X(size, PRIORITY_ONE, "how much of the cluster it asks for") \
@@ -40,8 +41,9 @@ enum { PRIORITY_ONE = 1 << 20 };
 
 struct priority_parts {
 #define X(name, one, doc) int64_t name;
-    PRIORITY_PARTS(X)
+    PRIORITY_FACTORS(X)
 #undef X
+    int64_t level; // how much it has had already: its level times a weight of its own
     int64_t total; // exactly their sum
 };
 
@@ -51,7 +53,7 @@ struct priority_factor {
     int64_t weight, factor, one, part;
 };
 #define X(name, one, doc) +1
-enum { PRIORITY_PARTS_COUNT = 0 PRIORITY_PARTS(X) };
+enum { PRIORITY_PARTS_COUNT = 1 PRIORITY_FACTORS(X) };
 #undef X
 
 // Of a job that waits, as of now.

@@ -29,6 +29,7 @@ void queue_insert(struct cluster *c, struct job *j)
     CHECK(!j->queued && !j->cancelled &&
           (j->array_count ? j->array_next < j->array_count : j->state == JOB_PENDING));
     j->queued = true;
+    j->level = (int8_t)las_level_now(c, j);
     if (terms_keep(c, j))
         return;
     if (j->not_before_ms > c->now.boot_ms) {
@@ -38,6 +39,7 @@ void queue_insert(struct cluster *c, struct job *j)
         class_join(c, j);
         c->pass_wanted = true;
     }
+    las_watch(c, j);
 }
 
 void queue_remove(struct cluster *c, struct job *j)

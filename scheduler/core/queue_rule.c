@@ -21,5 +21,14 @@ void queue_resolve(struct cluster *c, struct rule_entry *p)
     enum policy own = policy_of_word(p->row->queue.placement);
     p->policy = own == POLICY_COUNT ? c->placing.policy : own;
     p->order = order_of_word(p->row->queue.order);
+    if (p->order == ORDER_LAS && !p->held)
+        p->held = xcalloc(LAS_LEVELS_MAX, sizeof *p->held);
     placing_count_for(c, p->policy);
+}
+
+void queue_check(const struct rule *row, struct text *wrong)
+{
+    enum { LEAST_MS = 1000 };
+    if (row->queue.las_first_ms < LEAST_MS)
+        text_add(wrong, "las_first must be at least 1s");
 }

@@ -169,6 +169,7 @@ struct rule_entry *rule_add(struct cluster *c, const struct rule *row)
 static void entry_free(struct rule_entry *p)
 {
     free(p->row);
+    free(p->held);
     free(p->key);
     free(p);
 }

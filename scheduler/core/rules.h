@@ -50,6 +50,7 @@ struct rule_entry {
     uint64_t preempts;              // of a QoS: bits of those whose jobs it may preempt
     enum policy policy;             // of a queue: how nodes are chosen, its own or the cluster's
     enum queue_order order;         // of a queue
+    struct las_held *held;          // of a queue in order of attained service, by level; else NULL
     uint32_t fair_share;            // of a user: 0 .. FAIR_SHARE_ONE, as last ranked
     bool dirty;
     char *key; // "gpu", "ann/physics"

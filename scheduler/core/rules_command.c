@@ -134,6 +134,8 @@ static void check(const struct cluster *c, const struct rule *row, const struct 
         reservation_check(c, row, old, wrong);
         break;
     case RULE_QUEUE:
+        queue_check(row, wrong);
+        break;
     case RULE_KIND_COUNT:
         break;
     }
@@ -228,6 +230,8 @@ static void change(struct cluster *c, const struct input *in, struct rule_entry 
     rule_resolve(c, p);
     if (to.kind == RULE_USER)
         user_set(c, p);
+    if (to.kind == RULE_QUEUE)
+        las_queue_changed(c, to.id);
     if (to.kind == RULE_ACCOUNT)
         members_relevel(c);
     if (to.kind == RULE_RESERVATION)

@@ -33,6 +33,7 @@ void job_end(struct cluster *c, struct job *j, enum job_state state, struct reas
     if (j->queued)
         queue_remove(c, j);
     job_set_reason(c, j, r, detail);
+    las_attempt_over(c, j);
     job_move(c, j, state);
     j->ended_at_ms = c->now.wall_ms;
     if (state == JOB_COMPLETED)
@@ -68,6 +69,7 @@ static void requeue(struct cluster *c, struct job *j)
         j->cancelled = false;
     job_move(c, j, JOB_PENDING);
     job_set_reason(c, j, (struct reason){.code = REASON_REQUEUED}, why);
+    las_attempt_over(c, j);
     j->started_at_ms = 0;
     j->exit_code = 0;
     queue_insert(c, j);

@@ -14,6 +14,7 @@
 #include "scheduler/core/backfill.h"
 #include "scheduler/core/class.h"
 #include "scheduler/core/cluster.h"
+#include "scheduler/core/las.h"
 #include "scheduler/core/placing.h"
 #include "scheduler/core/preempt.h"
 #include "scheduler/core/room.h"
@@ -116,6 +117,7 @@ struct cluster {
     struct node *nodes_by_name, *nodes_by_machine;
     size_t parts_count;
     struct rules rules;
+    struct las las;
     struct placement_ends ends; // by expected end: ends.c
     struct backfill backfill;   // reservations of jobs that wait: backfill.c
     struct preempting preempt;  // who is stopped for whom: preempt.c
@@ -466,6 +468,7 @@ void rule_mark(struct cluster *c, struct rule_entry *p);
 // What follows from its names; all of them are there.
 void rule_resolve(struct cluster *c, struct rule_entry *p);
 void queue_resolve(struct cluster *c, struct rule_entry *p);
+void queue_check(const struct rule *row, struct text *wrong);
 bool rule_is_level(enum rule_kind k);
 // "queue \"gpu\"", "user \"ann\" in account \"physics\""
 void rule_add_title(const struct rule *r, struct text *ret);

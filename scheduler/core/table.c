@@ -278,6 +278,7 @@ void cluster_free(struct cluster *c)
     free(c->dirty_classes.items);
     free(c->grown.nodes);
     free(c->pass.seconds);
+    free(c->las.due);
     waits_loaded_free(c);
     selectors_fini(c);
     arena_free(&c->arena);

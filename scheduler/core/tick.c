@@ -37,5 +37,6 @@ void tick(struct cluster *c)
         if (!c->meta.recovery_hold)
             expire_leases(c, n);
     }
+    las_look(c);
     queue_due(c);
 }

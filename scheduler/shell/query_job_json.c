@@ -1,8 +1,10 @@
 // A job as the API shows it.
+#include "scheduler/core/las.h"
 #include "scheduler/shell/query_internal.h"
 #include "scheduler/shell/query_users.h"
 
 #include "common/alloc.h"
+#include "common/clock.h"
 #include "common/hostlist.h"
 
 #include <inttypes.h>
@@ -191,6 +193,7 @@ static void add_request(const struct job *j, struct text *t)
     put_int_or_null(t, "submitted_at", j->submitted_at_ms);
     put_int_or_null(t, "started_at", j->started_at_ms);
     put_int_or_null(t, "ended_at", j->ended_at_ms);
+    put_int(t, "attained_ms", job_attained_ms(j, clock_wall_ms()));
     if (job_state_ended(j->state))
         put_int(t, "exit_code", j->exit_code);
     else

@@ -147,7 +147,10 @@ static int upgrade_rules(struct db *db, struct err *err)
 {
     AUTO(text) struct text sql = {0};
     add_create(&store_tables[TABLE_TALLY], &sql);
-    text_add(&sql, "ALTER TABLE job ADD COLUMN queue INTEGER NOT NULL DEFAULT 0;"
+    text_add(&sql, "ALTER TABLE job ADD COLUMN attained_ms INTEGER NOT NULL DEFAULT 0;"
+                   "ALTER TABLE job ADD COLUMN promoted_ms INTEGER NOT NULL DEFAULT 0;"
+                   "ALTER TABLE job ADD COLUMN waits_since_ms INTEGER NOT NULL DEFAULT 0;"
+                   "ALTER TABLE job ADD COLUMN queue INTEGER NOT NULL DEFAULT 0;"
                    "ALTER TABLE job ADD COLUMN account INTEGER NOT NULL DEFAULT 0;"
                    "ALTER TABLE job ADD COLUMN user INTEGER NOT NULL DEFAULT 0;"
                    "ALTER TABLE job ADD COLUMN qos INTEGER NOT NULL DEFAULT 0;");

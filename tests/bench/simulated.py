@@ -16,7 +16,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "trace"))
 from traces import LCG, NASA, OPENB, OPENB_NODES, PHILLY  # noqa: E402
 
 QUEUES = ("fcfs", "easy")
-ORDER = {"fcfs": "first come first served", "easy": "EASY", "conservative": "conservative"}
+ORDER = {"fcfs": "first come first served", "easy": "EASY", "conservative": "conservative",
+         "las": "least attained service"}
 # And by the name that the published figures give them.
 PLACEMENTS = {"fgd": "FGD", "best_fit": "BestFit", "gpu_packing": "GpuPacking",
               "gpu_clustering": "GpuClustering", "dot_product": "DotProd", "random": "Random"}
@@ -71,7 +72,8 @@ def traces(bench):
              ("NASA iPSC at 1.6 x load", NASA, QUEUES, ("--load", "1.6")),
              ("LCG", LCG, (*QUEUES, "conservative"), ()),
              ("LCG at 40 x load", LCG, QUEUES, ("--load", "40")),
-             ("Philly at 5 x load", PHILLY, QUEUES, ("--load", "5")))
+             ("Philly at 5 x load", PHILLY, (*QUEUES, "las"), ("--load", "5")),
+             ("Philly at 10 x load", PHILLY, ("fcfs", "las"), ("--load", "10")))
     for name, path, policies, options in cases:
         if not os.path.exists(path):
             print(f"  {name} is left out: {path} is not there", file=sys.stderr)

@@ -145,6 +145,7 @@ void clients_start(struct sim *s)
         after(w, between(w, 0, s->faults_until_ms), NULL, wish_again, NULL, (uint64_t)i);
     }
     minds_start(s);
+    queues_start(s);
     operators_start(s);
     reservations_start(s);
 }

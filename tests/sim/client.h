@@ -1,13 +1,19 @@
 // What the files of users and operators share: client.c (asking and being answered), client_job.c
-// (what jobs ask for), client_mind.c (users change their minds), operator.c (nodes, and what is put
-// right in the end), operator_rules.c (queues, accounts, users, QoS, limits), operator_preempt.c
-// (QoS that preempt others), operator_reserve.c (reservations). A noun more is a file more, with a
-// start function called in clients_start().
+// (what jobs ask for), client_mind.c (users change their minds), client_queue.c (the order of
+// queues), operator.c (nodes, and what is put right in the end), operator_rules.c (queues,
+// accounts, users, QoS, limits), operator_preempt.c (QoS that preempt others), operator_reserve.c
+// (reservations). A noun more is a file more, with a start function called in clients_start().
 #pragma once
 
 #include "tests/sim/sim.h"
 
-enum { CLIENT_JOBS_MAX = 120, CLIENT_ASKS_MAX = 8192, PATIENCE_MS = 90000, WISH_DEPENDS_MAX = 3 };
+enum {
+    CLIENT_JOBS_MAX = 120,
+    CLIENT_ASKS_MAX = 8192,
+    CLIENT_QUEUES = 2,
+    PATIENCE_MS = 90000,
+    WISH_DEPENDS_MAX = 3
+};
 
 struct wish { // a job that somebody wants
     struct input_submit in;
@@ -32,7 +38,8 @@ struct client {
     int wishes_count;
     struct asked asked[CLIENT_ASKS_MAX];
     uint64_t asked_count;
-    struct rule **rows; // that operators have sent
+    struct rule queues[CLIENT_QUEUES]; // as the operators want them
+    struct rule **rows;                // that operators have sent
     size_t rows_count, rows_cap;
     struct rule preempt_rows[PREEMPT_QOS_COUNT];
 };
@@ -52,6 +59,8 @@ bool wish_any_other(struct sim *s, struct depend_asked *ret);
 void wish_terms(struct sim *s, struct wish *x);
 // Is it a refusal that terms may bring?
 bool is_of_terms(const struct sim *s, enum reason_code why);
+// For a submission; NULL: it names none.
+const char *any_queue(struct sim *s);
 // A QoS that preempts or is preempted, or NULL: users' jobs in worlds with preemption.
 const char *preempt_any_qos(struct sim *s);
 // Whose it is, and the queue, account and QoS that it names.
@@ -62,6 +71,9 @@ void rules_lift(struct sim *s);
 // Each goes on until faults are over, or for ever.
 void minds_start(struct sim *s);
 void operators_start(struct sim *s);
+// How the queue goes and where its jobs do.
+void queue_any_order(struct world *w, struct rule *r);
+void queues_start(struct sim *s);           // in worlds without rules
 void operator_rules_start(struct sim *s);   // before the first any_job()
 void operator_preempt_start(struct sim *s); // before the first any_job()
 void reservations_start(struct sim *s);

@@ -51,6 +51,7 @@ struct input_submit any_job(struct sim *s)
         .allow_unsatisfiable = chance(w, 300),
         .array_count = chance(w, 60) ? between(w, 1, 8) : 0,
         .max_attempts = (int32_t)between(w, 0, 6),
+        .queue = any_queue(s),
     };
     if (s->ruled)
         wish_names(s, &in);

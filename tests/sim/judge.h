@@ -1,5 +1,5 @@
 // What the judge's files share: judge.c (what leaves the scheduler, and what was promised),
-// judge_tables.c and judge_limits.c (commits), judge_tasks.c (the kernel's processes),
+// judge_tables.c and judge_limits.c (commits), judge_attained.c (what jobs have had), judge_tasks.c (the kernel's processes),
 // judge_preempt.c (who is stopped for whom), judge_reserve.c (reservations), judge_end.c (what must
 // not last, and what must be so when all is over). A rule of a new noun gets a file, called from
 // one of these.
@@ -18,10 +18,13 @@ struct truth {
     uint32_t arrived;   // likewise, in MPI_Init
     bool cancelled;     // acknowledged
     uint32_t cancelled_at;
-    uint32_t succeeded;   // likewise: its END is an exit of 0, and the shepherd was let go
-    uint32_t parts;       // all of them
-    bool waits;           // only END, a reboot or a fence ends it
-    bool forgiven;        // a restored backup knows less of it
+    uint32_t succeeded; // likewise: its END is an exit of 0, and the shepherd was let go
+    uint32_t parts;     // all of them
+    bool waits;         // only END, a reboot or a fence ends it
+    bool forgiven;      // a restored backup knows less of it
+    // Its row as it was: when the attempt started (0: it does not run), and what it has had.
+    int64_t started_at_ms, attained_ms;
+    uint32_t row_attempt;
     uint32_t preempted;   // the newest attempt that must end for another job, and has started
     uint32_t preemptions; // such attempts that have ended
     UT_hash_handle hh;
@@ -42,10 +45,19 @@ struct judge {
     size_t promises_count, promises_cap;
     struct cancelled *cancelled;
     size_t cancelled_count, cancelled_cap;
-    struct stops *stops; // jobs that have others stopped
+    int64_t wall_most_ms; // the latest that the scheduler's wall clock has shown
+    struct stuck *stuck;  // judge_terms.c
+    struct stops *stops;  // jobs that have others stopped
     size_t stops_count, stops_cap;
 };
 
+// judge_attained.c: a row of a job is committed.
+void judge_attained(struct sim *s, const struct store_batch *b, const struct job *j);
+
+// judge_terms.c
+void judge_terms_committed(struct sim *s, const struct store_batch *b);
+void judge_terms_look(struct sim *s);
+void judge_terms_fini(struct sim *s);
 // A row that is durable from now on: what became of a job that was preempted.
 void judge_preempted(struct sim *s, const struct job *j);
 // A commit against limits: judge_limits.c.

@@ -43,13 +43,15 @@ static void look_at_victim(struct sim *s, const struct job *v, int64_t wall_ms)
     const struct job *by = cluster_job(core(s), (struct job_id){(uint64_t)v->verdict.a});
     if (!by)
         return; // it ended in the same turn
-    if (strcmp(qos_name(s, by), preempt_qos[0]) != 0 ||
-        (strcmp(qos_name(s, v), preempt_qos[1]) != 0 &&
-         strcmp(qos_name(s, v), preempt_qos[2]) != 0))
+    bool low =
+        strcmp(qos_name(s, v), preempt_qos[1]) == 0 || strcmp(qos_name(s, v), preempt_qos[2]) == 0;
+    // Else its queue's order says it: judge_attained.c.
+    if (!v->verdict.b && (strcmp(qos_name(s, by), preempt_qos[0]) != 0 || !low))
         broken(s, "job %" PRIu64 " of QoS \"%s\" preempts job %" PRIu64 " of QoS \"%s\"", by->id.v,
                qos_name(s, by), v->id.v, qos_name(s, v));
-    if (s->min_run_ms && (!v->started_at_ms || (wall_ms >= v->started_at_ms &&
-                                                wall_ms - v->started_at_ms < s->min_run_ms)))
+    if (low && s->min_run_ms &&
+        (!v->started_at_ms ||
+         (wall_ms >= v->started_at_ms && wall_ms - v->started_at_ms < s->min_run_ms)))
         broken(s, "job %" PRIu64 " is preempted after %" PRId64 " ms, and is safe for %" PRId64,
                v->id.v, v->started_at_ms ? wall_ms - v->started_at_ms : 0, s->min_run_ms);
 }
@@ -60,6 +62,15 @@ static bool is_on(const struct job *j, struct node_id node)
     TAILQ_FOREACH(p, &j->parts, job_link)
     if (p->node.v == node.v && p->attempt == j->attempt)
         return true;
+    return false;
+}
+
+// In this outcome: others may be at it for longer.
+static bool stopped_in(const struct outcome *o, const struct job *v)
+{
+    for (size_t i = 0; i < o->events_count; i++)
+        if (o->events[i].kind == EVENT_JOB_STOPPING && o->events[i].job.v == v->id.v)
+            return true;
     return false;
 }
 
@@ -74,7 +85,7 @@ static void look_at_set(struct sim *s, const struct outcome *o, const struct job
         together = true;
         for (size_t i = 0; i < o->jobs_count; i++) {
             const struct job *v = cluster_job(core(s), o->jobs[i].id);
-            if (!v || !stops_for(v, by->id))
+            if (!v || !stops_for(v, by->id) || !stopped_in(o, v))
                 continue;
             first = v;
             together &= is_on(v, (struct node_id){n});
@@ -149,7 +160,7 @@ static bool excuses(struct sim *s, const struct event *e, const struct stops *t)
         return false;
     bool comes = e->kind == EVENT_JOB_SUBMITTED || e->kind == EVENT_JOB_RELEASED ||
                  e->kind == EVENT_JOB_REQUEUED || e->kind == EVENT_JOB_DUE ||
-                 e->kind == EVENT_JOB_PLACED;
+                 e->kind == EVENT_JOB_PLACED || e->kind == EVENT_JOB_LEVEL;
     // A short job fills in and may stay longer than it said.
     return (comes && outranks(s, j, by)) || (e->kind == EVENT_JOB_PLACED && j->req.time_limit_ms);
 }
@@ -174,7 +185,8 @@ void judge_decided(struct sim *s, const struct outcome *o, int64_t wall_ms)
         for (size_t i = 0; i < o->jobs_count; i++)
             if (stops_for(&o->jobs[i], by->id)) {
                 look_at_victim(s, &o->jobs[i], wall_ms);
-                note_stops(s, &o->jobs[i]);
+                if (!o->jobs[i].verdict.b) // by QoS
+                    note_stops(s, &o->jobs[i]);
             }
     }
 }
@@ -192,7 +204,7 @@ void judge_preempted(struct sim *s, const struct job *j)
                qos_name(s, j));
     if (j->state != JOB_PENDING || j->verdict.code != REASON_PREEMPTED)
         return;
-    if (scrap)
+    if (scrap && !j->verdict.b)
         broken(s, "job %" PRIu64 " of QoS \"%s\" is requeued", j->id.v, preempt_qos[2]);
     if (t->preempted == j->attempt) {
         t->preempted = 0;

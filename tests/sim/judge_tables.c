@@ -132,6 +132,7 @@ void judge_committed(struct sim *s, const struct store_batch *b)
         const struct job *j = slot->row;
         judge_preempted(s, j);
         struct keeper *k;
+        judge_attained(s, b, j);
         bool over = job_state_ended(j->state) || j->state == JOB_PENDING;
         if (!over || !j->attempt || truth_of(s, j->uid)->forgiven)
             continue;

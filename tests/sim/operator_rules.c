@@ -127,7 +127,7 @@ static void change_row(struct world *w, struct rule *r)
     case RULE_QUEUE:
         if (chance(w, 200))
             snprintf(r->queue.state, sizeof r->queue.state, "%s", ANY(w, states));
-        r->queue.priority = between(w, 0, 2);
+        queue_any_order(w, r);
         if (chance(w, 500))
             bound(w, r->queue.user_limits, LIMIT_USER_COUNT);
         else

@@ -1,12 +1,14 @@
 // The worked examples of docs/scheduling.md about the order of the queue: blocks marked "queue".
 //
 //     nodes=2 cores=4 reservations=1      the cluster; other words: weights, age_full (seconds)
-//     A cpus=3 limit=60 runs=20 -> 0      a job and when it starts, in seconds; at=T: submitted
+//     A cpus=3 limit=60 runs=20 -> 0      a job and when it starts, in seconds, each time that it
+//                                         does; at=T: submitted
 //     queue q order=fifo                  a queue; jobs name it by queue=NAME
 //     reserve x nodes=n1 start=60 lasts=60 repeat=daily maintenance=true
 //                                         a reservation, in seconds from now; jobs name it by in=x
 //     B qos=low grace=20 -> 60,90         it was stopped meanwhile, and placed again
 //
+// A job that is preempted goes on from there where a queue is named, else it begins anew.
 // A job runs as long as its limit unless `runs` says otherwise; without a limit, 10 s. With
 // preempting=1 there are QoS "high" and "low", whose jobs it may preempt, in so far as min_run
 // (seconds) and cancel=1 say; with stop=T a job takes so long to stop.
@@ -228,6 +230,7 @@ static void examples_of_the_page(void **state)
             begin(&e, line);
         } else if (inside && strncmp(line, "queue ", 6) == 0) {
             harness_queue(&e.y.h, line + 6);
+            e.y.keeps = e.y.wakes = true;
         } else if (inside && strncmp(line, "reserve ", 8) == 0) {
             reserve(&e, line);
         } else if (inside && *line) {

@@ -535,7 +535,7 @@ static void random_walk(void **state)
            " ports taken, %" PRIu64 " steps without a port, term %" PRIu64 "\n",
            steps, cluster_meta(w.h.c)->next_job - 1, w.starts, w.ends, w.ports_taken,
            w.ports_awaited, cluster_meta(w.h.c)->term);
-    assert_true(w.starts > (uint64_t)steps / 200);
+    assert_true(w.starts > (uint64_t)steps / 400);
     assert_true(w.ports_taken > 0 && w.ports_awaited > 0);
     harness_fini(&w.h);
 }

@@ -44,6 +44,8 @@ struct yard {
     size_t starts_count, starts_cap;
     uint64_t uid;
     uint32_t owner;
+    bool keeps;      // a job that is stopped goes on from there
+    bool wakes;      // the scheduler is woken when it wants to be, not only when something ends
     int64_t stop_ms; // what a job takes to stop when it is told to; at most its grace
 };
 
@@ -55,6 +57,8 @@ static inline void yard_kill(struct yard *y, struct yard_part *p, const struct e
     int64_t ends_ms = y->h.now.boot_ms + (p->never_started ? 0 : stop_ms);
     if (p->killed.code || (!p->never_started && p->ends_ms <= ends_ms))
         return;
+    if (y->keeps && !p->never_started)
+        y->runs_ms[p->job] = p->ends_ms - ends_ms;
     p->killed = e->kill.reason;
     p->ends_ms = ends_ms;
     p->state = PART_RUNS;
@@ -170,6 +174,11 @@ static inline size_t yard_next(const struct yard *y)
     return next;
 }
 
+static inline int64_t yard_wake_ms(const struct yard *y)
+{
+    return y->wakes ? cluster_outcome(y->h.c)->wake_at_ms : windows_wake_ms(y->h.c);
+}
+
 // Lets time pass, with all ends that come in it.
 static inline void yard_run(struct yard *y, int64_t for_ms)
 {
@@ -177,7 +186,7 @@ static inline void yard_run(struct yard *y, int64_t for_ms)
     for (;;) {
         size_t i = yard_next(y);
         int64_t end_ms = i < y->parts_count ? y->parts[i].ends_ms : INT64_MAX;
-        int64_t wake_ms = windows_wake_ms(y->h.c), now_ms = y->h.now.boot_ms;
+        int64_t wake_ms = yard_wake_ms(y), now_ms = y->h.now.boot_ms;
         int64_t next_ms = wake_ms > now_ms && wake_ms < end_ms ? wake_ms : end_ms;
         if (next_ms > until_ms)
             break;

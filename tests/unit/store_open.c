@@ -307,6 +307,8 @@ static void test_older_versions_are_brought_up(void **state)
     "ALTER TABLE job DROP COLUMN nice; DROP TABLE tally;"                                  \
     "ALTER TABLE job DROP COLUMN queue; ALTER TABLE job DROP COLUMN account;"              \
     "ALTER TABLE job DROP COLUMN user; ALTER TABLE job DROP COLUMN qos;"                   \
+    "ALTER TABLE job DROP COLUMN attained_ms; ALTER TABLE job DROP COLUMN promoted_ms;"    \
+    "ALTER TABLE job DROP COLUMN waits_since_ms;"                                          \
     "DROP TABLE settings; DROP TABLE qos; DROP TABLE account; DROP TABLE user;"            \
     "DROP TABLE queue; DROP TABLE reservation;"                                            \
     "ALTER TABLE meta DROP COLUMN next_selector; DROP TABLE selector;"                     \
