@@ -119,9 +119,9 @@ struct job {
 
     struct job_terms *terms; // dependencies, times, limits; NULL: none; owned
     uint64_t name_key;       // hash of owner and name; 0: not known
-    int64_t attained_ms;    // devices x time of the attempts that are over (las.h)
-    int64_t promoted_ms;    // of these, what counts no more for its level
-    int64_t waits_since_ms; // wall clock: when its last attempt that started something was over
+    int64_t attained_ms;     // devices x time of the attempts that are over (las.h)
+    int64_t promoted_ms;     // of these, what counts no more for its level
+    int64_t waits_since_ms;  // wall clock: when its last attempt that started something was over
 
     struct class_id class_id; // whose reason is its own while it waits; 0: it is not in the queue
 
@@ -226,7 +226,7 @@ int job_age_order(const struct job *a, const struct job *b);
     X(cancel_if_never, TERM, cancel_if_never)        \
     X(array_begun, I64, array_begun)                 \
     X(begun, I64, begun)                             \
-    X(name_key, I64, name_key)                         \
+    X(name_key, I64, name_key)                       \
     X(attained_ms, I64, attained_ms)                 \
     X(promoted_ms, I64, promoted_ms)                 \
     X(waits_since_ms, I64, waits_since_ms)

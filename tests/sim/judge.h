@@ -1,8 +1,8 @@
 // What the judge's files share: judge.c (what leaves the scheduler, and what was promised),
-// judge_tables.c and judge_limits.c (commits), judge_attained.c (what jobs have had), judge_tasks.c (the kernel's processes),
-// judge_preempt.c (who is stopped for whom), judge_reserve.c (reservations), judge_end.c (what must
-// not last, and what must be so when all is over). A rule of a new noun gets a file, called from
-// one of these.
+// judge_tables.c and judge_limits.c (commits), judge_attained.c (what jobs have had), judge_tasks.c
+// (the kernel's processes), judge_preempt.c (who is stopped for whom), judge_reserve.c
+// (reservations), judge_end.c (what must not last, and what must be so when all is over). A rule of
+// a new noun gets a file, called from one of these.
 #pragma once
 
 #include "tests/sim/sim.h"
