@@ -26,13 +26,22 @@ static int64_t served_ms(const struct job *j, int64_t at_ms)
     return j->attained_ms - j->promoted_ms + (ran > 0 ? ran : 0) * devices_milli(&j->req) / 1000;
 }
 
+// It has waited long enough since that it counts as one that has had nothing.
+static bool goes_back(const struct store_batch *b, const struct job *j)
+{
+    bool any = false;
+    for (size_t i = 0; i < b->events_count && !any; i++)
+        any = b->events[i].kind == EVENT_JOB_LEVEL && b->events[i].job.v == j->id.v;
+    return any && j->state == JOB_PENDING;
+}
+
 // By its queue's order a job is stopped only for one that has had less. Where wall clocks jump,
 // who has had what depends on when one looks.
 static void check_preempted(struct sim *s, const struct store_batch *b, const struct job *j)
 {
     const struct job *by = disk_job(s, (struct job_id){(uint64_t)j->verdict.a});
     if (s->counts.faults[FAULT_WALL_JUMP] || !by || job_state_ended(by->state) ||
-        truth_of(s, by->uid)->forgiven)
+        truth_of(s, by->uid)->forgiven || goes_back(b, j))
         return;
     for (size_t i = 0; i < b->events_count; i++) {
         const struct event *e = &b->events[i];
