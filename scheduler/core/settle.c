@@ -50,11 +50,9 @@ void job_end(struct cluster *c, struct job *j, enum job_state state, struct reas
 static void requeue(struct cluster *c, struct job *j)
 {
     const char *why = reason_say(c, &j->verdict, j->verdict_detail);
-    if (j->verdict.code == REASON_PREEMPTED) {
-        j->not_before_ms = 0;
+    if (j->verdict.code == REASON_PREEMPTED)
         j->attempts_used -= j->started_at_ms && !PLANTED(PREEMPTION_COUNTS);
-        j->never_started = 0;
-    } else if (j->started_at_ms) {
+    if (j->started_at_ms) {
         j->not_before_ms = 0;
     } else if (j->verdict.code == REASON_PORT_TAKEN) {
         j->not_before_ms = 0; // the next attempt has another one
