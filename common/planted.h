@@ -46,7 +46,6 @@
     X(DEADLINE_FORGOTTEN, "a job that runs has no deadline")                         \
     X(ARRAY_LIMIT_LATE, "one element more lives than the limit of its array")        \
     X(OUTPUT_BEFORE_SYNC, "what an agent says does not wait for its journal")        \
-    X(MEMORY_UNCHECKED, "an agent gives out memory that it has not")                 \
     X(PREEMPT_AT_ONCE, "a job is preempted before its QoS's min_run_time")           \
     X(PREEMPT_IN_VAIN, "jobs are stopped for one that does not start by it")         \
     X(PREEMPT_TOO_MANY, "jobs are stopped that are not in the way")                  \

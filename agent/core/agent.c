@@ -299,7 +299,7 @@ static const char *in_the_way(const struct agent *a, const struct agent_order *o
     }
     if (agent_held_over(&sum) || pools_are_full(a, &o->held))
         return "attempts that share it and are not over";
-    if (o->held.memory_mib && sum.memory_mib > a->given.memory_mib && !PLANTED(MEMORY_UNCHECKED))
+    if (o->held.memory_mib && sum.memory_mib > a->given.memory_mib)
         return "attempts that hold its memory and are not over";
     return NULL;
 }
