@@ -40,7 +40,8 @@ int64_t job_attained_ms(const struct job *j, int64_t wall_ms)
 static int64_t since_promotion(const struct job *j, int64_t wall_ms)
 {
     int64_t all = job_attained_ms(j, wall_ms);
-    return all > j->promoted_ms ? all - j->promoted_ms : 0;
+    int64_t since;
+    return !__builtin_sub_overflow(all, j->promoted_ms, &since) && since > 0 ? since : 0;
 }
 
 int64_t las_level_end_ms(const struct queue_rule *q, int32_t level)
