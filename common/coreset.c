@@ -86,11 +86,6 @@ struct coreset coreset_slice(const struct coreset *s, unsigned skip, unsigned n)
     return out;
 }
 
-struct coreset coreset_lowest(const struct coreset *s, unsigned n)
-{
-    return coreset_slice(s, 0, n);
-}
-
 void text_add_coreset(struct text *t, const struct coreset *s)
 {
     const char *comma = "";

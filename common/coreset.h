@@ -36,8 +36,6 @@ void coreset_union(struct coreset *a, const struct coreset *b);
 void coreset_subtract(struct coreset *a, const struct coreset *b);
 // {0 .. n-1}
 struct coreset coreset_first(unsigned n);
-// The n lowest members of s, n <= coreset_count(s).
-struct coreset coreset_lowest(const struct coreset *s, unsigned n);
 // Members of s in rank order [skip, skip + n).
 struct coreset coreset_slice(const struct coreset *s, unsigned skip, unsigned n);
 // Least member >= from, or CORESET_MAX.

@@ -69,14 +69,6 @@ static int64_t cpu_milli(const struct room *m)
     return m->cores * INT64_C(1000) + m->pool_milli;
 }
 
-int64_t fgd_fragmentation(const struct cluster *c, const struct node *n, const struct room_view *v)
-{
-    uint64_t can[TYPICAL_MAX / 64];
-    struct gpus g = gpus_of(cpu_milli(&v->room), v->gpu_milli, v->gpus);
-    constraints(c, n, can);
-    return expected(&c->placing, can, &g);
-}
-
 // The GPU for one share with the least fragmentation then; of equals the fullest.
 static int64_t best_share(const struct placing *p, const uint64_t *can, int64_t cpus,
                           uint16_t *milli, int32_t gpus, int32_t share, int16_t *ret_gpu)

@@ -263,11 +263,8 @@ static enum considered stand_aside(struct cluster *c, struct job_class *k, struc
 // find the same, it need not be looked at until there is more.
 static void rest(struct cluster *c, struct job_class *k)
 {
-    const struct member *m = member_of(c, k->first);
-    const struct rule_entry *queue = queue_of(c, k->first);
-    bool preempts = m->qos->preempts || (queue && queue->order == ORDER_LAS);
     if (!k->reserved && k->wait.reason.code == REASON_PRIORITY && limit_none(c, k->first) &&
-        !preempts)
+        !may_ever_preempt(c, k->first))
         class_rest(k);
 }
 

@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    const char *word, *summary;
-} words[POLICY_COUNT] = {
-#define X(name, word, summary) [POLICY_##name] = {word, summary},
+static const char *const words[POLICY_COUNT] = {
+#define X(name, word, summary) [POLICY_##name] = (word),
     POLICY_TABLE(X)
 #undef X
 };
@@ -17,19 +15,13 @@ static const struct {
 const char *policy_word(enum policy p)
 {
     CHECK(p < POLICY_COUNT);
-    return words[p].word;
-}
-
-const char *policy_summary(enum policy p)
-{
-    CHECK(p < POLICY_COUNT);
-    return words[p].summary;
+    return words[p];
 }
 
 enum policy policy_of_word(const char *word)
 {
     int p = 0;
-    while (p < POLICY_COUNT && strcmp(words[p].word, word) != 0)
+    while (p < POLICY_COUNT && strcmp(words[p], word) != 0)
         p++;
     return (enum policy)p;
 }

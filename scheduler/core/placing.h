@@ -85,9 +85,6 @@ void placing_count_for(struct cluster *c, enum policy policy);
 void placing_fini(struct cluster *c);
 
 // ---- fgd.c ----
-// Fragmentation of the room (see docs/scheduling.md), summed over the usual tasks, each times its
-// count: thousandths of GPUs.
-int64_t fgd_fragmentation(const struct cluster *c, const struct node *n, const struct room_view *v);
 // How good a rise by that much is, 0 (much) to 99: a step is about 40 thousandths of a GPU where
 // little rises, as usual tasks expect it, and wider where much does.
 int32_t fgd_grade(const struct cluster *c, int64_t rise);

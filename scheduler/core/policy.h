@@ -22,7 +22,6 @@ enum policy {
 };
 
 const char *policy_word(enum policy p);
-const char *policy_summary(enum policy p);
 enum policy policy_of_word(const char *word); // POLICY_COUNT: there is none
 
 // A shape of task that is usual, for POLICY_FGD: `req` as of one task.

@@ -15,6 +15,12 @@ bool may_preempt(const struct cluster *c, const struct job *j, const struct job 
     return !qos_may_preempt(c, victim->qos, j->qos) && las_may_preempt(c, j, victim);
 }
 
+bool may_ever_preempt(struct cluster *c, struct job *j)
+{
+    const struct rule_entry *queue = queue_of(c, j);
+    return member_of(c, j)->qos->preempts || (queue && queue->order == ORDER_LAS);
+}
+
 bool may_preempt_any(struct cluster *c, struct job *j)
 {
     for (uint64_t left = member_of(c, j)->qos->preempts; left; left &= left - 1) {

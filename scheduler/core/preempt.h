@@ -70,6 +70,8 @@ enum preemption {
 // May job j have this running one stopped, when the time for which it is safe has passed? A
 // relation without circles, else two jobs stop each other for ever.
 bool may_preempt(const struct cluster *c, const struct job *j, const struct job *victim);
+// Do its QoS and its queue let it preempt at all, whoever runs?
+bool may_ever_preempt(struct cluster *c, struct job *j);
 // Is there perhaps anybody that job j may preempt? Cheap: asked of every class that finds no room.
 bool may_preempt_any(struct cluster *c, struct job *j);
 

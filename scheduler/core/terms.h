@@ -3,8 +3,8 @@
 // job has a pointer to its terms; most have none.
 //
 // A job whose terms keep it waiting is in the queue, and in no class: no pass looks at it. What it
-// waits for is told as its own reason. terms.c has what is common to all terms, depend.c other
-// jobs, singleton.c those of the same name, begin.c and deadline.c the two times.
+// waits for is told as its own reason. terms.c has what is common to all terms and the begin time,
+// depend.c other jobs, singleton.c those of the same name, deadline.c the deadline.
 //
 //     depends_parse("afterok:12:13_2,afterany:9,singleton", &list, &wrong);
 //     depends_text(&list, &text);          // the same again
