@@ -36,11 +36,6 @@ static int64_t age_part(const struct settings_rule *q, int64_t submitted_ms, int
     return grown(q, at_ms) - grown(q, submitted_ms);
 }
 
-static int64_t age_factor(const struct settings_rule *s, int64_t submitted_ms, int64_t at_ms)
-{
-    return (int64_t)((__int128)waited(s, submitted_ms, at_ms) * PRIORITY_ONE / s->age_full_ms);
-}
-
 // More than ages can differ by: an age is at most 1, and as much below 0 where clocks went back.
 static int64_t level_weight(const struct settings_rule *s)
 {
@@ -60,17 +55,19 @@ static int64_t qos_priority(const struct cluster *c, const struct job *j)
     return e && e->row->kind == RULE_QOS ? e->row->qos.priority : 0;
 }
 
-// The factors as they are multiplied with the weights. In a queue that is not by priority, the
-// order of submission and the queue alone count.
-static void factors_at(const struct cluster *c, const struct job *j, int64_t wall_ms,
-                       struct priority_parts *ret)
+enum factor {
+#define X(name, one, doc) FACTOR_##name,
+    PRIORITY_FACTORS(X)
+#undef X
+};
+
+// The factors as they are multiplied with the weights; that of age, age_part() has. In a queue that
+// is not by priority, the order of submission and the queue alone count.
+static void factors_of(const struct cluster *c, const struct job *j, struct priority_parts *ret)
 {
     const struct rule_entry *queue = queue_of(c, j);
     _Static_assert(FAIR_SHARE_ONE == (int)PRIORITY_ONE, "both are factors");
-    *ret = (struct priority_parts){
-        .age = age_factor(rule_settings(c), j->submitted_at_ms, wall_ms),
-        .queue = queue ? queue->row->queue.priority : 0,
-    };
+    *ret = (struct priority_parts){.queue = queue ? queue->row->queue.priority : 0};
     if (queue && queue->order == ORDER_LAS)
         ret->level = -j->level;
     if (queue && queue->order != ORDER_PRIORITY)
@@ -86,14 +83,13 @@ static void parts_at(const struct cluster *c, const struct job *j, int64_t wall_
                      struct priority_parts *ret)
 {
     const struct settings_rule *s = rule_settings(c);
-    factors_at(c, j, wall_ms, ret);
+    factors_of(c, j, ret);
     ret->total = 0;
 #define X(name, one, doc)                             \
     ret->name = s->weight_##name * ret->name / (one); \
     ret->total += ret->name;
     PRIORITY_FACTORS(X)
 #undef X
-    ret->total -= ret->age;
     ret->age = age_part(s, j->submitted_at_ms, wall_ms);
     ret->level *= level_weight(s);
     ret->total += ret->age + ret->level;
@@ -109,7 +105,7 @@ int64_t cluster_factors(const struct cluster *c, const struct job *j,
 {
     struct priority_parts factors, parts;
     const struct settings_rule *s = rule_settings(c);
-    factors_at(c, j, c->ranked.wall_ms, &factors);
+    factors_of(c, j, &factors);
     parts_at(c, j, c->ranked.wall_ms, &parts);
     int i = 0;
 #define X(name, one, doc) \
@@ -117,6 +113,8 @@ int64_t cluster_factors(const struct cluster *c, const struct job *j,
         (struct priority_factor){#name, doc, s->weight_##name, factors.name, (one), parts.name};
     PRIORITY_FACTORS(X)
 #undef X
+    ret[FACTOR_age].factor = waited(s, j->submitted_at_ms, c->ranked.wall_ms);
+    ret[FACTOR_age].one = s->age_full_ms;
     ret[i] = (struct priority_factor){
         "level", "how much it has had already", level_weight(s), factors.level, 1, parts.level};
     return parts.total;

@@ -47,7 +47,8 @@ struct priority_parts {
     int64_t total; // exactly their sum
 };
 
-// A part with what it is made of: part = weight * factor / one, rounded towards zero.
+// A part with what it is made of: part = weight * factor / one, rounded towards zero; that of age
+// up or down.
 struct priority_factor {
     const char *name, *doc;
     int64_t weight, factor, one, part;
