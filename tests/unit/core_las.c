@@ -215,7 +215,8 @@ static void settings_can_be_changed(void **state)
     harness_queue(&y.h, "las las_first=10s las_factor=2 las_levels=9");
     assert_int_equal(job_find(y.h.c, (struct job_id){a})->level, 3); // 48: 10, 20, 40, 80
     assert_int_equal(job_find(y.h.c, (struct job_id){b})->level, 1); // 12
-    struct rule bad = *rule_find(y.h.c, RULE_QUEUE, "las")->row;
+    struct rule bad;
+    memcpy(&bad, rule_find(y.h.c, RULE_QUEUE, "las")->row, rule_size(RULE_QUEUE));
     bad.queue.las_first_ms = 0;
     struct input in = {.kind = INPUT_RULE_SET, .caller = {.reply_to = 1, .admin = true}};
     in.rule.row = &bad;
